@@ -1,0 +1,1 @@
+"""The state layer under coding agents: every thread found, listed and searched; nothing lost."""

@@ -1,0 +1,110 @@
+"""Named SQL statements, read from ``.sql`` files that lie beside the code that uses them.
+
+A statement is written once, in the dialect SQLite and PostgreSQL share, with
+``:name`` parameters. Where PostgreSQL truly needs other words,
+``queries.postgres.sql`` redefines that one name and says *Differs: …*.
+
+A statement may leave slots, ``{where}``, that ``Statement.fill`` closes with
+other named statements of the same file: a list with optional filters stays SQL
+in a ``.sql`` file, and each combination is made once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+_HEADER = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*--.*\n?", re.MULTILINE)
+_PARAM = re.compile(r"(?<![:\w]):([a-z]\w*)")
+_SLOT = re.compile(r"\{([a-z]\w*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement, ready for either engine.
+
+    ``postgres`` has ``%(name)s`` in place of ``:name``. ``slots`` are still to
+    be filled; a statement with open slots cannot be run.
+    """
+
+    name: str
+    sqlite: str
+    postgres: str
+    params: frozenset[str]
+    slots: frozenset[str]
+
+    def fill(self, **parts: str | Statement) -> Statement:
+        """Return this statement with its slots closed.
+
+        A part is another statement, or a fragment of SQL that the caller
+        wrote (never user input: values go in as parameters). Raises
+        ``ValueError`` when the parts are not exactly the slots.
+        """
+        if parts.keys() != self.slots:
+            raise ValueError(f"{self.name}: slots are {sorted(self.slots)}, got {sorted(parts)}")
+        sqlite = {key: part.sqlite if isinstance(part, Statement) else part for key, part in parts.items()}
+        postgres = {
+            key: part.postgres if isinstance(part, Statement) else _psycopg(part)
+            for key, part in parts.items()
+        }
+        return _statement(
+            self.name,
+            _SLOT.sub(lambda slot: sqlite[slot[1]], self.sqlite),
+            _SLOT.sub(lambda slot: postgres[slot[1]], self.postgres),
+        )
+
+
+@cache
+def load(package: str) -> Mapping[str, Statement]:
+    """Return the statements of ``package`` by name. Reads two small files, once per process.
+
+    Raises ``ValueError`` when an override has no original, or takes other
+    parameters than the original: an override changes the words, never the
+    meaning.
+    """
+    shared = parse(_read(package, "queries.sql"))
+    overrides = parse(_read(package, "queries.postgres.sql"))
+    if unknown := overrides.keys() - shared.keys():
+        raise ValueError(f"{package}: overrides without an original: {sorted(unknown)}")
+    statements = {}
+    for name, text in shared.items():
+        other = overrides.get(name, text)
+        if set(_PARAM.findall(text)) != set(_PARAM.findall(other)):
+            raise ValueError(f"{package}: the PostgreSQL words of {name} take other parameters")
+        statements[name] = _statement(name, text, _psycopg(other))
+    return statements
+
+
+def parse(text: str) -> dict[str, str]:
+    """Return the statements in ``text`` by name, without comments. Raises ``ValueError`` on a name used twice."""
+    _, *parts = _HEADER.split(text)
+    statements: dict[str, str] = {}
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        if name in statements:
+            raise ValueError(f"two statements are named {name}")
+        statements[name] = _COMMENT.sub("", body).strip()
+    return statements
+
+
+def _statement(name: str, sqlite: str, postgres: str) -> Statement:
+    return Statement(
+        name, sqlite, postgres, frozenset(_PARAM.findall(sqlite)), frozenset(_SLOT.findall(sqlite))
+    )
+
+
+def _psycopg(text: str) -> str:
+    return _PARAM.sub(r"%(\1)s", text.replace("%", "%%"))
+
+
+def _read(package: str, filename: str) -> str:
+    path = resources.files(package) / filename
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def load_script(package: str, filename: str) -> str:
+    """Return the text of an ``.sql`` file that is run whole. Raises ``FileNotFoundError`` when there is none."""
+    return (resources.files(package) / filename).read_text(encoding="utf-8")
