@@ -1,0 +1,292 @@
+"""Group commit: the writers of one process share a transaction, and one COMMIT, by passing a baton.
+
+Who holds the baton is the only thread that may use the writer connection. The
+first of a group takes the seat and begins; when others already wait as it ends,
+it leaves the transaction open and passes the baton. Each later member runs in a
+savepoint of its own; the last commits, and only then do the others return.
+
+    first   seat, BEGIN IMMEDIATE, body ─┐
+    second                       SAVEPOINT, body, RELEASE ─┐
+    third                                        SAVEPOINT, body, RELEASE, COMMIT, seat free
+                                                                            └─▶ all three return
+
+Nothing hops between threads but the baton: under NORMAL with one thread a
+writer thread reached 9,095 commits/s where this reached 38,530. The price: a
+member waits for the bodies after its own, so a body must not wait for another
+thread's write.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import apsw
+
+from holdfast.clock import Clock
+from holdfast.errors import Busy, HoldfastError, Refused
+from holdfast.sqlite import codes
+from holdfast.sqlite.line import Line
+from holdfast.sqlite.settings import run_all
+from holdfast.sqlite.transactions import Writing
+
+if TYPE_CHECKING:  # core imports us
+    from holdfast.sqlite.core import Core
+
+_BATON = "baton"
+_SAVEPOINT = "SAVEPOINT member"
+_RELEASE = "RELEASE member"
+_ROLLBACK_MEMBER = "ROLLBACK TO member; RELEASE member"
+
+
+class _Group:
+    """The members of one COMMIT. ``gates`` are of those who are done and wait for it."""
+
+    __slots__ = ("begun_ns", "error", "gates", "members", "wal_bytes")
+
+    def __init__(self, begun_ns: int, wal_bytes: int) -> None:
+        self.begun_ns = begun_ns
+        self.wal_bytes = wal_bytes
+        self.members = 1
+        self.gates: list[threading.Lock] = []
+        self.error: HoldfastError | None = None
+
+
+class Baton:
+    """The right to use the writer connection of one core."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._line: Line[str] = Line([_BATON], unwanted=lambda _baton: self._end_turn(wait=False))
+        self._group: _Group | None = None
+        self._members_max = core.limits.group_members
+        self._age_max_ns = int(core.limits.group_ms * 1e6)
+        self.holder = 0
+        """Thread that holds the baton; 0 when nobody does."""
+        self.current: Writing | None = None
+        self.inherited = False
+        """Whether this came with a fork: the transaction it speaks of is the parent's."""
+
+    def enter(self, clock: Clock, wait_ms: int, reserve: bool) -> Writing:
+        """Take the baton, begin or join, and return the transaction.
+
+        Raises ``Busy`` at the deadline, ``Full`` above the WAL's limit,
+        ``Damaged`` when the files are not those we opened, ``Refused`` inside
+        another write of this thread.
+        """
+        me = threading.get_ident()
+        if self.holder == me:
+            raise Refused("a write inside a write of the same thread: hand its tx to the functions it calls")
+        begun_ns = time.monotonic_ns()
+        deadline_ns = begun_ns + wait_ms * 1_000_000
+        if self._line.take(deadline_ns) is None:
+            raise self._too_long(begun_ns)
+        self.holder = me
+        try:
+            if self._group is None:
+                self._begin(begun_ns, deadline_ns, reserve)
+                first = True
+            else:
+                self._join(self._group, reserve)
+                first = False
+        except BaseException:
+            self._end_turn(wait=False)
+            raise
+        connection = self._core.writer
+        assert connection is not None  # _begin opened it
+        tx = self.current = Writing(connection, 0, first=first, reserve=reserve)
+        try:
+            tx.now_ms = clock()
+        except BaseException:
+            self.leave(tx, failed=True)
+            raise
+        return tx
+
+    def leave(self, tx: Writing, *, failed: bool) -> None:
+        """End ``tx``: keep it with its group, or take it back. Returns when it is durable.
+
+        Raises what the commit raised, unless the body failed first.
+        """
+        if self.inherited:
+            if failed:
+                return
+            raise Refused("this process was forked in the middle of this write; the write is its parent's")
+        group = self._group
+        connection = self._core.writer
+        assert group is not None  # it was made in enter, and only the last member ends it
+        assert connection is not None
+        self.current = None
+        tx.end()
+        try:
+            if not connection.in_transaction:
+                group.error = tx.broken or Refused("the transaction was ended behind the store's back")
+            elif tx.broken is not None:
+                group.error = tx.broken
+            elif not failed:
+                if not tx.first:
+                    connection.execute(_RELEASE)
+            elif tx.first:
+                # Nobody joins before the first is done: the whole group is this member.
+                self._roll_back(connection)
+                self._finish(group)
+                return
+            else:
+                run_all(connection, _ROLLBACK_MEMBER)
+        except apsw.Error as error:
+            group.error = codes.translate(error, self._core.path, connection.system_errno)
+        except BaseException:
+            # Ctrl-C between two statements: what this member did is unknown, so nothing is kept.
+            group.error = Busy("the transaction was interrupted, and rolled back")
+            self._end_turn(wait=False)
+            raise
+        self._end_turn(wait=not failed)
+
+    @contextmanager
+    def exclusive(self, begun_ns: int, deadline_ns: int) -> Iterator[None]:
+        """Hold baton and seat with no transaction open: for checkpoints, vacuuming and closing.
+
+        Raises ``Busy`` at the deadline.
+        """
+        with self.alone(begun_ns, deadline_ns):
+            self._core.seat.take(begun_ns, deadline_ns)
+            try:
+                yield
+            finally:
+                self._core.seat.release()
+
+    @contextmanager
+    def alone(self, begun_ns: int, deadline_ns: int) -> Iterator[None]:
+        """Hold the baton with no transaction open. Raises ``Busy`` at the deadline."""
+        if self.holder == threading.get_ident():
+            raise Refused("not inside a write of this thread")
+        if self._line.take(deadline_ns) is None:
+            raise self._too_long(begun_ns)
+        self.holder = threading.get_ident()
+        try:
+            if self._group is not None:  # the baton came with a group: we are its last
+                self._commit(self._group)
+            yield
+        finally:
+            self.holder = 0
+            self._line.put(_BATON)
+
+    def _begin(self, begun_ns: int, deadline_ns: int, reserve: bool) -> None:
+        core = self._core
+        if core.writer is None:
+            core.check_usable()
+        core.seat.take(begun_ns, deadline_ns)
+        try:
+            wal_bytes = core.begin(begun_ns, deadline_ns, reserve)
+        except BaseException:
+            core.seat.release()
+            raise
+        self._group = _Group(time.monotonic_ns(), wal_bytes)
+
+    def _join(self, group: _Group, reserve: bool) -> None:
+        core = self._core
+        assert core.writer is not None
+        if group.wal_bytes >= core.limits.wal_hard_bytes and not reserve:
+            raise core.wal.full(group.wal_bytes)
+        try:
+            core.writer.execute(_SAVEPOINT)
+        except apsw.Error as error:
+            raise codes.translate(error, core.path, core.writer.system_errno) from error
+        group.members += 1
+
+    def _end_turn(self, *, wait: bool) -> None:
+        # Passes the baton with the group open, or commits. `wait`: this member has work in it.
+        group = self._group
+        self.holder = 0
+        if group is None:
+            self._line.put(_BATON)
+            return
+        if (
+            self._line.wanted
+            and group.error is None
+            and group.members < self._members_max
+            and time.monotonic_ns() - group.begun_ns < self._age_max_ns
+        ):
+            gate = threading.Lock()
+            gate.acquire()
+            # Before passing it on: who gets the baton may commit before we run again.
+            group.gates.append(gate)
+            if self._line.pass_on(_BATON):
+                if wait:
+                    gate.acquire()
+                    if group.error is not None:
+                        raise _told_to_another(group.error)
+                return
+        try:
+            self._commit(group)
+        finally:
+            self._line.put(_BATON)
+        if wait and group.error is not None:
+            raise group.error
+
+    def _commit(self, group: _Group) -> None:
+        core = self._core
+        connection = core.writer
+        assert connection is not None
+        try:
+            if group.error is None:
+                connection.execute("COMMIT")
+                core.committed(group.members, group.wal_bytes)
+        except apsw.Error as error:
+            group.error = codes.translate_commit(error, core.path, connection.system_errno)
+            if isinstance(group.error, Refused) and group.members > 1:
+                # A deferred constraint: whose, nobody knows. Alone, it will be told.
+                group.error = _told_to_another(group.error)
+            if isinstance(group.error, codes.OutcomeUnknown):
+                # After a failed sync the kernel may have dropped the pages and
+                # forgotten the error; only a new descriptor starts clean.
+                core.reopen_writer = True
+        except HoldfastError as error:
+            group.error = error
+        except BaseException:
+            group.error = codes.OutcomeUnknown("the commit was interrupted, its outcome is unknown")
+            raise
+        finally:
+            self._close_group(group)
+
+    def _finish(self, group: _Group) -> None:
+        self.holder = 0
+        self._close_group(group)
+        self._line.put(_BATON)
+
+    def _close_group(self, group: _Group) -> None:
+        connection = self._core.writer
+        if connection is not None and connection.in_transaction:
+            self._roll_back(connection)
+        self._group = None
+        self._core.seat.release()
+        for gate in group.gates:
+            gate.release()
+
+    def _roll_back(self, connection: apsw.Connection) -> None:
+        try:
+            connection.execute("ROLLBACK")
+        except apsw.Error:
+            # The disk failed while undoing. A closed connection has no transaction.
+            self._core.reopen_writer = True
+
+    def _too_long(self, begun_ns: int) -> Busy:
+        now_ns = time.monotonic_ns()
+        holder = next((thread.name for thread in threading.enumerate() if thread.ident == self.holder), "")
+        seat_ns = self._core.seat.taken_ns
+        waited = f"waited {(now_ns - begun_ns) // 1_000_000} ms for the writer's seat of {self._core.path}, "
+        if seat_ns:
+            held_ms = (now_ns - seat_ns) // 1_000_000
+            return Busy(f"{waited}held by thread {holder!r} of this process for {held_ms} ms")
+        return Busy(f"{waited}behind thread {holder!r} of this process, which waits for it too")
+
+
+def _told_to_another(error: HoldfastError) -> HoldfastError:
+    # A new exception for each member: one object raised in many threads mixes their
+    # tracebacks. What another did wrong is no reason to refuse this one: it may try again.
+    kind = Busy if isinstance(error, Refused) else type(error)
+    told = kind(f"rolled back with the group it was to be committed with: {error}")
+    told.__cause__ = error
+    return told

@@ -1,0 +1,94 @@
+"""What each SQLite result code asks the caller to do. The one table; no other file maps codes."""
+
+from __future__ import annotations
+
+import os
+
+import apsw
+
+from holdfast.errors import Busy, Damaged, Full, HoldfastError, Refused, Unsupported
+
+# Primary codes (sqlite.org/rescode.html). LOCKED and PROTOCOL are other people at
+# work, never damage; IOERR and CANTOPEN are the machine's, and bring an errno.
+_PRIMARY: dict[int, type[HoldfastError]] = {
+    apsw.SQLITE_BUSY: Busy,
+    apsw.SQLITE_LOCKED: Busy,
+    apsw.SQLITE_PROTOCOL: Busy,
+    apsw.SQLITE_SCHEMA: Busy,
+    apsw.SQLITE_FULL: Full,
+    apsw.SQLITE_INTERRUPT: Full,  # only `wal.py` interrupts, and only a transaction that outgrew its limit
+    apsw.SQLITE_CORRUPT: Damaged,
+    apsw.SQLITE_NOTADB: Damaged,
+    apsw.SQLITE_FORMAT: Damaged,
+    apsw.SQLITE_CANTOPEN: Unsupported,
+    apsw.SQLITE_IOERR: Unsupported,
+    apsw.SQLITE_PERM: Unsupported,
+    apsw.SQLITE_NOMEM: Unsupported,
+    apsw.SQLITE_NOLFS: Unsupported,
+    apsw.SQLITE_INTERNAL: Unsupported,
+    apsw.SQLITE_READONLY: Refused,
+    apsw.SQLITE_CONSTRAINT: Refused,
+    apsw.SQLITE_ERROR: Refused,
+    apsw.SQLITE_AUTH: Refused,
+    apsw.SQLITE_MISUSE: Refused,
+    apsw.SQLITE_MISMATCH: Refused,
+    apsw.SQLITE_RANGE: Refused,
+    apsw.SQLITE_TOOBIG: Refused,
+    apsw.SQLITE_ABORT: Refused,
+}
+
+# Extended codes whose remedy is not that of their primary code.
+_EXTENDED: dict[int, type[HoldfastError]] = {
+    apsw.SQLITE_READONLY_DBMOVED: Damaged,  # somebody renamed or removed the file under us
+    apsw.SQLITE_IOERR_CORRUPTFS: Damaged,
+    apsw.SQLITE_CANTOPEN_CONVPATH: Refused,
+}
+
+_ERRNO_TELLS = (apsw.SQLITE_CANTOPEN, apsw.SQLITE_IOERR, apsw.SQLITE_FULL)
+
+
+class OutcomeUnknown(HoldfastError):
+    """A COMMIT failed, and the disk may hold it all the same.
+
+    Never retried by us: ask the database, by idempotency key or by fence,
+    whether the work is there, before doing it again.
+    """
+
+    exit_code = 75  # EX_TEMPFAIL, <sysexits.h>
+    remedy = "Ask by idempotency key or fence whether the work is there before you repeat it."
+
+
+def kind_of(code: int) -> type[HoldfastError]:
+    """Return the error class for an extended result code. The low byte is the primary code."""
+    return _EXTENDED.get(code) or _PRIMARY.get(code & 0xFF, Unsupported)
+
+
+def name_of(code: int) -> str:
+    """Return the name SQLite's manual uses, such as ``SQLITE_BUSY_SNAPSHOT``."""
+    extended = apsw.mapping_extended_result_codes.get(code)
+    return str(extended or apsw.mapping_result_codes.get(code & 0xFF) or f"SQLite code {code}")
+
+
+def translate(error: apsw.Error, doing: str, errno: int = 0) -> HoldfastError:
+    """Return ``error`` as one of ours. ``doing`` is where it happened: a statement's name or a path.
+
+    ``errno`` is ``connection.system_errno``; it is told only where SQLite took
+    the code from the operating system.
+    """
+    code = getattr(error, "extendedresult", 0) or getattr(error, "result", apsw.SQLITE_ERROR)
+    told = f": {os.strerror(errno)}" if errno and code & 0xFF in _ERRNO_TELLS else ""
+    return kind_of(code)(f"{doing}: {error}{told} ({name_of(code)})")
+
+
+def translate_commit(error: apsw.Error, path: str, errno: int = 0) -> HoldfastError:
+    """Return a failed COMMIT as one of ours.
+
+    FULL comes from a write at or before the commit frame, never from the sync
+    after it (that is IOERR_FSYNC); a deferred constraint or BUSY comes before
+    any write. Then the transaction is certainly not there. Anything else may
+    have come after the frame was whole.
+    """
+    plain = translate(error, path, errno)
+    if isinstance(plain, Busy | Refused):
+        return plain
+    return OutcomeUnknown(f"the commit failed, its outcome is unknown: {plain}")

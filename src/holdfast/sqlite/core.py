@@ -1,0 +1,290 @@
+"""The connections of one database file in this process, and what is known of the file.
+
+One core per process and real path; handles (``store.py``) share it. It opens
+lazily, so a forked child and a parent that was parked for the fork open again
+by just going on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import ExitStack, suppress
+
+import apsw
+
+from holdfast.errors import Busy, Damaged, HoldfastError, Refused
+from holdfast.sqlite import codes, creation, fork, guard, locks, settings
+from holdfast.sqlite.baton import Baton
+from holdfast.sqlite.reads import Reader, Readers
+from holdfast.sqlite.seat import Seat
+from holdfast.sqlite.settings import Durability, Limits, Patience
+from holdfast.sqlite.wal import Janitor, Wal
+
+_VACUUM_LOOK_EVERY = 1024  # commits between two looks at the free pages
+
+
+class Core:
+    """See the module. ``path`` is the real path; everything else is set by the first to open."""
+
+    def __init__(self, path: str, durability: Durability, limits: Limits, application_id: int) -> None:
+        self.path = path
+        self.durability = durability
+        self.limits = limits
+        self.application_id = application_id
+        self.handles = 0
+        self.commits = 0
+        self.members = 0
+        self.damaged = ""
+        self._stranded = False
+        self._closed = False
+        self.reopen_writer = False
+        self.wal = Wal(self)
+        self._file: tuple[int, int] | None = None
+        self._sidecars: tuple[int, int, int, int] = (0, 0, 0, 0)
+        self._make()
+
+    def _make(self) -> None:
+        # What a forked child makes anew: locks and threads do not survive a fork.
+        self._opening = threading.RLock()
+        self.writer: apsw.Connection | None = None
+        self.patience = Patience()
+        self.seat = Seat(self.path, self.limits.seat_ms)
+        self.baton = Baton(self)
+        self.readers = Readers(self.path, self.limits, self._open_reader)
+        self.janitor: Janitor | None = None
+
+    def open(self) -> None:
+        """Open the writer and remember which files it has. 0.6 ms; some syncs when it is new."""
+        with self._opening:
+            if self.writer is not None and not self.reopen_writer:
+                return
+            self.check_usable()
+            if self._file is None:
+                creation.prepare(self.path, self.application_id, self.limits.open_wait_ms)
+            elif not os.path.exists(self.path):
+                raise self._changed(f"{self.path} is gone")
+            if self.writer is not None:
+                self._close_writer()
+            self.reopen_writer = False
+            self.patience.deadline_ns = time.monotonic_ns() + self.limits.read_wait_ms * 1_000_000
+            try:
+                writer = settings.connect(self.path, apsw.SQLITE_OPEN_READWRITE, self.patience)
+                try:
+                    creation.check_header(writer, self.path, self.application_id)
+                    settings.for_writing(writer, self.durability)
+                    self.wal.watch(writer)
+                    self._remember()
+                    self._guard(writer)
+                except BaseException:
+                    writer.close()
+                    raise
+            except apsw.Error as error:
+                raise codes.translate(error, self.path) from error
+            self.writer = writer
+
+    def check_usable(self) -> None:
+        """Raise ``Refused`` once closed, ``Unsupported`` in a child forked in mid-transaction."""
+        if self._closed:
+            raise Refused(f"{self.path}: this store is closed")
+        if self._stranded:
+            raise fork.stranded(self.path)
+
+    def begin(self, begun_ns: int, deadline_ns: int, reserve: bool) -> int:
+        """BEGIN IMMEDIATE on the writer, and return the bytes of the WAL. For the holder of baton and seat.
+
+        Raises ``Busy``, ``Full`` or ``Damaged``, and leaves no transaction then.
+        """
+        if self.writer is None or self.reopen_writer:
+            self.open()
+            assert self.writer is not None
+        if self.janitor is None:
+            self.janitor = Janitor(self)
+        if self.damaged:
+            raise Damaged(self.damaged)
+        self._begin_immediate(begun_ns, deadline_ns)
+        try:
+            # After BEGIN: from here on only we can make the log grow.
+            wal_bytes = self.identify()
+            if wal_bytes >= self.limits.wal_hard_bytes and not self.wal.has_room(wal_bytes, reserve):
+                self.writer.execute("ROLLBACK")
+                # A log that was long once is not full: try to empty it first.
+                self.wal.truncate()
+                self._begin_immediate(begun_ns, deadline_ns)
+                wal_bytes = self.identify()
+                if not self.wal.has_room(wal_bytes, reserve):
+                    raise self.wal.full(wal_bytes)
+        except BaseException:
+            if self.writer.in_transaction:
+                self.writer.execute("ROLLBACK")
+            raise
+        self.wal.allow(reserve)
+        return wal_bytes
+
+    def committed(self, members: int, wal_bytes: int) -> None:
+        """Count a group that is durable, and wake the janitor when there is something for it."""
+        self.commits += 1
+        self.members += members
+        if self.wal.grew:
+            self.wal.grew = False
+            wal_bytes = self.wal.size()
+        if self.janitor is not None and (
+            wal_bytes > self.limits.wal_soft_bytes or self.commits % _VACUUM_LOOK_EVERY == 0
+        ):
+            self.janitor.wake()
+
+    def identify(self) -> int:
+        """Return the bytes of the WAL; raise ``Damaged`` if db, -wal or -shm are not the files we opened.
+
+        Three stat calls, 5 us. A commit into a file without a name would be acknowledged and lost.
+        """
+        try:
+            db = os.stat(self.path)
+            wal = os.stat(self._wal_path)
+            shm = os.stat(self._shm_path)
+        except FileNotFoundError as error:
+            raise self._changed(f"{error.filename} is gone") from error
+        if (db.st_dev, db.st_ino) != self._file:
+            raise self._changed(f"{self.path} is another file now")
+        if (wal.st_dev, wal.st_ino, shm.st_dev, shm.st_ino) != self._sidecars:
+            which = self._wal_path if (wal.st_dev, wal.st_ino) != self._sidecars[:2] else self._shm_path
+            raise self._changed(f"{which} is another file now")
+        return wal.st_size
+
+    def park(self, begun_ns: int, deadline_ns: int) -> ExitStack:
+        """See ``fork.Forkable``."""
+        with ExitStack() as hold:
+            hold.enter_context(self.baton.alone(begun_ns, deadline_ns))
+            intact = self._still_ours()
+            if intact:
+                guard.release(self.path)
+            hold.enter_context(self.readers.hold_all(deadline_ns))
+            self._close_writer()
+            return hold.pop_all()
+
+    def close(self) -> None:
+        """Empty the log and close. Raises ``Busy``, and stays open, while a transaction here goes on."""
+        begun_ns = time.monotonic_ns()
+        deadline_ns = begun_ns + self.limits.read_wait_ms * 1_000_000
+        if self.janitor is not None:
+            self.janitor.end()
+            self.janitor = None
+        with ExitStack() as hold:
+            hold.enter_context(self.baton.alone(begun_ns, deadline_ns))
+            # While another process writes on, the log is left to it.
+            with suppress(Busy):
+                self.seat.take(begun_ns, deadline_ns)
+                hold.callback(self.seat.release)
+            hold.enter_context(self.readers.hold_all(deadline_ns))
+            if self._still_ours():
+                if self.seat.taken_ns:
+                    self.wal.truncate()
+                guard.release(self.path)
+            # Otherwise the guard stays, and with it SQLite cannot believe it is the last
+            # to close: it neither copies our log into a file that is not ours, nor unlinks.
+            self._close_writer()
+            self._closed = True
+        self.seat.close()
+
+    def begin_in_child(self, *, parked: bool) -> None:
+        """See ``fork.Forkable``."""
+        if not parked:
+            self._stranded = True
+            fork.leaked.append(self.writer)
+            if self.baton.current is not None:
+                self.baton.current.end()
+        self.baton.inherited = True
+        self.readers.leave_to_parent(parked=parked)
+        # Closing is not unlocking: the parent's seat stays taken. Keeping it open
+        # would keep the seat taken when the parent dies.
+        self.seat.close()
+        self._make()
+
+    def free_pages(self) -> tuple[int, int]:
+        """Return how many pages are free, and the bytes of a page."""
+        reader = self.readers.take()
+        try:
+            connection = reader.connection or self._open_reader(reader)
+            return settings.pragma_int(connection, "freelist_count"), settings.pragma_int(
+                connection, "page_size"
+            )
+        finally:
+            self.readers.put(reader)
+
+    def seat_holder(self) -> locks.Holder | None:
+        """Return who holds the seat; since when, if it is this process."""
+        holder = locks.seat_holder(self.path)
+        taken_ns = self.seat.taken_ns
+        if holder is None or holder.pid != os.getpid() or not taken_ns:
+            return holder
+        since_ms = (time.monotonic_ns() - taken_ns) // 1_000_000
+        return locks.Holder(holder.pid, holder.command, holder.state, since_ms)
+
+    def _begin_immediate(self, begun_ns: int, deadline_ns: int) -> None:
+        assert self.writer is not None
+        self.patience.deadline_ns = deadline_ns
+        try:
+            # IMMEDIATE takes the write lock now. A deferred transaction takes it at the
+            # first write, by when its snapshot may be stale, and no waiting cures the BUSY
+            # that answers that (SQLITE_BUSY_SNAPSHOT, sqlite.org/rescode.html).
+            self.writer.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError as error:
+            waited_ms = (time.monotonic_ns() - begun_ns) // 1_000_000
+            who = [str(p) for p in locks.pinners(self.path) if "WRITE" in p.locks or "RECOVER" in p.locks]
+            held = f"held by {'; '.join(who)}" if who else "and its holder left just now"
+            raise Busy(f"waited {waited_ms} ms for the write lock of {self.path}, {held}") from error
+        except apsw.Error as error:
+            raise codes.translate(error, self.path, self.writer.system_errno) from error
+
+    def _open_reader(self, reader: Reader) -> apsw.Connection:
+        if self.writer is None:
+            self.open()
+        try:
+            connection = settings.connect(self.path, apsw.SQLITE_OPEN_READWRITE, reader.patience)
+            settings.for_reading(connection)
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            self._guard(connection)
+        except apsw.Error as error:
+            raise codes.translate(error, self.path) from error
+        reader.connection = connection
+        return connection
+
+    def _guard(self, connection: apsw.Connection) -> None:
+        if not guard.SUPPORTED:
+            guard.keep_wal(connection)
+            return
+        try:
+            guard.hold(self.path)
+        except OSError as error:
+            raise Busy(
+                f"{self.path} is being closed or recovered by another process: {error.strerror}"
+            ) from error
+
+    def _remember(self) -> None:
+        self._wal_path, self._shm_path = f"{self.path}-wal", f"{self.path}-shm"
+        db, wal, shm = os.stat(self.path), os.stat(self._wal_path), os.stat(self._shm_path)
+        if self._file is not None and self._file != (db.st_dev, db.st_ino):
+            raise self._changed(f"{self.path} is another file now")
+        self._file = (db.st_dev, db.st_ino)
+        self._sidecars = (wal.st_dev, wal.st_ino, shm.st_dev, shm.st_ino)
+
+    def _changed(self, what: str) -> Damaged:
+        self.damaged = (
+            f"{what}: somebody moved, replaced or deleted a database file that is in use; no more is written"
+        )
+        return Damaged(self.damaged)
+
+    def _still_ours(self) -> bool:
+        if self.writer is None or self.damaged:
+            return False
+        try:
+            self.identify()
+        except HoldfastError:
+            return False
+        return True
+
+    def _close_writer(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
