@@ -1,0 +1,73 @@
+"""Rollouts: transcripts as agents write them, read into items and facts. Knows files, knows no subject."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from holdfast.rollouts.facts import ThreadFacts
+    from holdfast.rollouts.find import Entry, Found, Walk, find_by_id, walk
+    from holdfast.rollouts.fold import inherit
+    from holdfast.rollouts.frames import ScanRequest
+    from holdfast.rollouts.names import names_stamp, read_names
+    from holdfast.rollouts.pool import scan_many
+    from holdfast.rollouts.reading import Problem, Scan, scan, verify
+    from holdfast.rollouts.said import Said, message_at, messages
+    from holdfast.rollouts.transcript import Transcript, read_transcript
+
+_HOMES = {
+    "Entry": "find",
+    "Found": "find",
+    "Problem": "reading",
+    "Said": "said",
+    "Scan": "reading",
+    "ScanRequest": "frames",
+    "ThreadFacts": "facts",
+    "Transcript": "transcript",
+    "Walk": "find",
+    "find_by_id": "find",
+    "inherit": "fold",
+    "message_at": "said",
+    "messages": "said",
+    "names_stamp": "names",
+    "read_names": "names",
+    "read_transcript": "transcript",
+    "scan": "reading",
+    "scan_many": "pool",
+    "verify": "reading",
+    "walk": "find",
+}
+
+__all__ = [
+    "Entry",
+    "Found",
+    "Problem",
+    "Said",
+    "Scan",
+    "ScanRequest",
+    "ThreadFacts",
+    "Transcript",
+    "Walk",
+    "find_by_id",
+    "inherit",
+    "message_at",
+    "messages",
+    "names_stamp",
+    "read_names",
+    "read_transcript",
+    "scan",
+    "scan_many",
+    "verify",
+    "walk",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that a scan worker imports what it needs and nothing else.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
