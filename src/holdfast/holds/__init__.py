@@ -1,0 +1,23 @@
+"""Who may work on what, and until when. Leases, claims, locks and gates are all one thing: a hold."""
+
+from holdfast.holds.keeper import Keeper, kept
+from holdfast.holds.model import Denied, Hold, Owner
+from holdfast.holds.owner import describe, is_dead, me
+from holdfast.holds.store import confirm, get, listing, release, renew, take
+
+__all__ = [
+    "Denied",
+    "Hold",
+    "Keeper",
+    "Owner",
+    "confirm",
+    "describe",
+    "get",
+    "is_dead",
+    "kept",
+    "listing",
+    "me",
+    "release",
+    "renew",
+    "take",
+]

@@ -1,0 +1,35 @@
+-- name: get_hold
+SELECT resource, owner, fence, taken_ms, renewed_ms, expires_ms, note
+FROM holds
+WHERE resource = :resource
+
+-- name: list_holds
+SELECT resource, owner, fence, taken_ms, renewed_ms, expires_ms, note
+FROM holds
+WHERE expires_ms <> renewed_ms
+ORDER BY taken_ms
+
+-- name: get_epoch
+SELECT value AS epoch FROM counters WHERE name = 'epoch'
+
+-- name: put_hold
+-- Compare and set: `seen_fence` is the fence the decision was made on, 0 for
+-- "no row". If another writer moved it meanwhile, nothing changes, and the
+-- caller decides again.
+INSERT INTO holds (resource, owner, fence, taken_ms, renewed_ms, expires_ms, note)
+VALUES (:resource, :owner, :fence, :taken_ms, :renewed_ms, :expires_ms, :note)
+ON CONFLICT (resource) DO UPDATE
+SET owner = excluded.owner, fence = excluded.fence, taken_ms = excluded.taken_ms,
+    renewed_ms = excluded.renewed_ms, expires_ms = excluded.expires_ms, note = excluded.note
+WHERE holds.fence = :seen_fence
+
+-- name: renew_hold
+UPDATE holds
+SET renewed_ms = :now_ms, expires_ms = :expires_ms, note = :note
+WHERE resource = :resource AND fence = :fence AND expires_ms > :now_ms
+
+-- name: end_hold
+-- Released: expiry and renewal are the same moment.
+UPDATE holds
+SET renewed_ms = :now_ms, expires_ms = :now_ms
+WHERE resource = :resource AND fence = :fence AND expires_ms > :now_ms

@@ -1,0 +1,120 @@
+"""Take, renew, confirm and release holds. Each function joins the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from holdfast import sql
+from holdfast.engine import Read, Write
+from holdfast.errors import Busy, Stale
+from holdfast.holds import owner as owners
+from holdfast.holds import rules
+from holdfast.holds.model import Denied, Hold, Owner
+
+_SQL = sql.load("holdfast.holds")
+_TRIES_MAX = 5  # each lost try means someone else got the resource
+
+
+def take(
+    tx: Write,
+    resource: str,
+    owner: Owner,
+    *,
+    lease_ms: int,
+    stale_after_ms: int | None = None,
+    is_dead: Callable[[Owner], bool] = owners.is_dead,
+) -> Hold | Denied:
+    """Take or extend the hold on ``resource``, or learn who has it.
+
+    A holder that is certainly dead is replaced at once; a silent one when its
+    lease ends, or after ``stale_after_ms`` without a renewal.
+    """
+    epoch_row = tx.row(_SQL["get_epoch"])
+    epoch = int(epoch_row["epoch"]) if epoch_row else 1
+    for _ in range(_TRIES_MAX):
+        seen = get(tx, resource)
+        decision = rules.decide(
+            seen,
+            resource,
+            owner,
+            now_ms=tx.now_ms,
+            lease_ms=lease_ms,
+            epoch=epoch,
+            holder_is_dead=seen is not None and is_dead(seen.owner),
+            stale_after_ms=stale_after_ms,
+        )
+        if isinstance(decision, Denied) or _put(tx, decision, seen_fence=seen.fence if seen else 0):
+            return decision
+        # Another session moved the row after we looked, and its row is now
+        # visible to us. On SQLite we are the only writer and never get here.
+    raise Busy(f"{resource} changed hands {_TRIES_MAX} times while we tried to take it")
+
+
+def get(tx: Read, resource: str) -> Hold | None:
+    """Return the last hold on ``resource``, in force or over; None when it was never held."""
+    row = tx.row(_SQL["get_hold"], resource=resource)
+    return None if row is None else _hold(row)
+
+
+def listing(tx: Read) -> list[Hold]:
+    """Return every hold that was not released, oldest first; some may have expired."""
+    return [_hold(row) for row in tx.rows(_SQL["list_holds"])]
+
+
+def renew(tx: Write, hold: Hold, *, lease_ms: int, note: str | None = None) -> Hold:
+    """Extend ``hold`` by ``lease_ms`` from now, and say how far the work is. Raises ``Stale`` when it was lost."""
+    said = hold.note if note is None else note
+    expires_ms = tx.now_ms + lease_ms
+    renewed = tx.run(
+        _SQL["renew_hold"],
+        resource=hold.resource,
+        fence=hold.fence,
+        now_ms=tx.now_ms,
+        expires_ms=expires_ms,
+        note=said,
+    )
+    if renewed != 1:
+        raise _lost(tx, hold)
+    return Hold(hold.resource, hold.owner, hold.fence, hold.taken_ms, tx.now_ms, expires_ms, said)
+
+
+def confirm(tx: Read, hold: Hold) -> None:
+    """Raise ``Stale`` unless ``hold`` is in force in this very transaction."""
+    seen = get(tx, hold.resource)
+    if seen is None or seen.fence != hold.fence or rules.over(seen, now_ms=tx.now_ms):
+        raise _lost(tx, hold)
+
+
+def release(tx: Write, hold: Hold) -> bool:
+    """Give the hold up. False when it had already ended."""
+    return tx.run(_SQL["end_hold"], resource=hold.resource, fence=hold.fence, now_ms=tx.now_ms) == 1
+
+
+def _lost(tx: Read, hold: Hold) -> Stale:
+    seen = get(tx, hold.resource)
+    if seen is None or seen.fence == hold.fence:
+        return Stale(f"the hold on {hold.resource} (fence {hold.fence}) ended before the work did")
+    return Stale(
+        f"{hold.resource} changed hands: fence {hold.fence} is over,"
+        f" {owners.describe(seen.owner)} has it with fence {seen.fence}"
+    )
+
+
+def _put(tx: Write, hold: Hold, seen_fence: int) -> bool:
+    changed = tx.run(
+        _SQL["put_hold"],
+        resource=hold.resource,
+        owner=owners.dump(hold.owner),
+        fence=hold.fence,
+        taken_ms=hold.taken_ms,
+        renewed_ms=hold.renewed_ms,
+        expires_ms=hold.expires_ms,
+        note=hold.note,
+        seen_fence=seen_fence,
+    )
+    return changed == 1
+
+
+def _hold(row: Mapping[str, Any]) -> Hold:
+    return Hold(**{**row, "owner": owners.load(row["owner"])})

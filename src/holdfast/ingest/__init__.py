@@ -1,0 +1,1 @@
+"""Where rollouts and threads meet: the ledger of files, and the index made from them."""

@@ -1,0 +1,75 @@
+"""Rows of the ledger in and out. Each function joins the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from holdfast import sql
+from holdfast.engine import Read, Write
+from holdfast.ingest.model import LedgerRow, Problem
+from holdfast.rollouts import ThreadFacts
+
+_SQL = sql.load("holdfast.ingest")
+
+
+def load(tx: Read, home_id: int) -> dict[str, LedgerRow]:
+    """Return the ledger of a home by relative path. Reads every row: about 1 µs each."""
+    return {row["path"]: LedgerRow(**row) for row in tx.rows(_SQL["load"], home_id=home_id)}
+
+
+def facts(tx: Read, file_id: int) -> ThreadFacts | None:
+    """Return the facts a long file was folded to, to go on from there."""
+    row = tx.row(_SQL["get_facts"], file_id=file_id)
+    if row is None or row["facts"] is None:
+        return None
+    return msgspec.msgpack.decode(row["facts"], type=ThreadFacts)
+
+
+def next_file_id(tx: Read) -> int:
+    """Return the first file id that is free. Only the writer may count on it."""
+    row = tx.row(_SQL["next_file_id"])
+    assert row is not None  # an aggregate always has one row
+    return int(row["file_id"])
+
+
+def put(tx: Write, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert or renew rows; the keys are the columns of ``files``."""
+    tx.run_many(_SQL["put_file"], rows)
+
+
+def set_status(tx: Write, file_ids: Sequence[int], status: str) -> None:
+    """Change only the status of these rows."""
+    tx.run_many(_SQL["set_status"], [{"file_id": file_id, "status": status} for file_id in file_ids])
+
+
+def duplicates(tx: Read, home_id: int, thread_ids: Sequence[bytes]) -> list[str]:
+    """Return the paths of files that could speak for these threads, now that another is gone."""
+    asked = json.dumps([id16.hex() for id16 in thread_ids])
+    return [row["path"] for row in tx.rows(_SQL["duplicates"], home_id=home_id, ids=asked)]
+
+
+def forget_gone(tx: Write, home_id: int) -> int:
+    """Drop rows of files that are gone and speak for no thread; return how many."""
+    return tx.run(_SQL["forget_gone"], home_id=home_id)
+
+
+def problems(tx: Read, home_id: int) -> list[Problem]:
+    """Return what could not be read, file by file, in path order."""
+    found = []
+    for row in tx.rows(_SQL["problems"], home_id=home_id):
+        details = msgspec.json.decode(row["problems"], type=list[Problem]) if row["problems"] else []
+        if not details:
+            details = [Problem(row["path"], row["status"], "")]
+        found += details
+    return found
+
+
+def counts(tx: Read, home_id: int) -> Mapping[str, Any]:
+    """Return ``files``, ``failed`` and ``bytes`` of a home."""
+    row = tx.row(_SQL["count_files"], home_id=home_id)
+    assert row is not None  # an aggregate always has one row
+    return row

@@ -1,0 +1,226 @@
+-- A `*_id` without a table of its own is a label; `labels` gives its text.
+
+-- name: next_revision
+UPDATE counters SET value = value + 1 WHERE name = 'revision' RETURNING value AS revision
+
+-- name: get_revision
+SELECT value AS revision FROM counters WHERE name = 'revision'
+
+-- name: put_labels
+INSERT INTO labels (label) SELECT value FROM json_each(:labels) WHERE true
+ON CONFLICT (label) DO NOTHING
+
+-- name: get_labels
+SELECT label, label_id FROM labels WHERE label IN (SELECT value FROM json_each(:labels))
+
+-- name: put_thread
+-- Only derived columns: what a person said stays.
+INSERT INTO threads (
+    home_id, thread_id, file_id, revision, missing_since_ms, created_ms, updated_ms, recency_ms,
+    source, source_kind_id, thread_source_id, provider_id, model_id, effort_id, cwd_id, cli_version_id,
+    originator_id, sandbox_policy_id, approval_mode_id, memory_mode_id, history_mode_id,
+    agent_nickname, agent_role_id, agent_path_id, parent_thread_id, forked_from_id,
+    base_thread_id, base_end_ordinal, first_user_ordinal, first_user_message, title, preview,
+    tokens_used, git_sha, git_branch_id, git_origin_url_id, lines_unread,
+    archived_file, archived_file_ms, name_file)
+VALUES (
+    :home_id, :thread_id, :file_id, :revision, NULL, :created_ms, :updated_ms, :recency_ms,
+    :source, :source_kind_id, :thread_source_id, :provider_id, :model_id, :effort_id, :cwd_id, :cli_version_id,
+    :originator_id, :sandbox_policy_id, :approval_mode_id, :memory_mode_id, :history_mode_id,
+    :agent_nickname, :agent_role_id, :agent_path_id, :parent_thread_id, :forked_from_id,
+    :base_thread_id, :base_end_ordinal, :first_user_ordinal, :first_user_message, :title, :preview,
+    :tokens_used, :git_sha, :git_branch_id, :git_origin_url_id, :lines_unread,
+    :archived_file, :archived_file_ms, :name_file)
+ON CONFLICT (home_id, thread_id) DO UPDATE SET
+    file_id = excluded.file_id, revision = excluded.revision, missing_since_ms = NULL,
+    created_ms = excluded.created_ms, updated_ms = excluded.updated_ms, recency_ms = excluded.recency_ms,
+    source = excluded.source, source_kind_id = excluded.source_kind_id,
+    thread_source_id = excluded.thread_source_id, provider_id = excluded.provider_id,
+    model_id = excluded.model_id, effort_id = excluded.effort_id, cwd_id = excluded.cwd_id,
+    cli_version_id = excluded.cli_version_id, originator_id = excluded.originator_id,
+    sandbox_policy_id = excluded.sandbox_policy_id, approval_mode_id = excluded.approval_mode_id,
+    memory_mode_id = excluded.memory_mode_id, history_mode_id = excluded.history_mode_id,
+    agent_nickname = excluded.agent_nickname, agent_role_id = excluded.agent_role_id,
+    agent_path_id = excluded.agent_path_id, parent_thread_id = excluded.parent_thread_id,
+    forked_from_id = excluded.forked_from_id, base_thread_id = excluded.base_thread_id,
+    base_end_ordinal = excluded.base_end_ordinal, first_user_ordinal = excluded.first_user_ordinal,
+    first_user_message = excluded.first_user_message, title = excluded.title, preview = excluded.preview,
+    tokens_used = excluded.tokens_used, git_sha = excluded.git_sha, git_branch_id = excluded.git_branch_id,
+    git_origin_url_id = excluded.git_origin_url_id, lines_unread = excluded.lines_unread,
+    archived_file = excluded.archived_file, archived_file_ms = excluded.archived_file_ms,
+    name_file = excluded.name_file
+
+-- name: select_thread
+SELECT t.n, t.home_id, t.thread_id, h.path AS home, f.path AS path, t.created_ms, t.updated_ms, t.recency_ms,
+    coalesce(t.source, source_kind.label) AS source, source_kind.label AS source_kind,
+    thread_source.label AS thread_source, provider.label AS model_provider, model.label AS model,
+    effort.label AS reasoning_effort, cwd.label AS cwd, cli_version.label AS cli_version,
+    originator.label AS originator, coalesce(t.title, t.first_user_message, '') AS title,
+    nullif(coalesce(t.name_said, t.name_file), '') AS name,
+    coalesce(t.preview, t.first_user_message, '') AS preview,
+    coalesce(t.first_user_message, '') AS first_user_message, t.tokens_used, t.archived,
+    CASE WHEN t.archived = 0 THEN NULL
+         WHEN t.archived_said = 1 THEN t.archived_said_ms ELSE t.archived_file_ms END AS archived_at_ms,
+    t.git_sha, git_branch.label AS git_branch, git_origin_url.label AS git_origin_url,
+    t.parent_thread_id, t.forked_from_id, t.agent_nickname, agent_role.label AS agent_role,
+    agent_path.label AS agent_path, sandbox_policy.label AS sandbox_policy,
+    approval_mode.label AS approval_mode, memory_mode.label AS memory_mode,
+    history_mode.label AS history_mode, t.lines_unread, t.missing_since_ms
+FROM {chosen}
+JOIN homes h ON h.home_id = t.home_id
+JOIN files f ON f.file_id = t.file_id
+LEFT JOIN labels source_kind ON source_kind.label_id = t.source_kind_id
+LEFT JOIN labels thread_source ON thread_source.label_id = t.thread_source_id
+LEFT JOIN labels provider ON provider.label_id = t.provider_id
+LEFT JOIN labels model ON model.label_id = t.model_id
+LEFT JOIN labels effort ON effort.label_id = t.effort_id
+LEFT JOIN labels cwd ON cwd.label_id = t.cwd_id
+LEFT JOIN labels cli_version ON cli_version.label_id = t.cli_version_id
+LEFT JOIN labels originator ON originator.label_id = t.originator_id
+LEFT JOIN labels git_branch ON git_branch.label_id = t.git_branch_id
+LEFT JOIN labels git_origin_url ON git_origin_url.label_id = t.git_origin_url_id
+LEFT JOIN labels agent_role ON agent_role.label_id = t.agent_role_id
+LEFT JOIN labels agent_path ON agent_path.label_id = t.agent_path_id
+LEFT JOIN labels sandbox_policy ON sandbox_policy.label_id = t.sandbox_policy_id
+LEFT JOIN labels approval_mode ON approval_mode.label_id = t.approval_mode_id
+LEFT JOIN labels memory_mode ON memory_mode.label_id = t.memory_mode_id
+LEFT JOIN labels history_mode ON history_mode.label_id = t.history_mode_id
+{tail}
+
+-- name: chosen_by_id
+threads t
+
+-- name: where_id
+WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.thread_id = :thread_id
+
+-- name: where_id_range
+-- A prefix of an id: every id from `low` to `high`.
+WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.thread_id BETWEEN :low AND :high
+ORDER BY t.thread_id
+LIMIT :limit
+
+-- name: where_called
+-- Newest first: the caller wants the thread somebody last worked in.
+WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.missing_since_ms IS NULL
+  AND (coalesce(t.name_said, t.name_file) = :called OR coalesce(t.title, t.first_user_message) = :called)
+ORDER BY coalesce(t.name_said, t.name_file) = :called DESC, t.updated_ms DESC
+LIMIT :limit
+
+-- name: chosen_page
+-- The rows of a page, found in indexes alone; the outer query fetches the rest of each.
+({branches} ORDER BY ms {direction}, n {direction} LIMIT :limit) page
+CROSS JOIN threads t ON t.n = page.n
+
+-- name: page_order
+ORDER BY page.ms {direction}, page.n {direction}
+
+-- name: branch
+-- One home, archived or not, one value of the leading filter: one range of one
+-- index, read in order and left after `limit` rows. `+` keeps a column's index
+-- out of the choice.
+SELECT n, ms FROM (
+    SELECT n, {sort} AS ms FROM threads
+    WHERE {leading} {rest}
+    ORDER BY {sort} {direction}, n {direction} LIMIT :limit)
+
+-- name: branch_among
+-- The candidates are known: fetch them by row id, then sort.
+SELECT n, ms FROM (
+    SELECT n, {sort} AS ms FROM json_each(:among) candidates CROSS JOIN threads ON n = candidates.value
+    WHERE {leading} {rest}
+    ORDER BY {sort} {direction}, n {direction} LIMIT :limit)
+
+-- name: haystack
+-- What a title search looks in.
+coalesce(name_said, name_file, '') || char(10) || coalesce(title, first_user_message, '')
+    || char(10) || coalesce(preview, '')
+
+-- name: get_n
+SELECT n FROM threads WHERE home_id IN (SELECT value FROM json_each(:homes)) AND thread_id = :thread_id
+
+-- name: present
+-- Which of these threads are known, and which file speaks for each.
+SELECT t.thread_id, t.n, t.file_id, t.archived_file, t.updated_ms, t.missing_since_ms, f.path
+FROM json_each(:ids) ids
+CROSS JOIN threads t ON t.home_id = :home_id AND t.thread_id = unhex(ids.value)
+JOIN files f ON f.file_id = t.file_id
+
+-- name: orphans_of_files
+-- The threads whose file has vanished.
+SELECT t.n, t.thread_id FROM json_each(:file_ids) gone
+CROSS JOIN threads t ON t.file_id = gone.value
+WHERE t.missing_since_ms IS NULL
+
+-- name: mark_missing
+UPDATE threads SET missing_since_ms = :now_ms, revision = :revision WHERE n = :n
+
+-- name: names
+SELECT thread_id, n, name_file FROM threads
+WHERE home_id = :home_id AND (name_file IS NOT NULL OR thread_id IN (SELECT unhex(value) FROM json_each(:ids)))
+
+-- name: set_name_file
+UPDATE threads SET name_file = :name, revision = :revision WHERE n = :n
+
+-- name: set_name_said
+UPDATE threads SET name_said = :name, revision = :revision WHERE n = :n
+
+-- name: set_archived_said
+-- Said again what the file says already is nothing said.
+UPDATE threads
+SET archived_said = CASE WHEN archived_file = :archived THEN NULL ELSE :archived END,
+    archived_said_ms = CASE WHEN archived_file = :archived THEN NULL ELSE :now_ms END,
+    revision = :revision
+WHERE n = :n AND archived <> :archived
+
+-- name: heirs
+-- Forks that continue a base and have not yet got its first words.
+SELECT c.n, b.first_user_message, b.preview, b.first_user_ordinal
+FROM threads c
+JOIN threads b ON b.home_id = c.home_id AND b.thread_id = c.base_thread_id
+WHERE c.home_id = :home_id AND c.base_thread_id IS NOT NULL
+  AND b.first_user_message IS NOT NULL AND b.first_user_ordinal < c.base_end_ordinal
+  AND (c.first_user_ordinal IS NULL OR c.first_user_ordinal >= c.base_end_ordinal)
+
+-- name: inherit
+-- The child's own first words stay its title; the base's become what it began with.
+UPDATE threads
+SET title = coalesce(title, first_user_message, ''), first_user_message = :first_user_message,
+    preview = :preview, first_user_ordinal = :first_user_ordinal, revision = :revision
+WHERE n = :n
+
+-- name: count_threads
+SELECT count(*) AS threads, count(*) FILTER (WHERE archived = 1) AS archived,
+    count(*) FILTER (WHERE missing_since_ms IS NOT NULL) AS missing
+FROM threads WHERE home_id = :home_id
+
+-- name: said
+-- Everything that no rollout knows.
+SELECT h.path AS home, lower(hex(t.thread_id)) AS thread_id, t.name_said, t.archived_said, t.archived_said_ms
+FROM threads t JOIN homes h ON h.home_id = t.home_id
+WHERE t.name_said IS NOT NULL OR t.archived_said IS NOT NULL
+ORDER BY h.path, t.thread_id
+
+-- name: restore_said
+UPDATE threads
+SET name_said = coalesce(name_said, :name_said), archived_said = coalesce(archived_said, :archived_said),
+    archived_said_ms = coalesce(archived_said_ms, :archived_said_ms), revision = :revision
+WHERE home_id = :home_id AND thread_id = :thread_id
+
+-- name: get_home
+SELECT home_id, path, indexed_ms, names_stamp FROM homes WHERE host = :host AND path = :path
+
+-- name: list_homes
+SELECT home_id, path, indexed_ms, names_stamp FROM homes WHERE host = :host ORDER BY home_id
+
+-- name: put_home
+INSERT INTO homes (host, path, added_ms) VALUES (:host, :path, :now_ms)
+ON CONFLICT (host, path) DO NOTHING
+
+-- name: move_home
+UPDATE homes SET path = :path WHERE home_id = :home_id
+
+-- name: set_home_indexed
+UPDATE homes SET indexed_ms = :indexed_ms, names_stamp = :names_stamp WHERE home_id = :home_id
+
+-- name: sample_files
+SELECT path, zst, inode FROM files WHERE home_id = :home_id ORDER BY file_id DESC LIMIT 32

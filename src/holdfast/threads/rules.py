@@ -1,0 +1,100 @@
+"""How threads are chosen, ordered and compared. Pure: no database, no files."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import posixpath
+
+import msgspec
+
+from holdfast.errors import Refused
+from holdfast.threads.model import Direction, Query, Sort
+
+LIMIT_MAX = 1_000
+"""Threads per page. A page is fetched whole; a longer one would hold the reader past its 10 ms."""
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """The last thread of a page: where the next page goes on, and which question that belongs to."""
+
+    version: int
+    question: str
+    ms: int
+    n: int
+    thread_id: str
+
+
+_VERSION = 1
+
+
+def question(query: Query) -> str:
+    """Return a short hash of ``query``: a cursor answers only the question it came from."""
+    return hashlib.blake2b(msgspec.json.encode(query), digest_size=6).hexdigest()
+
+
+def encode_cursor(query: Query, ms: int, n: int, thread_id: str) -> str:
+    """Return the cursor after the thread at ``(ms, n)``, as text safe in a URL."""
+    raw = msgspec.json.encode(Cursor(_VERSION, question(query), ms, n, thread_id))
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def decode_cursor(query: Query, text: str) -> Cursor:
+    """Return what ``encode_cursor`` wrote. Raises ``Refused`` for other text, or the cursor of another question."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        cursor = msgspec.json.decode(raw, type=Cursor)
+    except (ValueError, msgspec.DecodeError):
+        raise Refused(
+            f"{text[:40]!r} is no cursor", remedy="Pass the next_cursor of the page before, unchanged."
+        ) from None
+    if cursor.version != _VERSION or cursor.question != question(query):
+        raise Refused(
+            "this cursor belongs to another list: its order or its filters were different",
+            remedy="Start again without a cursor.",
+        )
+    return cursor
+
+
+def is_after(query: Query, ms: int, tie: object, cursor_ms: int, cursor_tie: object) -> bool:
+    """Return True when ``(ms, tie)`` comes after the cursor in the order of ``query``."""
+    here, there = (ms, tie), (cursor_ms, cursor_tie)
+    return here < there if query.direction is Direction.DESC else here > there
+
+
+def sort_ms(query: Query, *, created: int, updated: int, recency: int) -> int:
+    """Return the time that ``query`` orders by."""
+    return {Sort.CREATED: created, Sort.UPDATED: updated, Sort.RECENCY: recency}[query.sort]
+
+
+def check_limit(limit: int) -> int:
+    """Return ``limit``. Raises ``Refused`` unless it is 1 to ``LIMIT_MAX``."""
+    if not 1 <= limit <= LIMIT_MAX:
+        raise Refused(f"limit is {limit}, it must be 1 to {LIMIT_MAX}")
+    return limit
+
+
+def normal_cwd(path: str) -> str:
+    """Return ``path`` without doubled or trailing slashes and dots, symlinks untouched.
+
+    Lexical on purpose: the directory may be gone, or on another machine, and
+    the same text must always give the same key. Paths that are not POSIX
+    absolute are left as they are.
+    """
+    return posixpath.normpath(path) if path.startswith("/") else path
+
+
+def like(needle: str) -> str:
+    """Return the LIKE pattern (escape character ``\\``) that finds ``needle`` anywhere."""
+    escaped = needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def better(mine: tuple[bool, int, str], other: tuple[bool, int, str]) -> bool:
+    """Return True when the file ``mine`` speaks for a thread rather than ``other``.
+
+    Each is ``(archived, updated_ms, path)``. Two files with one thread id are
+    a copy and its origin, or an archived file and one that came back: the
+    active one counts, then the one that was written last, then the later name.
+    """
+    return (not mine[0], mine[1], mine[2]) > (not other[0], other[1], other[2])

@@ -1,0 +1,208 @@
+"""Rows of threads in and out. Each function joins the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from holdfast import ids, sql
+from holdfast.engine import Read, Write
+from holdfast.errors import Refused
+from holdfast.rollouts import ThreadFacts
+from holdfast.threads import rules
+from holdfast.threads.listing import label_ids, thread
+from holdfast.threads.model import Thread
+
+_SQL = sql.load("holdfast.threads")
+_BY_ID = _SQL["select_thread"].fill(chosen=_SQL["chosen_by_id"], tail=_SQL["where_id"])
+_BY_ID_RANGE = _SQL["select_thread"].fill(chosen=_SQL["chosen_by_id"], tail=_SQL["where_id_range"])
+_CALLED = _SQL["select_thread"].fill(chosen=_SQL["chosen_by_id"], tail=_SQL["where_called"])
+_PREFIX_MIN = 4  # hex digits: fewer would match by accident
+_AMBIGUOUS_MAX = 5  # candidates shown
+
+# Column of `threads` -> fact that becomes a label.
+_LABELS = {
+    "source_kind_id": "source_kind",
+    "thread_source_id": "thread_source",
+    "provider_id": "model_provider",
+    "model_id": "model",
+    "effort_id": "reasoning_effort",
+    "cwd_id": "cwd",
+    "cli_version_id": "cli_version",
+    "originator_id": "originator",
+    "sandbox_policy_id": "sandbox_policy",
+    "approval_mode_id": "approval_mode",
+    "memory_mode_id": "memory_mode",
+    "history_mode_id": "history_mode",
+    "agent_role_id": "agent_role",
+    "agent_path_id": "agent_path",
+    "git_branch_id": "git_branch",
+    "git_origin_url_id": "git_origin_url",
+}
+
+
+def get(tx: Read, homes: Sequence[int], thread_id: bytes) -> Thread | None:
+    """Return the thread with this id (16 bytes) in one of ``homes``, or None."""
+    row = tx.row(_BY_ID, homes=json.dumps(homes), thread_id=thread_id)
+    return None if row is None else thread(row)
+
+
+def resolve(tx: Read, homes: Sequence[int], text: str) -> Thread | None:
+    """Return the one thread that ``text`` means: an id, the unique beginning of one, a name, or a title.
+
+    A name wins over a title; of several threads of one name the one written
+    last. None when nothing matches; ``Refused``, with the candidates, when the
+    beginning of an id fits more than one thread.
+    """
+    id16 = ids.parse(text)
+    if id16 is not None:
+        return get(tx, homes, id16)
+    digits = text.replace("-", "").lower()
+    if len(digits) >= _PREFIX_MIN and all(c in "0123456789abcdef" for c in digits) and len(digits) < 32:
+        rows = tx.rows(
+            _BY_ID_RANGE,
+            homes=json.dumps(homes),
+            low=bytes.fromhex(digits.ljust(32, "0")),
+            high=bytes.fromhex(digits.ljust(32, "f")),
+            limit=_AMBIGUOUS_MAX + 1,
+        )
+        if len(rows) == 1:
+            return thread(rows[0])
+        if rows:
+            shown = ", ".join(ids.text(row["thread_id"]) for row in rows[:_AMBIGUOUS_MAX])
+            more = " and more" if len(rows) > _AMBIGUOUS_MAX else ""
+            raise Refused(f"{text!r} begins several thread ids: {shown}{more}", remedy="Give more of the id.")
+    row = tx.row(_CALLED, homes=json.dumps(homes), called=text, limit=1)
+    return None if row is None else thread(row)
+
+
+def next_revision(tx: Write) -> int:
+    """Return a number larger than any before: every row changed in this transaction carries it."""
+    row = tx.row(_SQL["next_revision"])
+    assert row is not None  # the first migration put it there
+    return int(row["revision"])
+
+
+def revision(tx: Read) -> int:
+    """Return the number of the last transaction that changed a thread."""
+    row = tx.row(_SQL["get_revision"])
+    return int(row["revision"]) if row else 0
+
+
+class Derived(dict[str, object]):
+    """The derived columns of one row, by name, labels still as texts."""
+
+
+def derive(facts: ThreadFacts, *, archived: bool, archived_ms: int | None, name: str | None) -> Derived:
+    """Return the columns that ``facts`` give, plus where the file lies and what the home's names file says."""
+    row = Derived({column: getattr(facts, fact) or None for column, fact in _LABELS.items()})
+    if facts.cwd:
+        row["cwd_id"] = rules.normal_cwd(facts.cwd)
+    first = facts.first_user_message or None
+    row.update(
+        thread_id=facts.thread_id,
+        created_ms=facts.created_ms,
+        updated_ms=facts.updated_ms,
+        recency_ms=facts.recency_ms,
+        source=None if facts.source == facts.source_kind else facts.source,
+        agent_nickname=facts.agent_nickname,
+        parent_thread_id=facts.parent_thread_id,
+        forked_from_id=facts.forked_from_id,
+        base_thread_id=facts.base_thread_id,
+        base_end_ordinal=facts.base_end_ordinal,
+        first_user_ordinal=facts.first_user_ordinal,
+        first_user_message=first,
+        title=None if facts.title == (first or "") else facts.title,
+        preview=None if facts.preview == (first or "") else facts.preview,
+        tokens_used=facts.tokens_used,
+        git_sha=facts.git_sha,
+        lines_unread=facts.lines_unread,
+        archived_file=int(archived),
+        archived_file_ms=archived_ms,
+        name_file=name if name is not None else facts.name,
+    )
+    return row
+
+
+def put(tx: Write, home_id: int, rows: Sequence[Derived], revision: int) -> None:
+    """Insert or renew the derived columns of ``rows`` (each with its ``file_id``). What a person said stays."""
+    texts = sorted({text for row in rows for column in _LABELS if isinstance(text := row[column], str)})
+    known = intern(tx, texts)
+    for row in rows:
+        for column in _LABELS:
+            text = row[column]
+            row[column] = known[text] if isinstance(text, str) else None
+        row["home_id"] = home_id
+        row["revision"] = revision
+    tx.run_many(_SQL["put_thread"], rows)
+
+
+def intern(tx: Write, texts: Sequence[str]) -> dict[str, int]:
+    """Return the label id of each text, making those that are new."""
+    known = label_ids(tx, texts)
+    new = [text for text in texts if text not in known]
+    if new:
+        tx.run(_SQL["put_labels"], labels=json.dumps(new))
+        known |= label_ids(tx, new)
+    return known
+
+
+def present(tx: Read, home_id: int, thread_ids: Sequence[bytes]) -> dict[bytes, Mapping[str, Any]]:
+    """Return, for each known thread of ``thread_ids``, its row id and the file that speaks for it."""
+    rows = tx.rows(_SQL["present"], home_id=home_id, ids=json.dumps([id16.hex() for id16 in thread_ids]))
+    return {row["thread_id"]: row for row in rows}
+
+
+def inherit(tx: Write, home_id: int, revision: int) -> int:
+    """Give forks that continue another file its first words; return how many changed.
+
+    A fork of a fork may have to wait for its base: repeated until nothing changes.
+    """
+    changed = 0
+    while heirs := tx.rows(_SQL["heirs"], home_id=home_id):
+        changed += tx.run_many(_SQL["inherit"], [{**heir, "revision": revision} for heir in heirs])
+    return changed
+
+
+def rename(tx: Write, homes: Sequence[int], thread_id: bytes, name: str | None) -> bool:
+    """Call the thread ``name``; None or blank takes the name away. False when there is no such thread."""
+    return _say(tx, "set_name_said", homes, thread_id, name=(name or "").strip()) is not None
+
+
+def set_archived(tx: Write, homes: Sequence[int], thread_id: bytes, archived: bool) -> bool | None:
+    """Archive the thread, or take it back. False when it already was; None when there is no such thread."""
+    changed = _say(tx, "set_archived_said", homes, thread_id, archived=int(archived), now_ms=tx.now_ms)
+    return None if changed is None else changed == 1
+
+
+def _say(tx: Write, statement: str, homes: Sequence[int], thread_id: bytes, **said: object) -> int | None:
+    row = tx.row(_SQL["get_n"], homes=json.dumps(homes), thread_id=thread_id)
+    if row is None:
+        return None
+    return tx.run(_SQL[statement], n=row["n"], revision=next_revision(tx), **said)
+
+
+def mark_missing(tx: Write, file_ids: Sequence[int], revision: int) -> int:
+    """Note that the files of these threads are gone. Rows stay: what was said of them may still be wanted."""
+    gone = tx.rows(_SQL["orphans_of_files"], file_ids=json.dumps(file_ids))
+    return tx.run_many(
+        _SQL["mark_missing"], [{"n": row["n"], "now_ms": tx.now_ms, "revision": revision} for row in gone]
+    )
+
+
+def set_names(tx: Write, home_id: int, names: Mapping[bytes, str], revision: int) -> int:
+    """Make the threads of a home carry the names its names file gives; return how many changed."""
+    changes = [
+        {"n": row["n"], "name": names.get(row["thread_id"]), "revision": revision}
+        for row in tx.rows(_SQL["names"], home_id=home_id, ids=json.dumps([id16.hex() for id16 in names]))
+        if row["name_file"] != names.get(row["thread_id"])
+    ]
+    return tx.run_many(_SQL["set_name_file"], changes)
+
+
+def counts(tx: Read, home_id: int) -> Mapping[str, int]:
+    """Return how many ``threads`` a home has, how many are ``archived`` and how many ``missing``. Scans them."""
+    row = tx.row(_SQL["count_threads"], home_id=home_id)
+    assert row is not None  # an aggregate always has one row
+    return row
