@@ -1,0 +1,51 @@
+"""Runs the benches one after the other and writes one Markdown table.
+
+    python -m bench [all | index listing search show startup] [--n 10000] [--no-peer] [--out FILE]
+
+Exits 1 when a target was missed or something could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import homes, index, listing, measure, search, show, startup
+
+Bench = Callable[[int, bool], list[measure.Result]]
+BENCHES: dict[str, Bench] = {
+    "index": lambda n, peer: index.measured(n, 1, peer),
+    "listing": lambda _, peer: listing.measured([1_000, 10_000, 100_000], peer, scan=False),
+    "search": search.measured,
+    "show": show.measured,
+    "startup": lambda _, peer: startup.measured(50_000, 15, peer),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", default=["all"], help=f"all, or some of: {', '.join(BENCHES)}")
+    parser.add_argument("--n", type=int, default=10_000, help="size of the home for index, search and show")
+    parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--out", type=Path, help="the Markdown file; in the cache when not given")
+    given = parser.parse_args()
+    names = list(BENCHES) if "all" in given.names else given.names
+    if unknown := set(names) - set(BENCHES):
+        parser.error(f"no such bench: {', '.join(sorted(unknown))}")
+    results = []
+    for name in names:
+        print(f"running {name}", file=sys.stderr, flush=True)
+        results += BENCHES[name](given.n, not given.no_peer)
+    out = given.out or homes.cache_dir() / "results.md"
+    out.write_text(measure.markdown(results), encoding="utf-8")
+    code = measure.finish(results)
+    print(f"written to {out}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
