@@ -315,9 +315,7 @@ TEXTS = {"rare": "needle-zebra", "common": "parser", "phrase": "lorem ipsum", "p
 MODES = {"scan": False, "db": True}
 
 
-def ask_list(
-    peer: Peer, question: str, mode: str, cursor: str | None = None, limit: int = 25
-) -> dict[str, Any]:
+def ask_list(peer: Peer, question: str, mode: str, cursor: str | None = None, limit: int = 25) -> dict[str, Any]:
     params = {"limit": limit, "sortKey": "updated_at", "modelProviders": [], "sourceKinds": EVERY_SOURCE}
     params |= LISTS[question]
     return peer.call("thread/list", params | {"useStateDbOnly": MODES[mode], "cursor": cursor})
@@ -338,9 +336,7 @@ def deep_cursors(peer: Peer, rows: int) -> dict[str, str | None]:
     return found
 
 
-def list_latencies(
-    peer: Peer, modes: tuple[str, ...] = ("db", "scan")
-) -> dict[tuple[str, str], measure.Latency]:
+def list_latencies(peer: Peer, modes: tuple[str, ...] = ("db", "scan")) -> dict[tuple[str, str], measure.Latency]:
     """Time every question in every mode; the slow ones (seconds each) only five times."""
     found = {}
     for mode in modes:
@@ -431,9 +427,7 @@ def tell(home: Path, cold_only: bool) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--cold-only", action="store_true")

@@ -79,16 +79,12 @@ def ours(path: str, durability: str) -> tuple[Callable[[], None], Callable[[], N
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", nargs="?", help="where to write; the file system matters")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5)
     options = parser.parse_args()
-    print(
-        f"{'durability':<12}{'threads':>8}{'bare/s':>10}{'ours/s':>10}{'ratio':>8}{'target':>8}{'group':>7}"
-    )
+    print(f"{'durability':<12}{'threads':>8}{'bare/s':>10}{'ours/s':>10}{'ratio':>8}{'target':>8}{'group':>7}")
     for durability in ("full", "normal"):
         for threads in (1, 8):
             with tempfile.TemporaryDirectory(dir=options.directory) as folder:
@@ -98,9 +94,7 @@ def main() -> None:
                     (per_second(theirs, threads, options.seconds), per_second(mine, threads, options.seconds))
                     for _ in range(options.rounds)
                 ]
-                with Store.open(
-                    os.path.join(folder, "ours.db"), clock=wall_ms, durability=durability
-                ) as store:
+                with Store.open(os.path.join(folder, "ours.db"), clock=wall_ms, durability=durability) as store:
                     status = store.status()
                 close_mine()
                 close_theirs()

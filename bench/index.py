@@ -32,9 +32,7 @@ def measured(n: int, runs: int, peer: bool) -> list[measure.Result]:
     result = measure.Result(f"Indexing {n:,} rollouts ({homes.facts(home)['bytes'] / 1e6:,.0f} MB)")
     began = time.monotonic()
     homes.warm(home)
-    result.notes.append(
-        f"reading every byte of the home once, warmed or not: {time.monotonic() - began:.2f} s"
-    )
+    result.notes.append(f"reading every byte of the home once, warmed or not: {time.monotonic() - began:.2f} s")
     theirs, peer_is = peer_side(result, home, n, runs) if peer else recorded_side(n)
     add_rows(result, our_side(result, home, n, runs), theirs, peer_is)
     with ours.part(result, "first page while indexing"):
@@ -133,13 +131,9 @@ def add_rows(result: measure.Result, mine: Indexed | None, theirs: dict[str, flo
 def check(result: measure.Result, n: int, first: dict[str, Any], second: dict[str, Any]) -> None:
     """Say what makes the times worthless: threads that are not there, files read twice."""
     told = ", ".join(f"{key} {first[key]:,}" for key in ours.REPORT_KEYS)
-    result.notes.append(
-        f"ours: {told}; again: unchanged {second['unchanged']:,}, indexed {second['indexed']:,}"
-    )
+    result.notes.append(f"ours: {told}; again: unchanged {second['unchanged']:,}, indexed {second['indexed']:,}")
     if first["threads"] != n or first["failed"]:
-        result.missing.append(
-            f"{n:,} threads expected, {first['threads']:,} indexed, {first['failed']:,} failed"
-        )
+        result.missing.append(f"{n:,} threads expected, {first['threads']:,} indexed, {first['failed']:,} failed")
     if second["indexed"] or second["unchanged"] != n:
         result.missing.append("the rescan read files again that had not changed")
 
@@ -211,9 +205,7 @@ def poll(home: Path, state_dir: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--no-peer", action="store_true")

@@ -200,9 +200,7 @@ def flatness(answers: dict[int, dict[str, Answer]]) -> measure.Result:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="1000,10000,100000")
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--scan", action="store_true", help="time the peer's default mode too")

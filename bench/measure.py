@@ -294,8 +294,7 @@ def show(result: Result) -> str:
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
     if result.rows:
         lines += [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in cells
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
         ]
     lines += [f"missing: {one}" for one in result.missing]
     lines += [f"note: {one}" for one in result.notes]
@@ -310,10 +309,7 @@ def markdown(results: Iterable[Result]) -> str:
         if result.rows:
             parts.append("| " + " | ".join(HEADINGS) + " |")
             parts.append("| " + " | ".join("---" for _ in HEADINGS) + " |")
-            parts += [
-                "| " + " | ".join(cell.replace("|", "\\|") for cell in row.cells()) + " |"
-                for row in result.rows
-            ]
+            parts += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row.cells()) + " |" for row in result.rows]
             parts.append("")
         parts += [f"* missing: {one}" for one in result.missing]
         parts += [f"* {one}" for one in result.notes]
@@ -345,6 +341,4 @@ def finish(results: Iterable[Result]) -> int:
     for result in results:
         print(show(result))
     sys.stdout.flush()
-    return int(
-        any(result.missing or any(row.verdict == "MISSED" for row in result.rows) for result in results)
-    )
+    return int(any(result.missing or any(row.verdict == "MISSED" for row in result.rows) for result in results))

@@ -120,17 +120,13 @@ def check(result: measure.Result, n: int, mine: dict[str, tuple[measure.Latency,
     least = {"rare": min(LIMIT, n * 8 // 10 // 1000), "prefix": min(LIMIT, n * 8 // 10 // 100), "cjk": 1}
     for name, wanted in (least | {"common": 1, "phrase": 1}).items():
         if name in mine and mine[name][1] < wanted:
-            result.missing.append(
-                f"{QUERIES[name]} is in at least {wanted} threads, {mine[name][1]} were found"
-            )
+            result.missing.append(f"{QUERIES[name]} is in at least {wanted} threads, {mine[name][1]} were found")
     if mine.get("none", (None, 0))[1]:
         result.missing.append(f"{QUERIES['none']} is nowhere and was found")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--no-peer", action="store_true")
     given = parser.parse_args()

@@ -34,8 +34,7 @@ def words(text: str) -> list[str]:
 
 
 VERBS = words(
-    "fix refactor add remove explain test profile document review port rename speed-up debug migrate "
-    "investigate"
+    "fix refactor add remove explain test profile document review port rename speed-up debug migrate investigate"
 )
 NOUNS = words(
     "parser lexer scheduler logger cache index cursor lease writer reader codec router planner session "
@@ -180,11 +179,7 @@ def user_text(item: dict[str, Any]) -> str | None:
 def kept(raw: bytes, item: dict[str, Any]) -> Line | None:
     """Return the line to copy, with the harness' own prose cut; None when it is all boilerplate."""
     payload = item["payload"]
-    if (
-        item["type"] == "response_item"
-        and payload.get("type") == "message"
-        and payload.get("role") == "developer"
-    ):
+    if item["type"] == "response_item" and payload.get("type") == "message" and payload.get("role") == "developer":
         for part in payload.get("content") or []:
             if len(part.get("text", "")) > PROSE_BYTES_MAX:
                 part["text"] = part["text"][:PROSE_BYTES_MAX]
@@ -293,9 +288,7 @@ class Position:
     ordinal: int
 
 
-def turn_lines(
-    rng: random.Random, who: Identity, cwd: str, at: Position, opening: bytes | None
-) -> Iterator[bytes]:
+def turn_lines(rng: random.Random, who: Identity, cwd: str, at: Position, opening: bytes | None) -> Iterator[bytes]:
     """Yield the lines of a turn and move ``at``; ``opening`` is the message of the first turn."""
     template = who.template
     turn_id, lines = rng.choice(template.turns) if opening is None else template.turns[0]
@@ -326,9 +319,7 @@ def padded(rng: random.Random, line: bytes, target_bytes: int) -> bytes:
     return line.replace(b'"output":"', b'"output":"' + pad * max(1, int(target_bytes * 0.4) // len(pad)), 1)
 
 
-def rollout(
-    recipe: Recipe, templates: dict[str, list[Template]], i: int
-) -> tuple[Identity, list[bytes], int, Any]:
+def rollout(recipe: Recipe, templates: dict[str, list[Template]], i: int) -> tuple[Identity, list[bytes], int, Any]:
     """Return rollout ``i``: who it is, its lines, its last moment, and the generator as it stands."""
     rng = generator(recipe, i)
     who = identity(rng, recipe, templates)
@@ -392,9 +383,7 @@ def _write(i: int) -> Made:
     return write_one(*_worker, i)
 
 
-def make(
-    recipe: Recipe, templates: dict[str, list[Template]], out: str | Path, processes: int = 2
-) -> dict[str, Any]:
+def make(recipe: Recipe, templates: dict[str, list[Template]], out: str | Path, processes: int = 2) -> dict[str, Any]:
     """Write the home of ``recipe`` under ``out`` and return what it holds; two cores make 100 MB a second."""
     if recipe.tiny:
         templates = {mode: [cut for one in found if (cut := small(one))] for mode, found in templates.items()}
@@ -419,9 +408,7 @@ def make(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--templates", required=True, help="unpacked recorded homes, comma separated")
     parser.add_argument("--n", type=int, required=True)
     parser.add_argument("--out", required=True)

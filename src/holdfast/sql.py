@@ -48,8 +48,7 @@ class Statement:
             raise ValueError(f"{self.name}: slots are {sorted(self.slots)}, got {sorted(parts)}")
         sqlite = {key: part.sqlite if isinstance(part, Statement) else part for key, part in parts.items()}
         postgres = {
-            key: part.postgres if isinstance(part, Statement) else _psycopg(part)
-            for key, part in parts.items()
+            key: part.postgres if isinstance(part, Statement) else _psycopg(part) for key, part in parts.items()
         }
         return _statement(
             self.name,
@@ -91,9 +90,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def _statement(name: str, sqlite: str, postgres: str) -> Statement:
-    return Statement(
-        name, sqlite, postgres, frozenset(_PARAM.findall(sqlite)), frozenset(_SLOT.findall(sqlite))
-    )
+    return Statement(name, sqlite, postgres, frozenset(_PARAM.findall(sqlite)), frozenset(_SLOT.findall(sqlite)))
 
 
 def _psycopg(text: str) -> str:

@@ -228,9 +228,7 @@ def test_a_thread_whose_id_holds_no_time_is_found(tmp_path):
 def test_the_day_is_looked_at_before_everything_else(tmp_path):
     put(tmp_path, f"{DAY}/{NAME}")
 
-    assert [entry.path for entry in Walk(str(tmp_path), (paths.likely_folders(ids.parse(ID))[0],))] == [
-        f"{DAY}/{NAME}"
-    ]
+    assert [entry.path for entry in Walk(str(tmp_path), (paths.likely_folders(ids.parse(ID))[0],))] == [f"{DAY}/{NAME}"]
 
 
 # Names people gave
@@ -257,13 +255,7 @@ def test_an_empty_name_takes_the_name_away(tmp_path):
 
 
 def test_rubbish_between_names_and_a_missing_newline_do_no_harm(tmp_path):
-    rubbish = (
-        b"\xff\xfe\n{}\n[]\nnull\n"
-        + b'{"id":"x","thread_name":"y"}\n'
-        + b"[" * 99_999
-        + b"\n"
-        + b"x" * 3_000_000
-    )
+    rubbish = b"\xff\xfe\n{}\n[]\nnull\n" + b'{"id":"x","thread_name":"y"}\n' + b"[" * 99_999 + b"\n" + b"x" * 3_000_000
     content = named(ID, "a") + rubbish + b"\n" + named(OTHER, "b")[:-1]
 
     assert names(tmp_path, content) == {ID: "a", OTHER: "b"}

@@ -31,9 +31,7 @@ def make_home(home: Path, files: int = 200) -> list[str]:
 
 
 def requests(home: Path, paths: list[str]) -> list[ScanRequest]:
-    return [
-        ScanRequest(home=str(home), path=path, size=LARGE if n == 0 else 1000) for n, path in enumerate(paths)
-    ]
+    return [ScanRequest(home=str(home), path=path, size=LARGE if n == 0 else 1000) for n, path in enumerate(paths)]
 
 
 def children() -> set[int]:
@@ -177,9 +175,7 @@ for _ in scans: pass
 """
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "pidfd_open"), reason="watching a process that is not our child needs Linux"
-)
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="watching a process that is not our child needs Linux")
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     (path,) = make_home(tmp_path, 1)
     with (tmp_path / path).open("ab") as file:

@@ -337,9 +337,7 @@ def test_frames_one_behind_the_other_are_one_text(file):
 
 
 def test_a_truncated_compressed_file_gives_what_can_be_decoded(file):
-    lines = b"".join(
-        line("event_msg", {"type": "agent_message", "message": os.urandom(99).hex()}) for _ in range(9000)
-    )
+    lines = b"".join(line("event_msg", {"type": "agent_message", "message": os.urandom(99).hex()}) for _ in range(9000))
     whole = compressed(META + HELLO + lines)
     Path(f"{file}.zst").write_bytes(whole[: len(whole) // 2])
 

@@ -36,9 +36,7 @@ def recorded(tmp_path_factory) -> Path:
 
 
 def line(kind: str, payload: object, **outside: object) -> bytes:
-    return json.dumps(
-        {"timestamp": "2026-11-20T17:36:14.869Z", **outside, "type": kind, "payload": payload}
-    ).encode()
+    return json.dumps({"timestamp": "2026-11-20T17:36:14.869Z", **outside, "type": kind, "payload": payload}).encode()
 
 
 def event(kind: str, **fields: object) -> bytes:
@@ -54,9 +52,7 @@ def agent(text: str) -> bytes:
 
 
 def sent(role: str, text: str) -> bytes:
-    return line(
-        "response_item", {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
-    )
+    return line("response_item", {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]})
 
 
 def meta(thread: str = ID, **fields: object) -> bytes:
@@ -136,9 +132,7 @@ def test_files_without_turns_are_cut_at_the_words_of_the_user(file):
 
 
 def test_turns_that_were_rolled_back_are_not_shown(file):
-    turns = [
-        each for n in "123" for each in (event("task_started", turn_id=n), user(n), event("task_complete"))
-    ]
+    turns = [each for n in "123" for each in (event("task_started", turn_id=n), user(n), event("task_complete"))]
     between = [event("task_started", turn_id="compact"), event("task_complete")]
 
     path = write(file, meta(), *turns, *between, event("thread_rolled_back", num_turns=2), user("4"))
@@ -224,9 +218,7 @@ def test_a_base_that_is_missing_or_leads_in_a_circle_is_named(tmp_path):
 
 
 def test_a_damaged_line_costs_itself_and_is_named(file):
-    path = write(
-        file, meta(), user("a\xff").replace(b"\\u00ff", b"\xff"), b"torn {", b"[" * 99_999, agent("b")
-    )
+    path = write(file, meta(), user("a\xff").replace(b"\\u00ff", b"\xff"), b"torn {", b"[" * 99_999, agent("b"))
 
     transcript = read_transcript(path)
 
@@ -234,9 +226,7 @@ def test_a_damaged_line_costs_itself_and_is_named(file):
     assert transcript.problems == [("line-unread", f"2 of {path}")]
 
 
-@pytest.mark.parametrize(
-    "make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_bytes(b"")]
-)
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_bytes(b"")])
 def test_no_file_is_no_turns(file, make):
     make(file)
 

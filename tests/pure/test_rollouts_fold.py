@@ -161,9 +161,7 @@ def test_a_thread_was_created_when_its_meta_says_else_when_its_id_was_made():
 
 def test_a_later_meta_of_the_same_thread_wins_where_it_says_something():
     git = {"commit_hash": "abc", "branch": "main", "repository_url": "u"}
-    first = meta(
-        cwd="/a", cli_version="1", model_provider="p", agent_role="r", git=git, memory_mode="disabled"
-    )
+    first = meta(cwd="/a", cli_version="1", model_provider="p", agent_role="r", git=git, memory_mode="disabled")
 
     facts = folded(first, meta(cwd="", cli_version="2", memory_mode="polluted", history_mode="paginated"))
 
@@ -274,9 +272,7 @@ def test_a_goal_is_a_preview_and_no_title():
 
 
 def test_what_the_model_was_sent_names_nothing():
-    sent = line(
-        "response_item", {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]}
-    )
+    sent = line("response_item", {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]})
 
     assert folded(meta(), sent).title == ""
 
@@ -325,9 +321,7 @@ def test_only_a_prefix_of_the_editor_is_cut_off(written, kept):
 
 
 def fork(**fields: object) -> ThreadFacts:
-    return folded(
-        meta(OTHER, history_base={"thread_id": ID, "end_ordinal_exclusive": 10}, **fields), said("mine")
-    )
+    return folded(meta(OTHER, history_base={"thread_id": ID, "end_ordinal_exclusive": 10}, **fields), said("mine"))
 
 
 def test_a_fork_is_listed_by_the_words_its_thread_began_with():

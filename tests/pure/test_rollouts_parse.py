@@ -127,9 +127,7 @@ def test_both_history_modes_say_the_same_of_a_user_message():
 
 
 def test_a_bad_field_is_dropped_and_the_rest_is_kept():
-    found = meta(
-        cwd=7, originator="lab", git="no", history_base=[1], timestamp={"a": 1}, model_provider="mock"
-    )
+    found = meta(cwd=7, originator="lab", git="no", history_base=[1], timestamp={"a": 1}, model_provider="mock")
 
     assert (found.cwd, found.git, found.base_thread_id, found.created_ms) == (None, None, None, None)
     assert (found.originator, found.model_provider) == ("lab", "mock")
@@ -144,8 +142,7 @@ def test_a_bad_time_or_number_does_not_cost_the_line():
 @pytest.mark.parametrize("number", ["-1", str(2**63), "9" * 6000, "1.5", "1e400"])
 def test_numbers_that_fit_nowhere_are_dropped(number):
     found = parse(
-        b'{"ordinal":%b,"type":"event_msg","payload":{"type":"token_count",' % number.encode()
-        + b'"info":{}}}'
+        b'{"ordinal":%b,"type":"event_msg","payload":{"type":"token_count",' % number.encode() + b'"info":{}}}'
     )
 
     assert found.ordinal is None
@@ -153,9 +150,7 @@ def test_numbers_that_fit_nowhere_are_dropped(number):
 
 
 def test_the_last_of_two_equal_keys_counts():
-    found = parse(
-        b'{"type":"x","type":"event_msg","payload":{},"payload":{"type":"agent_message","message":"b"}}'
-    )
+    found = parse(b'{"type":"x","type":"event_msg","payload":{},"payload":{"type":"agent_message","message":"b"}}')
 
     assert found == items.AgentMessage(text="b")
 
@@ -243,9 +238,7 @@ def test_kinds_never_seen_before_are_named():
 
 
 def test_tools_are_paired_by_their_call_id():
-    call = parse(
-        line("response_item", {"type": "function_call", "name": "sh", "arguments": "{}", "call_id": "c"})
-    )
+    call = parse(line("response_item", {"type": "function_call", "name": "sh", "arguments": "{}", "call_id": "c"}))
     answer = parse(line("response_item", {"type": "function_call_output", "call_id": "c", "output": "done"}))
 
     assert call == items.ToolCall(timestamp_ms=STAMP_MS, call_id="c", name="sh", arguments="{}")

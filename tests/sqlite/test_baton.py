@@ -14,9 +14,7 @@ class Crowd:
     def __init__(self, store, bodies):
         self.errors = [None] * len(bodies)
         self._store = store
-        self._threads = [
-            threading.Thread(target=self._run, args=(index, body)) for index, body in enumerate(bodies)
-        ]
+        self._threads = [threading.Thread(target=self._run, args=(index, body)) for index, body in enumerate(bodies)]
 
     def _run(self, index, body):
         try:

@@ -25,17 +25,13 @@ class Keeper:
         self._engine = engine
         self._lease_ms = lease_ms
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name=f"holdfast-keeper-{hold.resource}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name=f"holdfast-keeper-{hold.resource}", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
         """Raise ``Stale`` when the hold was lost."""
         if self.lost.is_set():
-            raise Stale(
-                f"the hold on {self.hold.resource} (fence {self.hold.fence}) was lost during the work"
-            )
+            raise Stale(f"the hold on {self.hold.resource} (fence {self.hold.fence}) was lost during the work")
 
     def stop(self) -> None:
         """End the renewals and wait for the thread. The hold itself stays."""

@@ -32,9 +32,7 @@ def decide(
     if seen is None:
         return Hold(resource, owner, floor + 1, now_ms, now_ms, expires_ms)
     if seen.owner == owner and seen.expires_ms > now_ms:
-        return Hold(
-            resource, owner, seen.fence, seen.taken_ms, now_ms, max(expires_ms, seen.expires_ms), seen.note
-        )
+        return Hold(resource, owner, seen.fence, seen.taken_ms, now_ms, max(expires_ms, seen.expires_ms), seen.note)
     if holder_is_dead or over(seen, now_ms=now_ms, stale_after_ms=stale_after_ms):
         return Hold(resource, owner, max(seen.fence, floor) + 1, now_ms, now_ms, expires_ms)
     until_ms = seen.expires_ms if stale_after_ms is None else seen.renewed_ms + stale_after_ms

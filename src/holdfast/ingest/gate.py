@@ -34,15 +34,11 @@ def real_home(path: str) -> str:
     try:
         mode = os.stat(real).st_mode
     except FileNotFoundError:
-        raise Refused(
-            f"there is no home at {real}", remedy="Name another with --home, or set CODEX_HOME."
-        ) from None
+        raise Refused(f"there is no home at {real}", remedy="Name another with --home, or set CODEX_HOME.") from None
     except OSError as error:
         raise Refused(f"the home {real} cannot be looked at: {error.strerror}") from error
     if not stat.S_ISDIR(mode):
-        raise Refused(
-            f"{real} is not a directory, so it is no home", remedy="Name the directory that holds sessions/."
-        )
+        raise Refused(f"{real} is not a directory, so it is no home", remedy="Name the directory that holds sessions/.")
     return real
 
 

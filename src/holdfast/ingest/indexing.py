@@ -166,9 +166,7 @@ class Indexing:
                 status=scan.status,
                 attempts=0 if ok else (row.attempts if row is not None else 0) + 1,
                 problems=msgspec.json.encode(problems).decode() if problems else None,
-                facts=msgspec.msgpack.encode(scan.facts)
-                if ok and scan.offset >= rules.RESUME_BYTES_MIN
-                else None,
+                facts=msgspec.msgpack.encode(scan.facts) if ok and scan.offset >= rules.RESUME_BYTES_MIN else None,
                 thread_id=scan.facts.thread_id if ok and scan.facts else None,
             )
             file_id += row is None
@@ -223,9 +221,7 @@ class Indexing:
             ledger.forget_gone(tx, self._home.home_id)
         return [row.thread_id for row in vanished if row.thread_id is not None]
 
-    def _read_again(
-        self, orphans: Sequence[bytes], entries: Sequence[Entry], known: dict[str, LedgerRow]
-    ) -> None:
+    def _read_again(self, orphans: Sequence[bytes], entries: Sequence[Entry], known: dict[str, LedgerRow]) -> None:
         with self._engine.read() as tx:
             paths = set(ledger.duplicates(tx, self._home.home_id, orphans))
             known = ledger.load(tx, self._home.home_id)

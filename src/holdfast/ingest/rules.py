@@ -51,12 +51,7 @@ def plan(
         row = ledger.get(entry.path)
         if row is not None:
             seen.add(entry.path)
-        if (
-            row is None
-            or full
-            or changed(entry, row)
-            or (row.status in _RETRIED and row.attempts < ATTEMPTS_MAX)
-        ):
+        if row is None or full or changed(entry, row) or (row.status in _RETRIED and row.attempts < ATTEMPTS_MAX):
             found.read.append((entry, row))
         elif row.status in ("ok", "duplicate"):
             found.unchanged += 1

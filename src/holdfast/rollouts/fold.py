@@ -45,9 +45,7 @@ def apply(facts: ThreadFacts, item: Item, *, at: int = 0) -> None:
         )
 
 
-def count(
-    facts: ThreadFacts, *, lines: int, before_meta: int, timestamp_ms: int | None, ordinal: int | None
-) -> None:
+def count(facts: ThreadFacts, *, lines: int, before_meta: int, timestamp_ms: int | None, ordinal: int | None) -> None:
     """Count ``lines`` lines that were read, the last of which said this time and number."""
     facts.lines += lines
     facts.lines_before_meta += before_meta
@@ -112,9 +110,7 @@ def inherit(child: ThreadFacts, parent: ThreadFacts) -> ThreadFacts:
         or parent.first_user_ordinal >= child.base_end_ordinal
     ):
         return child
-    return msgspec.structs.replace(
-        child, preview=parent.preview, first_user_ordinal=parent.first_user_ordinal
-    )
+    return msgspec.structs.replace(child, preview=parent.preview, first_user_ordinal=parent.first_user_ordinal)
 
 
 def without_prefix(message: str) -> str:
@@ -179,11 +175,7 @@ def _settings(facts: ThreadFacts, item: items.TurnContext | items.SettingsApplie
 
 
 def _user_message(facts: ThreadFacts, item: items.UserMessage) -> None:
-    if (
-        facts.own_start_ordinal is not None
-        and item.ordinal is not None
-        and item.ordinal < facts.own_start_ordinal
-    ):
+    if facts.own_start_ordinal is not None and item.ordinal is not None and item.ordinal < facts.own_start_ordinal:
         return
     if facts.title and facts.first_user_message:
         return  # the first words are known, and a preview with them

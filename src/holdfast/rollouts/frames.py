@@ -49,9 +49,7 @@ class Unframer:
         bodies = []
         begin = 0
         while len(self._waiting) - begin >= _LENGTH_BYTES:
-            end = (
-                begin + _LENGTH_BYTES + int.from_bytes(self._waiting[begin : begin + _LENGTH_BYTES], "little")
-            )
+            end = begin + _LENGTH_BYTES + int.from_bytes(self._waiting[begin : begin + _LENGTH_BYTES], "little")
             if len(self._waiting) < end:
                 break
             bodies.append(bytes(self._waiting[begin + _LENGTH_BYTES : end]))

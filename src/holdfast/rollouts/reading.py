@@ -124,11 +124,7 @@ def _read(
 ) -> Scan:
     packed = pieces.Zst(fd) if zst else None
     cutter = Cutter(offset, line_bytes_max)
-    facts = (
-        ThreadFacts()
-        if facts is None
-        else msgspec.structs.replace(facts, kinds_unknown=[*facts.kinds_unknown])
-    )
+    facts = ThreadFacts() if facts is None else msgspec.structs.replace(facts, kinds_unknown=[*facts.kinds_unknown])
     for piece in packed if packed is not None else pieces.plain(fd, offset, began.st_size):
         block = cutter.feed(piece)
         if block:

@@ -40,12 +40,8 @@ class Migration:
 def migrations(tree: str) -> tuple[Migration, ...]:
     """Return the migrations of ``tree`` (``sqlite``, ``search``) in order. Reads a few small files, once."""
     folder = resources.files("holdfast.schema") / tree
-    files = sorted(
-        (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
-    )
-    return tuple(
-        _migration(file.name.removesuffix(".sql"), file.read_text(encoding="utf-8")) for file in files
-    )
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return tuple(_migration(file.name.removesuffix(".sql"), file.read_text(encoding="utf-8")) for file in files)
 
 
 def canonical(text: str) -> str:
@@ -106,9 +102,7 @@ def _applied(tx: Writing) -> list[tuple[str, str]]:
 def _compare(path: str, tree: str, applied: list[tuple[str, str]]) -> None:
     for (name, checksum), ours in zip(applied, migrations(tree), strict=False):
         if name != ours.name or checksum != ours.checksum:
-            raise Damaged(
-                f"{path}: migration {name} was applied with other words than this version's {ours.name}"
-            )
+            raise Damaged(f"{path}: migration {name} was applied with other words than this version's {ours.name}")
 
 
 def _migration(name: str, text: str) -> Migration:

@@ -206,9 +206,7 @@ class Core:
         reader = self.readers.take()
         try:
             connection = reader.connection or self._open_reader(reader)
-            return settings.pragma_int(connection, "freelist_count"), settings.pragma_int(
-                connection, "page_size"
-            )
+            return settings.pragma_int(connection, "freelist_count"), settings.pragma_int(connection, "page_size")
         finally:
             self.readers.put(reader)
 
@@ -257,9 +255,7 @@ class Core:
         try:
             guard.hold(self.path)
         except OSError as error:
-            raise Busy(
-                f"{self.path} is being closed or recovered by another process: {error.strerror}"
-            ) from error
+            raise Busy(f"{self.path} is being closed or recovered by another process: {error.strerror}") from error
 
     def _remember(self) -> None:
         self._wal_path, self._shm_path = f"{self.path}-wal", f"{self.path}-shm"
@@ -270,9 +266,7 @@ class Core:
         self._sidecars = (wal.st_dev, wal.st_ino, shm.st_dev, shm.st_ino)
 
     def _changed(self, what: str) -> Damaged:
-        self.damaged = (
-            f"{what}: somebody moved, replaced or deleted a database file that is in use; no more is written"
-        )
+        self.damaged = f"{what}: somebody moved, replaced or deleted a database file that is in use; no more is written"
         return Damaged(self.damaged)
 
     def _still_ours(self) -> bool:

@@ -85,9 +85,7 @@ def _check_empty(path: str) -> None:
     except FileNotFoundError:
         return
     if wal_bytes:
-        raise Damaged(
-            f"{path} is missing or empty, but a write-ahead log of {wal_bytes} bytes lies beside it"
-        )
+        raise Damaged(f"{path} is missing or empty, but a write-ahead log of {wal_bytes} bytes lies beside it")
 
 
 def _create(path: str, application_id: int) -> None:

@@ -58,9 +58,7 @@ class Peek:
         reader = self.readers.take()
         try:
             connection = reader.connection or self._connect(reader)
-            return settings.pragma_int(connection, "freelist_count"), settings.pragma_int(
-                connection, "page_size"
-            )
+            return settings.pragma_int(connection, "freelist_count"), settings.pragma_int(connection, "page_size")
         finally:
             self.readers.put(reader)
 
@@ -125,9 +123,7 @@ class _PeekReaders(Readers):
         super().end(reader)
         if self._is_outdated(reader):
             self._reopen_next_time(reader)
-            raise Busy(
-                f"{self._path} was written while it was being looked at; what was read may be of two moments"
-            )
+            raise Busy(f"{self._path} was written while it was being looked at; what was read may be of two moments")
 
     def _is_outdated(self, reader: Reader) -> bool:
         stamp = self._stamps.get(reader)

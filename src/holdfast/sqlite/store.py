@@ -121,9 +121,7 @@ class Store:
                 _cores[real] = core
                 opened.add(core)
             elif core.durability != durability:
-                raise Refused(
-                    f"{real} is open in this process with durability={core.durability!r}, not {durability!r}"
-                )
+                raise Refused(f"{real} is open in this process with durability={core.durability!r}, not {durability!r}")
             core.handles += 1
         return cls(core, clock)
 
@@ -159,9 +157,7 @@ class Store:
             raise Refused(f"{self.path} was opened with peek: it is for reading only")
         return WriteScope(core, self.clock, wait_ms, reserve)
 
-    def submit(
-        self, fn: Callable[[Writing], T], *, wait_ms: int = 5_000, reserve: bool = False
-    ) -> Submitted[T]:
+    def submit(self, fn: Callable[[Writing], T], *, wait_ms: int = 5_000, reserve: bool = False) -> Submitted[T]:
         """Run ``fn(tx)`` in a write on another thread; ``.result(timeout)`` or ``await`` it. One hop.
 
         Repeated while it is ``Busy`` (never ``Full``), until ``wait_ms``; so

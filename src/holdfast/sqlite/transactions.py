@@ -80,16 +80,12 @@ class Reading:
 
     def _live(self) -> apsw.Connection:
         if self._connection is None:
-            raise Refused(
-                "this transaction is over: what it returned may be kept, the transaction itself may not"
-            )
+            raise Refused("this transaction is over: what it returned may be kept, the transaction itself may not")
         return self._connection
 
     def _ready(self, statement: Statement) -> apsw.Connection:
         if statement.slots:
-            raise Refused(
-                f"{statement.name}: the slots {sorted(statement.slots)} are still open; call fill() first"
-            )
+            raise Refused(f"{statement.name}: the slots {sorted(statement.slots)} are still open; call fill() first")
         if _first_word(statement.sqlite) in _BOUNDARIES:
             raise Refused(f"{statement.name}: where a transaction begins and ends is the store's to say")
         return self._live()

@@ -161,9 +161,7 @@ class Janitor:
             core.patience.deadline_ns = begun_ns + _EXCLUSIVE_WAIT_MS * 1_000_000
             stepped_ns = time.monotonic_ns()
             core.wal.allow(reserve=False)
-            core.writer.execute(
-                f"PRAGMA incremental_vacuum({min(pages, free - _FREE_PAGES_KEPT)})"
-            ).fetchall()
+            core.writer.execute(f"PRAGMA incremental_vacuum({min(pages, free - _FREE_PAGES_KEPT)})").fetchall()
             took_ns = time.monotonic_ns() - stepped_ns
         if took_ns > _VACUUM_STEP_MAX_NS // 2:
             return max(8, pages // 2)

@@ -21,9 +21,7 @@ _SQL = sql.load("holdfast.threads")
 # The filter that decides which index is read: the most selective first.
 _LEADING = ("parent", "cwd", "provider", "source")
 _COLUMN = {"cwd": "cwd_id", "provider": "provider_id", "source": "source_kind_id"}
-_BRANCHES_MAX = (
-    64  # SQLite takes 500 terms of a compound select (sqlite.org/limits.html); past 64 a list is a mistake
-)
+_BRANCHES_MAX = 64  # SQLite takes 500 terms of a compound select (sqlite.org/limits.html); past 64 a list is a mistake
 _UUID_LAST = b"\xff" * 16
 
 
@@ -165,9 +163,7 @@ def _statement(shape: _Shape) -> Statement:
         )
     branch = _SQL["branch_among" if shape.among else "branch"]
     branches = "\nUNION ALL\n".join(
-        branch.fill(
-            sort=sort, direction=shape.direction, leading=_leading(shape, at), rest=" ".join(rest)
-        ).sqlite
+        branch.fill(sort=sort, direction=shape.direction, leading=_leading(shape, at), rest=" ".join(rest)).sqlite
         for at in range(shape.terms)
     )
     return _SQL["select_thread"].fill(

@@ -150,9 +150,7 @@ def _source(raw: Raw) -> tuple[str, str, wire.Spawn]:
         tree = msgspec.json.decode(found, type=dict[str, Raw])
         for kind in ("subagent", "internal", "custom"):
             if kind in tree:
-                inner = (
-                    msgspec.json.decode(tree[kind], type=dict[str, Raw] | str) if kind == "subagent" else ""
-                )
+                inner = msgspec.json.decode(tree[kind], type=dict[str, Raw] | str) if kind == "subagent" else ""
                 spawn = inner.get("thread_spawn") if isinstance(inner, dict) else None
                 return found, kind, (wire.SPAWN.read(spawn) if spawn else None) or _NOBODY
     except Broken:

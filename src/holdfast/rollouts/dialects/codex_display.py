@@ -29,9 +29,7 @@ def response(raw: Raw, about: dict[str, Any]) -> Item | None:
             return items.ModelMessage(role=short(found.role) or "", text=joined(found.content), **about)
         case "function_call" | "custom_tool_call" | "tool_search_call":
             written = text(found.arguments if found.arguments is not None else found.input)
-            return items.ToolCall(
-                call_id=call_id, name=short(found.name) or kind, arguments=written or "", **about
-            )
+            return items.ToolCall(call_id=call_id, name=short(found.name) or kind, arguments=written or "", **about)
         case "local_shell_call" | "web_search_call":
             return items.ToolCall(call_id=call_id, name=kind, arguments=compact(found.action) or "", **about)
         case "function_call_output" | "custom_tool_call_output" | "tool_search_output":

@@ -44,9 +44,7 @@ class Shape(Generic[T]):
     def __init__(self, struct: type[T]) -> None:
         self._struct = struct
         self._decode = msgspec.json.Decoder(struct).decode
-        self._fields = [
-            (field.name, field.encode_name, field.type) for field in msgspec.structs.fields(struct)
-        ]
+        self._fields = [(field.name, field.encode_name, field.type) for field in msgspec.structs.fields(struct)]
 
     def read(self, raw: bytes | msgspec.Raw) -> T | None:
         """Return what ``raw`` holds of the struct; None when it is no JSON object at all."""
