@@ -3,6 +3,7 @@
 from holdfast.holds.keeper import Keeper, kept
 from holdfast.holds.model import Denied, Hold, Owner
 from holdfast.holds.owner import describe, is_dead, me
+from holdfast.holds.rules import over
 from holdfast.holds.store import confirm, get, listing, release, renew, take
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "kept",
     "listing",
     "me",
+    "over",
     "release",
     "renew",
     "take",

@@ -71,7 +71,7 @@ def load(text: str) -> Owner:
 
 
 def _started(pid: int) -> int | None:
-    """Return the process's start in clock ticks since boot (proc(5), field 22); None when gone, a zombie, or no /proc."""
+    """Return when the process started, in clock ticks since boot (proc(5), field 22); None when gone or a zombie."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

@@ -7,13 +7,16 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Sequence
 
 from holdfast import holds
 from holdfast.engine import Engine
 from holdfast.errors import Busy, Refused
 from holdfast.holds import Denied, Hold
+from holdfast.ingest import ledger
 from holdfast.ingest.indexing import Indexing
 from holdfast.ingest.model import IndexReport, OnProgress, Progress
+from holdfast.ingest.survey import Survey, look
 from holdfast.origin import internal
 from holdfast.threads import homes, store
 from holdfast.threads.model import Home
@@ -24,12 +27,12 @@ LEASE_MS = 15_000
 WAIT_MS = 30_000
 """How long an ``open()`` waits for another process's index of the home."""
 
-_POLL_S = 0.1
+_POLL_S = 0.05
 _attempts = itertools.count(1)
 
 
-def real_home(path: str) -> str:
-    """Return the real path of the home at ``path``. Raises ``Refused`` unless it is a directory that can be entered."""
+def real_home(path: str | os.PathLike[str]) -> str:
+    """Return the real path of the home at ``path``. Raises ``Refused`` unless it is a directory."""
     real = os.path.realpath(os.path.expanduser(path))
     try:
         mode = os.stat(real).st_mode
@@ -49,7 +52,7 @@ def resource(home: Home) -> str:
 
 def index(
     engine: Engine,
-    path: str,
+    path: str | os.PathLike[str],
     *,
     full: bool = False,
     wait_ms: int = WAIT_MS,
@@ -57,7 +60,7 @@ def index(
     workers: int | None = None,
     stop: threading.Event | None = None,
 ) -> IndexReport:
-    """Index the home at ``path``, or wait for whoever is doing it.
+    """Index the home at ``path``, or wait for whoever is doing it. With nothing new, nothing is written.
 
     ``full`` folds every file again. Raises ``Busy`` when another process is
     still at it after ``wait_ms`` ("timed out waiting for the index of HOME
@@ -69,23 +72,46 @@ def index(
     owner = holds.me(f"index-{next(_attempts)}")
     waited = False
     while True:
+        survey = look(engine, real, full=full)
+        if survey.up_to_date:
+            return _nothing_new(engine, survey, began, waited=waited)
         with engine.write(wait_ms=max(wait_ms, 1_000)) as tx:
             home = homes.ensure(tx, real)
             answer = holds.take(tx, resource(home), owner, lease_ms=LEASE_MS)
-            if waited and isinstance(answer, Hold) and not full and home.indexed_ms is not None:
-                # Whoever we waited for finished while we did: their work is ours.
-                holds.release(tx, answer)
-                return _waited(store.counts(tx, home.home_id)["threads"], home, began)
+        if isinstance(answer, Denied):
+            _wait(engine, answer, home, began, wait_ms, on_progress, stop)
+            waited = True
+            continue
+        with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
+            if waited or home.home_id != (survey.home.home_id if survey.home else 0):
+                # Another process was at work since we looked, or the home moved here: look again.
+                survey = look(engine, real, full=full)
+            run = Indexing(
+                engine, home, answer, keeper=keeper, full=full, on_progress=on_progress, workers=workers, stop=stop
+            )
+            return run.run(survey)
+
+
+def refold(engine: Engine, path: str, files: Sequence[str], *, wait_ms: int = WAIT_MS) -> None:
+    """Fold these files (relative to the home at ``path``) again, now: their rows were found to be wrong.
+
+    Raises ``Busy`` when another process is still indexing the home after ``wait_ms``.
+    """
+    began = time.monotonic()
+    owner = holds.me(f"index-{next(_attempts)}")
+    while True:
+        with engine.write() as tx:
+            home = homes.ensure(tx, path)
+            answer = holds.take(tx, resource(home), owner, lease_ms=LEASE_MS)
         if isinstance(answer, Hold):
             with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
-                return Indexing(
-                    engine, home, answer, keeper=keeper, full=full, on_progress=on_progress, workers=workers
-                ).run()
-        waited = True
-        _wait(answer, home, began, wait_ms, on_progress, stop)
+                Indexing(engine, home, answer, keeper=keeper).refold(files)
+            return
+        _wait(engine, answer, home, began, wait_ms, None, None)
 
 
 def _wait(
+    engine: Engine,
     denied: Denied,
     home: Home,
     began: float,
@@ -93,25 +119,41 @@ def _wait(
     on_progress: OnProgress | None,
     stop: threading.Event | None,
 ) -> None:
+    """Return once the hold is over, or its holder dead. Only reads: forty waiters cost the worker nothing."""
     who = holds.describe(denied.by)
-    how_far = denied.note or "0 %"
-    waited_ms = round((time.monotonic() - began) * 1000)
-    if waited_ms >= wait_ms:
-        raise Busy(
-            f"timed out waiting for the index of {home.path} ({how_far}, by {who}) after {waited_ms} ms",
-            remedy="It goes on without you. Try again later, or open with wait=False and read what is there.",
-        )
-    if on_progress is not None:
-        done = int(how_far.removesuffix(" %")) if how_far.removesuffix(" %").isdigit() else 0
-        on_progress(Progress(home.path, 0, 0, done, 100, by=who))
-    if stop is not None:
-        if stop.wait(_POLL_S):
+    pause = stop or threading.Event()
+    while True:
+        with engine.read() as tx:
+            held = holds.get(tx, resource(home))
+            if held is None or holds.over(held, now_ms=tx.now_ms) or holds.is_dead(held.owner):
+                return
+        how_far = held.note or "0 %"
+        waited_ms = round((time.monotonic() - began) * 1000)
+        if waited_ms >= wait_ms:
+            raise Busy(
+                f"timed out waiting for the index of {home.path} ({how_far}, by {who}) after {waited_ms} ms",
+                remedy="It goes on without you. Try again later, or open with wait=False and read what is there.",
+            )
+        if on_progress is not None:
+            done = how_far.removesuffix(" %")
+            on_progress(Progress(home.path, 0, 0, int(done) if done.isdigit() else 0, 100, by=who))
+        if pause.wait(_POLL_S):
             raise Busy(f"stopped waiting for the index of {home.path}")
-    else:
-        time.sleep(_POLL_S)
 
 
-def _waited(threads: int, home: Home, began: float) -> IndexReport:
+def _nothing_new(engine: Engine, survey: Survey, began: float, *, waited: bool) -> IndexReport:
+    assert survey.home is not None  # a home never indexed is not up to date
+    plan = survey.plan
+    with engine.read() as tx:
+        threads = store.counts(tx, survey.home.home_id)["threads"]
+        problems = ledger.problems(tx, survey.home.home_id)
     return IndexReport(
-        home=home.path, threads=threads, waited=True, duration_ms=round((time.monotonic() - began) * 1000)
+        home=survey.home.path,
+        scanned=len(survey.entries),
+        unchanged=plan.unchanged,
+        failed=len(plan.failed),
+        threads=threads,
+        duration_ms=round((time.monotonic() - began) * 1000),
+        waited=waited,
+        problems=(*survey.problems, *problems),
     )

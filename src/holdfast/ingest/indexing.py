@@ -6,17 +6,22 @@ all, the ledger says which files it held, and the next index goes on.
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
 import msgspec
 
 from holdfast import holds, sql
 from holdfast.engine import Engine, Read, Write
+from holdfast.errors import Busy
 from holdfast.holds import Hold
 from holdfast.ingest import ledger, rules
 from holdfast.ingest.model import IndexReport, LedgerRow, OnProgress, Problem, Progress
-from holdfast.rollouts import Entry, Scan, ScanRequest, names_stamp, read_names, scan_many, walk
+from holdfast.ingest.survey import Survey, entry_at
+from holdfast.rollouts import Entry, Scan, ScanRequest, read_names, scan_many
 from holdfast.sqlite import Writing
 from holdfast.threads import homes, store
 from holdfast.threads.model import Home
@@ -40,6 +45,7 @@ class Indexing:
         full: bool = False,
         on_progress: OnProgress | None = None,
         workers: int | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         self._engine = engine
         self._home = home
@@ -48,34 +54,32 @@ class Indexing:
         self._full = full
         self._on_progress = on_progress
         self._workers = workers
+        self._stop = stop
         self._problems: list[Problem] = []
         self._indexed = self._failed = self._duplicates = self._bytes_read = self._put = 0
         self._vanished: frozenset[int] = frozenset()
         self._names: dict[bytes, str] | None = None
 
-    def run(self) -> IndexReport:
-        """Do it. Raises ``Stale`` when the hold was lost, ``Full`` when the disk is; what was committed stays."""
-        began = time.monotonic()
-        found = walk(self._home.path)
-        entries = list(found)
-        with self._engine.read() as tx:
-            known = ledger.load(tx, self._home.home_id)
-        plan = rules.plan(entries, known, full=self._full, unreadable=[path for path, _ in found.unreadable])
-        self._problems += [Problem(path, "folder-unreadable", why) for path, why in found.unreadable]
-        if found.gone:
-            self._problems.append(Problem("", "home-gone", "the home vanished while it was being read"))
-            plan.vanished = []
-        stamp = names_stamp(self._home.path)
-        self._vanished = frozenset(row.file_id for row in plan.vanished)
+    def run(self, survey: Survey) -> IndexReport:
+        """Do what ``survey`` found. What was committed stays, whatever is raised.
 
-        self._read(plan.read, total_bytes=plan.bytes)
-        orphans = self._let_go(plan.vanished)
-        if orphans:
-            self._read_again(orphans, entries, known)
-        threads = self._finish(stamp, complete=not found.gone)
+        Raises ``Stale`` when the hold was lost, ``Full`` when the disk is, ``Busy`` when ``stop`` was set.
+        """
+        began = time.monotonic()
+        plan = survey.plan
+        self._problems += survey.problems
+        self._vanished = frozenset(row.file_id for row in plan.vanished)
+        self._read(plan.read)
+        self._let_go(plan.vanished)
+        complete = not survey.gone and os.path.isdir(self._home.path)
+        if not complete and not survey.gone:
+            self._problems.append(Problem("", "home-gone", "the home vanished while it was being read"))
+        threads = self._finish(survey.names_stamp, complete=complete)
+        with self._engine.read() as tx:
+            self._problems += ledger.problems(tx, self._home.home_id)
         return IndexReport(
             home=self._home.path,
-            scanned=len(entries),
+            scanned=len(survey.entries),
             indexed=self._indexed,
             unchanged=plan.unchanged,
             failed=self._failed + len(plan.failed),
@@ -84,26 +88,47 @@ class Indexing:
             threads=threads,
             bytes_read=self._bytes_read,
             duration_ms=round((time.monotonic() - began) * 1000),
-            complete=not found.gone,
+            complete=complete,
             problems=tuple(self._problems),
         )
 
-    def _read(self, todo: Sequence[tuple[Entry, LedgerRow | None]], total_bytes: int) -> None:
+    def refold(self, paths: Sequence[str]) -> None:
+        """Fold these files again, whatever the ledger says of them."""
+        with self._engine.read() as tx:
+            known = ledger.load_some(tx, self._home.home_id, paths)
+        entries = [entry for path in paths if (entry := entry_at(self._home.path, path))]
+        gone = [row for path, row in known.items() if path not in {entry.path for entry in entries}]
+        self._vanished = frozenset(row.file_id for row in gone)
+        self._full = True
+        self._read([(entry, known.get(entry.path)) for entry in entries])
+        self._let_go(gone)
+
+    def _read(self, todo: Sequence[tuple[Entry, LedgerRow | None]]) -> None:
         by_path = {entry.path: (entry, row) for entry, row in todo}
+        total_bytes = sum(entry.size for entry, _ in todo)
         batch: list[Scan] = []
         done = 0
         size = _FIRST_BATCH
-        for scan in scan_many(self._requests(todo), workers=self._workers):
-            batch.append(scan)
-            done += 1
-            self._bytes_read += scan.size
-            if len(batch) >= size:
-                self._flush(batch, by_path)
-                batch, size = [], _BATCH
-                self._tell(done, len(todo), total_bytes)
+        with closing(scan_many(self._requests(todo), workers=self._workers)) as scans:
+            for scan in scans:
+                self._check()
+                batch.append(scan)
+                done += 1
+                self._bytes_read += scan.size
+                if len(batch) >= size:
+                    self._flush(batch, by_path)
+                    batch, size = [], _BATCH
+                    self._tell(done, len(todo), total_bytes)
         if batch:
             self._flush(batch, by_path)
         self._tell(done, len(todo), total_bytes)
+
+    def _check(self) -> None:
+        self._keeper.check()
+        if self._stop is not None and self._stop.is_set():
+            raise Busy(
+                f"the index of {self._home.path} was stopped", remedy="What was done stays; the next index goes on."
+            )
 
     def _requests(self, todo: Iterable[tuple[Entry, LedgerRow | None]]) -> Iterable[ScanRequest]:
         for entry, row in todo:
@@ -115,6 +140,7 @@ class Indexing:
                 home=self._home.path,
                 path=entry.path,
                 zst=entry.zst,
+                size=entry.size,
                 offset=row.offset if row is not None and facts is not None else 0,
                 facts=facts,
             )
@@ -127,7 +153,6 @@ class Indexing:
 
     def _flush(self, batch: list[Scan], by_path: dict[str, tuple[Entry, LedgerRow | None]]) -> None:
         """Write one batch: ledger rows and threads together, or neither."""
-        self._keeper.check()
         # Ascending by id is ascending in time: rows are appended, not squeezed in.
         batch.sort(key=lambda scan: (scan.facts.thread_id or b"") if scan.facts else b"")
         with self._engine.write(wait_ms=30_000) as tx:
@@ -138,6 +163,14 @@ class Indexing:
             if threads:
                 store.put(tx, self._home.home_id, threads, store.next_revision(tx))
                 self._put += len(threads)
+            left = [
+                file.file_id
+                for path, file in files.items()
+                if (row := by_path[path][1]) is not None and row.thread_id is not None
+                if row.thread_id != file.thread_id and file.status != "unreadable"
+            ]
+            orphans = store.mark_missing(tx, left) if left else []
+        self._adopt(orphans)
 
     def _file_rows(
         self, tx: Read, batch: Sequence[Scan], by_path: dict[str, tuple[Entry, LedgerRow | None]]
@@ -146,6 +179,11 @@ class Indexing:
         files = {}
         for scan in batch:
             row = by_path[scan.path][1]
+            if scan.status == "gone":
+                # Deleted or moved since the walk. The next one sees it gone, or where it is now.
+                self._failed += 1
+                self._problems.append(Problem(scan.path, "gone", "it vanished while the home was being read"))
+                continue
             ok = scan.status == "ok"
             problems = [Problem(scan.path, p.code, p.detail, p.count) for p in scan.problems]
             if ok:
@@ -153,7 +191,6 @@ class Indexing:
             else:
                 self._failed += 1
                 problems = problems or [Problem(scan.path, scan.status, scan.detail)]
-            self._problems += problems
             files[scan.path] = _FileRow(
                 file_id=row.file_id if row is not None else file_id,
                 home_id=self._home.home_id,
@@ -176,7 +213,7 @@ class Indexing:
         """Return the rows of the threads that files of this batch speak for; other claimants become duplicates."""
         best: dict[bytes, Scan] = {}
         for scan in batch:
-            id16 = files[scan.path].thread_id
+            id16 = files[scan.path].thread_id if scan.path in files else None
             if id16 is None:
                 continue
             rival = best.get(id16)
@@ -184,7 +221,7 @@ class Indexing:
                 best[id16] = scan
         unseated = []
         for id16, seat in store.present(tx, self._home.home_id, list(best)).items():
-            if seat["path"] in files or seat["file_id"] in self._vanished or seat["missing_since_ms"]:
+            if seat["path"] in files or seat["file_id"] in self._vanished or not seat["seated"]:
                 continue
             if better(_claim(best[id16]), (bool(seat["archived_file"]), seat["updated_ms"], seat["path"])):
                 unseated.append(seat["file_id"])
@@ -194,8 +231,8 @@ class Indexing:
         names = self._names_by_id()
         threads = []
         for scan in batch:
-            file = files[scan.path]
-            if file.thread_id is None or scan.facts is None:
+            file = files.get(scan.path)
+            if file is None or file.thread_id is None or scan.facts is None:
                 continue
             if best.get(file.thread_id) is not scan:
                 file.status = "duplicate"
@@ -209,25 +246,27 @@ class Indexing:
             threads.append(row)
         return threads
 
-    def _let_go(self, vanished: Sequence[LedgerRow]) -> list[bytes]:
-        """Mark the files that are gone, and their threads missing; return the threads another file may speak for."""
+    def _let_go(self, vanished: Sequence[LedgerRow]) -> None:
+        """Mark the files that are gone, and missing those of their threads that no other file speaks for."""
         if not vanished:
-            return []
+            return
         with self._engine.write(wait_ms=30_000) as tx:
             holds.confirm(tx, self._hold)
             ids = [row.file_id for row in vanished]
             ledger.set_status(tx, ids, "gone")
-            store.mark_missing(tx, ids, store.next_revision(tx))
+            orphans = store.mark_missing(tx, ids)
             ledger.forget_gone(tx, self._home.home_id)
-        return [row.thread_id for row in vanished if row.thread_id is not None]
+        self._adopt(orphans)
 
-    def _read_again(self, orphans: Sequence[bytes], entries: Sequence[Entry], known: dict[str, LedgerRow]) -> None:
+    def _adopt(self, orphans: Sequence[bytes]) -> None:
+        """Fold again the copies of threads that just lost their file: one of them speaks for each from now on."""
+        if not orphans:
+            return
         with self._engine.read() as tx:
-            paths = set(ledger.duplicates(tx, self._home.home_id, orphans))
-            known = ledger.load(tx, self._home.home_id)
-        again = [(entry, known.get(entry.path)) for entry in entries if entry.path in paths]
+            known = ledger.load_some(tx, self._home.home_id, ledger.duplicates(tx, self._home.home_id, orphans))
+        again = [(entry, known[path]) for path in known if (entry := entry_at(self._home.path, path))]
         if again:
-            self._read(again, total_bytes=sum(entry.size for entry, _ in again))
+            self._read(again)
 
     def _names_by_id(self) -> dict[bytes, str]:
         if self._names is None:

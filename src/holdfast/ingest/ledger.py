@@ -21,6 +21,12 @@ def load(tx: Read, home_id: int) -> dict[str, LedgerRow]:
     return {row["path"]: LedgerRow(**row) for row in tx.rows(_SQL["load"], home_id=home_id)}
 
 
+def load_some(tx: Read, home_id: int, paths: Sequence[str]) -> dict[str, LedgerRow]:
+    """Return what is known of these files of a home, by relative path."""
+    rows = tx.rows(_SQL["load_some"], home_id=home_id, paths=json.dumps(list(paths)))
+    return {row["path"]: LedgerRow(**row) for row in rows}
+
+
 def facts(tx: Read, file_id: int) -> ThreadFacts | None:
     """Return the facts a long file was folded to, to go on from there."""
     row = tx.row(_SQL["get_facts"], file_id=file_id)

@@ -4,6 +4,10 @@
 SELECT file_id, path, zst, inode, size, mtime_ns, offset, status, attempts, thread_id
 FROM files WHERE home_id = :home_id
 
+-- name: load_some
+SELECT file_id, path, zst, inode, size, mtime_ns, offset, status, attempts, thread_id
+FROM files WHERE home_id = :home_id AND path IN (SELECT value FROM json_each(:paths))
+
 -- name: get_facts
 SELECT facts FROM files WHERE file_id = :file_id
 

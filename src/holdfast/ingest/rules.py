@@ -27,11 +27,6 @@ class Plan:
     """Unchanged since they last failed, and failed too often to try again."""
     vanished: list[LedgerRow] = field(default_factory=list)
 
-    @property
-    def bytes(self) -> int:
-        """How much there is to read at most."""
-        return sum(entry.size for entry, _ in self.read)
-
 
 def plan(
     entries: Iterable[Entry],

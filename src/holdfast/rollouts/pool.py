@@ -12,7 +12,7 @@ import selectors
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 
@@ -34,7 +34,7 @@ _DEATHS_MAX = 2
 _SIZE_UNKNOWN = 64 * 1024
 
 
-def scan_many(requests: Iterable[ScanRequest], *, workers: int | None = None) -> Iterator[Scan]:
+def scan_many(requests: Iterable[ScanRequest], *, workers: int | None = None) -> Generator[Scan, None, None]:
     """Yield one ``Scan`` for each request, in any order.
 
     ``workers`` is how many processes at most (default: one per core; 0 for

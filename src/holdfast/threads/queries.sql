@@ -139,17 +139,26 @@ coalesce(name_said, name_file, '') || char(10) || coalesce(title, first_user_mes
 SELECT n FROM threads WHERE home_id IN (SELECT value FROM json_each(:homes)) AND thread_id = :thread_id
 
 -- name: present
--- Which of these threads are known, and which file speaks for each.
-SELECT t.thread_id, t.n, t.file_id, t.archived_file, t.updated_ms, t.missing_since_ms, f.path
+-- Which of these threads are known, and which file speaks for each; `seated` is 0
+-- when that file is gone, or says by now that it is another thread.
+SELECT t.thread_id, t.file_id, t.archived_file, t.updated_ms, f.path,
+    t.missing_since_ms IS NULL AND f.thread_id IS NOT DISTINCT FROM t.thread_id AS seated
 FROM json_each(:ids) ids
 CROSS JOIN threads t ON t.home_id = :home_id AND t.thread_id = unhex(ids.value)
 JOIN files f ON f.file_id = t.file_id
 
+-- name: file_of
+-- Where the index says the thread's rollout lies.
+SELECT f.path, f.zst, t.archived, t.missing_since_ms FROM threads t
+JOIN files f ON f.file_id = t.file_id
+WHERE t.home_id = :home_id AND t.thread_id = :thread_id
+
 -- name: orphans_of_files
--- The threads whose file has vanished.
+-- The threads whose file has vanished, or holds another thread by now.
 SELECT t.n, t.thread_id FROM json_each(:file_ids) gone
 CROSS JOIN threads t ON t.file_id = gone.value
-WHERE t.missing_since_ms IS NULL
+JOIN files f ON f.file_id = t.file_id
+WHERE t.missing_since_ms IS NULL AND (f.status = 'gone' OR f.thread_id IS DISTINCT FROM t.thread_id)
 
 -- name: mark_missing
 UPDATE threads SET missing_since_ms = :now_ms, revision = :revision WHERE n = :n
@@ -173,19 +182,18 @@ SET archived_said = CASE WHEN archived_file = :archived THEN NULL ELSE :archived
 WHERE n = :n AND archived <> :archived
 
 -- name: heirs
--- Forks that continue a base and have not yet got its first words.
-SELECT c.n, b.first_user_message, b.preview, b.first_user_ordinal
+-- Forks that continue a base and have not yet got its first words (see `fold.inherit`).
+SELECT c.n, coalesce(b.preview, b.first_user_message) AS preview, b.first_user_ordinal
 FROM threads c
 JOIN threads b ON b.home_id = c.home_id AND b.thread_id = c.base_thread_id
 WHERE c.home_id = :home_id AND c.base_thread_id IS NOT NULL
-  AND b.first_user_message IS NOT NULL AND b.first_user_ordinal < c.base_end_ordinal
+  AND coalesce(b.preview, b.first_user_message, '') <> '' AND b.first_user_ordinal < c.base_end_ordinal
   AND (c.first_user_ordinal IS NULL OR c.first_user_ordinal >= c.base_end_ordinal)
 
 -- name: inherit
--- The child's own first words stay its title; the base's become what it began with.
+-- Title and first message stay the fork's own.
 UPDATE threads
-SET title = coalesce(title, first_user_message, ''), first_user_message = :first_user_message,
-    preview = :preview, first_user_ordinal = :first_user_ordinal, revision = :revision
+SET preview = :preview, first_user_ordinal = :first_user_ordinal, revision = :revision
 WHERE n = :n
 
 -- name: count_threads

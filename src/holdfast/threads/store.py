@@ -183,12 +183,16 @@ def _say(tx: Write, statement: str, homes: Sequence[int], thread_id: bytes, **sa
     return tx.run(_SQL[statement], n=row["n"], revision=next_revision(tx), **said)
 
 
-def mark_missing(tx: Write, file_ids: Sequence[int], revision: int) -> int:
-    """Note that the files of these threads are gone. Rows stay: what was said of them may still be wanted."""
+def mark_missing(tx: Write, file_ids: Sequence[int]) -> list[bytes]:
+    """Note which threads lost their file, of those whose file was one of these; return their ids.
+
+    Rows stay: what was said of them may still be wanted.
+    """
     gone = tx.rows(_SQL["orphans_of_files"], file_ids=json.dumps(file_ids))
-    return tx.run_many(
-        _SQL["mark_missing"], [{"n": row["n"], "now_ms": tx.now_ms, "revision": revision} for row in gone]
-    )
+    if gone:
+        revision = next_revision(tx)
+        tx.run_many(_SQL["mark_missing"], [{"n": row["n"], "now_ms": tx.now_ms, "revision": revision} for row in gone])
+    return [row["thread_id"] for row in gone]
 
 
 def set_names(tx: Write, home_id: int, names: Mapping[bytes, str], revision: int) -> int:
