@@ -1,1 +1,81 @@
-"""The state layer under coding agents: every thread found, listed and searched; nothing lost."""
+"""The state layer under coding agents: every thread found, listed and searched; nothing lost.
+
+import holdfast
+
+with holdfast.open("~/.codex") as state:
+    for thread in state.threads.list(limit=5):
+        print(thread.updated_at, thread.label)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from holdfast.errors import Busy, Damaged, Full, HoldfastError, Refused, Stale, Unsupported
+
+if TYPE_CHECKING:
+    from holdfast.ingest.model import IndexReport, Problem, Progress
+    from holdfast.state import Conversation, RebuildReport, State, rebuild
+    from holdfast.state import open_state as open
+    from holdfast.state import peek_state as peek
+    from holdfast.threads.model import Direction, Found, Home, Page, Query, Sort, Thread
+
+__version__ = "0.1.0"
+
+_FROM = {
+    "Conversation": "holdfast.state",
+    "Direction": "holdfast.threads.model",
+    "Found": "holdfast.threads.model",
+    "Home": "holdfast.threads.model",
+    "IndexReport": "holdfast.ingest.model",
+    "Page": "holdfast.threads.model",
+    "Problem": "holdfast.ingest.model",
+    "Progress": "holdfast.ingest.model",
+    "Query": "holdfast.threads.model",
+    "RebuildReport": "holdfast.state",
+    "Sort": "holdfast.threads.model",
+    "State": "holdfast.state",
+    "Thread": "holdfast.threads.model",
+    "open": "holdfast.state",
+    "peek": "holdfast.state",
+    "rebuild": "holdfast.state",
+}
+_CALLED = {"open": "open_state", "peek": "peek_state"}
+
+__all__ = [
+    "Busy",
+    "Conversation",
+    "Damaged",
+    "Direction",
+    "Found",
+    "Full",
+    "HoldfastError",
+    "Home",
+    "IndexReport",
+    "Page",
+    "Problem",
+    "Progress",
+    "Query",
+    "RebuildReport",
+    "Refused",
+    "Sort",
+    "Stale",
+    "State",
+    "Thread",
+    "Unsupported",
+    "__version__",
+    "open",
+    "peek",
+    "rebuild",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Late: `import holdfast` and `holdfast --help` pay for what they use.
+    if name not in _FROM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(_FROM[name]), _CALLED.get(name, name))
+    globals()[name] = found
+    return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from holdfast.clock import boot_ms
 from holdfast.engine import Engine
-from holdfast.errors import Busy, HoldfastError, Stale
+from holdfast.errors import Busy, Stale
 from holdfast.holds.model import Hold
 from holdfast.holds.store import release, renew
 from holdfast.origin import internal
@@ -16,7 +17,12 @@ _RENEWALS_PER_LEASE = 3  # two may fail before the lease is lost
 
 
 class Keeper:
-    """Renews one hold from a thread of its own. ``lost`` is set when the hold is gone; ``check`` raises then."""
+    """Renews one hold from a thread of its own. ``lost`` is set when the hold is gone; ``check`` raises then.
+
+    ``note`` goes into the row with the next renewal. The lease is also counted
+    here, on the boot clock: who cannot reach the database for a lease has lost
+    the hold, whatever the row says later.
+    """
 
     def __init__(self, engine: Engine, hold: Hold, lease_ms: int) -> None:
         self.hold = hold
@@ -24,14 +30,19 @@ class Keeper:
         self.lost = threading.Event()
         self._engine = engine
         self._lease_ms = lease_ms
+        self._ends_ms = boot_ms() + lease_ms
+        self._error: Exception | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"holdfast-keeper-{hold.resource}", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
         """Raise ``Stale`` when the hold was lost."""
-        if self.lost.is_set():
-            raise Stale(f"the hold on {self.hold.resource} (fence {self.hold.fence}) was lost during the work")
+        if self.lost.is_set() or boot_ms() >= self._ends_ms:
+            raise Stale(
+                f"the hold on {self.hold.resource} (fence {self.hold.fence}) was lost during the work"
+                + (f": {self._error}" if self._error else "")
+            ) from self._error
 
     def stop(self) -> None:
         """End the renewals and wait for the thread. The hold itself stays."""
@@ -39,16 +50,22 @@ class Keeper:
         self._thread.join()
 
     def _run(self) -> None:
+        turn_ms = self._lease_ms // _RENEWALS_PER_LEASE
         with internal("keeper"):
-            while not self._stop.wait(self._lease_ms / 1000 / _RENEWALS_PER_LEASE):
+            while not self._stop.wait(turn_ms / 1000):
+                asked_ms = boot_ms()
                 try:
-                    with self._engine.write() as tx:
+                    with self._engine.write(wait_ms=turn_ms, reserve=True) as tx:
                         renew(tx, self.hold, lease_ms=self._lease_ms, note=self.note)
-                except Busy:
-                    continue  # the next turn may still be in time; if none is, the renewal finds it lost
-                except HoldfastError:
-                    self.lost.set()
-                    return
+                except Exception as error:
+                    # Busy, a full disk, anything: the next turn may still be in time.
+                    self._error = error
+                    if isinstance(error, Stale) or boot_ms() >= self._ends_ms:
+                        self.lost.set()
+                        return
+                else:
+                    self._error = None
+                    self._ends_ms = asked_ms + self._lease_ms
 
 
 @contextmanager
@@ -60,5 +77,6 @@ def kept(engine: Engine, hold: Hold, lease_ms: int) -> Iterator[Keeper]:
     finally:
         keeper.stop()
         if not keeper.lost.is_set():
-            with engine.write() as tx:
+            # Left as it is, it ends with its lease: no reason to hide what the work came to.
+            with suppress(Busy), engine.write(reserve=True) as tx:
                 release(tx, hold)

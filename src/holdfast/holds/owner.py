@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-from functools import cache
+from functools import cache, lru_cache
 
 import msgspec
 
 from holdfast.clock import boot_id
 from holdfast.holds.model import Owner
+
+_REMEMBERED = 1024  # owners; each claim may have a label of its own, and a dispatcher runs for months
+_ENDED = (b"Z", b"X")  # states in proc(5): a zombie, and one step further
 
 
 def me(label: str = "") -> Owner:
@@ -17,9 +20,10 @@ def me(label: str = "") -> Owner:
     return _of(os.getpid(), label)
 
 
-@cache
+@lru_cache(_REMEMBERED)
 def _of(pid: int, label: str) -> Owner:
-    return Owner(host(), boot_id(), _pid_namespace(), pid, _started(pid) or 0, label)
+    stat = _stat(pid)
+    return Owner(host(), boot_id(), _pid_namespace(), pid, stat[1] if stat else 0, label)
 
 
 @cache
@@ -39,19 +43,23 @@ def is_dead(owner: Owner) -> bool:
     zombie is dead. From anywhere else the answer is False: such an owner can
     only expire.
     """
-    here = me()
-    if (owner.host, owner.boot_id, owner.pid_namespace) != (here.host, here.boot_id, here.pid_namespace):
+    if not _is_near(owner):
         return False
-    started = _started(owner.pid)
-    if started is None:
+    stat = _stat(owner.pid)
+    if stat is None:
         return not _exists(owner.pid)
-    return owner.started not in (0, started)
+    state, started = stat
+    return state in _ENDED or owner.started not in (0, started)
 
 
 def describe(owner: Owner) -> str:
     """Return how a person would name ``owner``: its pid, its command when it still runs, its host when foreign."""
     if owner.host != host():
         return f"pid {owner.pid} on {owner.host}"
+    if not _is_near(owner):
+        return f"pid {owner.pid} of another container or boot"
+    if is_dead(owner):
+        return f"pid {owner.pid}, which is gone"
     try:
         with open(f"/proc/{owner.pid}/comm", encoding="utf-8", errors="replace") as file:
             return f"pid {owner.pid} ({file.read().strip()})"
@@ -64,25 +72,36 @@ def dump(owner: Owner) -> str:
     return msgspec.json.encode(owner).decode()
 
 
-@cache
+@lru_cache(_REMEMBERED)
 def load(text: str) -> Owner:
     """Return the owner that ``dump`` wrote. Raises ``msgspec.DecodeError`` on other text."""
     return msgspec.json.decode(text, type=Owner)
 
 
-def _started(pid: int) -> int | None:
-    """Return when the process started, in clock ticks since boot (proc(5), field 22); None when gone or a zombie."""
+def _is_near(owner: Owner) -> bool:
+    # Only here does a pid of the owner's mean the same process to us.
+    return (owner.host, owner.boot_id, owner.pid_namespace) == (host(), boot_id(), _pid_namespace())
+
+
+def _stat(pid: int) -> tuple[bytes, int] | None:
+    """Return a process's state and its start in clock ticks since boot (proc(5), fields 3 and 22).
+
+    None when /proc does not tell: no such process, no /proc, or the /proc of
+    another namespace.
+    """
+    if not _proc_is_ours():
+        return None
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    return fields[0], int(fields[19])
 
 
 def _exists(pid: int) -> bool:
-    if os.path.isdir("/proc/self"):
-        return False  # /proc is here and has no live entry for pid
+    # kill(2) answers for our own namespace even where /proc hides others' processes
+    # (hidepid) or is not ours.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -93,8 +112,28 @@ def _exists(pid: int) -> bool:
 
 
 @cache
+def _proc_is_ours() -> bool:
+    # After `unshare --pid` without a new mount, /proc still numbers the outer namespace:
+    # our pids would be read as somebody else's processes, and the living called dead.
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
+@cache
 def _pid_namespace() -> int:
     try:
         return os.stat("/proc/self/ns/pid").st_ino
     except OSError:
         return 0
+
+
+def _forget() -> None:
+    # A forked child may be in another pid namespace, and a pid it inherits here may come again.
+    _of.cache_clear()
+    _proc_is_ours.cache_clear()
+    _pid_namespace.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forget)

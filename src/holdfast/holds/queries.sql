@@ -7,10 +7,13 @@ WHERE resource = :resource
 SELECT resource, owner, fence, taken_ms, renewed_ms, expires_ms, note
 FROM holds
 WHERE expires_ms <> renewed_ms
-ORDER BY taken_ms
+ORDER BY taken_ms, resource
 
 -- name: get_epoch
 SELECT value AS epoch FROM counters WHERE name = 'epoch'
+
+-- name: set_epoch
+UPDATE counters SET value = :epoch WHERE name = 'epoch'
 
 -- name: put_hold
 -- Compare and set: `seen_fence` is the fence the decision was made on, 0 for
@@ -26,10 +29,21 @@ WHERE holds.fence = :seen_fence
 -- name: renew_hold
 UPDATE holds
 SET renewed_ms = :now_ms, expires_ms = :expires_ms, note = :note
-WHERE resource = :resource AND fence = :fence AND expires_ms > :now_ms
+WHERE resource = :resource AND fence = :fence AND expires_ms > :now_ms AND expires_ms <> renewed_ms
 
 -- name: end_hold
 -- Released: expiry and renewal are the same moment.
 UPDATE holds
 SET renewed_ms = :now_ms, expires_ms = :now_ms
-WHERE resource = :resource AND fence = :fence AND expires_ms > :now_ms
+WHERE resource = :resource AND fence = :fence AND expires_ms > :now_ms AND expires_ms <> renewed_ms
+
+-- name: odd_holds
+-- Rows no rule of ours can have written, and those renewed after this moment.
+SELECT resource, fence, taken_ms, renewed_ms, expires_ms
+FROM holds
+WHERE NOT (taken_ms <= renewed_ms AND renewed_ms <= expires_ms)
+   OR renewed_ms > :now_ms OR fence <= :fence_floor OR fence >= :fence_ceiling
+ORDER BY resource
+
+-- name: list_owners
+SELECT owner, min(resource) AS resource, count(*) AS holds FROM holds GROUP BY owner ORDER BY 2

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from holdfast import sql
 from holdfast.engine import Read, Write
-from holdfast.errors import Busy, Stale
+from holdfast.errors import Busy, Damaged, Refused, Stale
 from holdfast.holds import owner as owners
 from holdfast.holds import rules
 from holdfast.holds.model import Denied, Hold, Owner
@@ -28,10 +30,10 @@ def take(
     """Take or extend the hold on ``resource``, or learn who has it.
 
     A holder that is certainly dead is replaced at once; a silent one when its
-    lease ends, or after ``stale_after_ms`` without a renewal.
+    lease ends, or after ``stale_after_ms`` without a renewal. Raises
+    ``Refused`` unless ``lease_ms`` is positive.
     """
-    epoch_row = tx.row(_SQL["get_epoch"])
-    epoch = int(epoch_row["epoch"]) if epoch_row else 1
+    now_epoch = epoch(tx)
     for _ in range(_TRIES_MAX):
         seen = get(tx, resource)
         decision = rules.decide(
@@ -40,7 +42,7 @@ def take(
             owner,
             now_ms=tx.now_ms,
             lease_ms=lease_ms,
-            epoch=epoch,
+            epoch=now_epoch,
             holder_is_dead=seen is not None and is_dead(seen.owner),
             stale_after_ms=stale_after_ms,
         )
@@ -49,6 +51,22 @@ def take(
         # Another session moved the row after we looked, and its row is now
         # visible to us. On SQLite we are the only writer and never get here.
     raise Busy(f"{resource} changed hands {_TRIES_MAX} times while we tried to take it")
+
+
+def epoch(tx: Read) -> int:
+    """Return the upper part of every fence taken now."""
+    row = tx.row(_SQL["get_epoch"])
+    return int(row["epoch"]) if row else 1
+
+
+def raise_epoch(tx: Write, least: int) -> int:
+    """Make every later fence larger than any before; return the new epoch, at least ``least``.
+
+    For a database that was restored or made anew: fences it issued, and forgot, stay old.
+    """
+    raised = max(epoch(tx) + 1, least)
+    tx.run(_SQL["set_epoch"], epoch=raised)
+    return raised
 
 
 def get(tx: Read, resource: str) -> Hold | None:
@@ -64,6 +82,8 @@ def listing(tx: Read) -> list[Hold]:
 
 def renew(tx: Write, hold: Hold, *, lease_ms: int, note: str | None = None) -> Hold:
     """Extend ``hold`` by ``lease_ms`` from now, and say how far the work is. Raises ``Stale`` when it was lost."""
+    if lease_ms <= 0:
+        raise Refused(f"{hold.resource}: to end a hold, release it; a lease of {lease_ms} ms is none")
     said = hold.note if note is None else note
     expires_ms = tx.now_ms + lease_ms
     renewed = tx.run(
@@ -117,4 +137,11 @@ def _put(tx: Write, hold: Hold, seen_fence: int) -> bool:
 
 
 def _hold(row: Mapping[str, Any]) -> Hold:
-    return Hold(**{**row, "owner": owners.load(row["owner"])})
+    try:
+        owner = owners.load(row["owner"])
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Damaged(
+            f"the owner of the hold on {row['resource']} cannot be read: {error}",
+            remedy="Stop whoever works on it, then delete this row of the table `holds`.",
+        ) from error
+    return Hold(**{**row, "owner": owner})

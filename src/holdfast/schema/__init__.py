@@ -15,16 +15,29 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from holdfast.errors import Damaged, Unsupported
-from holdfast.sql import Statement
-from holdfast.sqlite import Store, Writing
+from holdfast import sql
+from holdfast.engine import Read
+from holdfast.errors import Damaged, Refused, Unsupported
+from holdfast.schema.clock_anchor import anchored_clock
+from holdfast.sqlite import Reading, Store
 
-_COMMENT = re.compile(r"--[^\n]*")
+__all__ = [
+    "MIN_READER",
+    "Migration",
+    "anchored_clock",
+    "canonical",
+    "check",
+    "check_readable",
+    "migrate",
+    "migrations",
+]
+
+_SQL = sql.load("holdfast.schema")
 _SPACE = re.compile(r"\s+")
 
-# A file made by this version may be read by any version that knows this many
-# migrations. Raise it only when a migration changes what old columns mean.
-MIN_READER = 1
+MIN_READER = {"sqlite": 1, "search": 1}
+"""For each tree: a file of this version may be read by any version that knows this many
+migrations. Raise it only when a migration changes what old columns mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,71 +59,103 @@ def migrations(tree: str) -> tuple[Migration, ...]:
 
 def canonical(text: str) -> str:
     """Return ``text`` without comments and with single spaces: what a checksum is taken over."""
-    return _SPACE.sub(" ", _COMMENT.sub("", text)).strip()
+    return _SPACE.sub(" ", sql.without_comments(text)).strip()
 
 
 def migrate(store: Store, tree: str = "sqlite") -> int:
     """Bring the file to today's shape and return how many migrations ran.
 
-    Costs one read of ``user_version`` when there is nothing to do. Raises
+    Costs the read of ``check`` when there is nothing to do. Raises
     ``Unsupported`` when a newer holdfast made the file (it is never written,
-    moved or deleted), ``Damaged`` when what was applied is not what we shipped.
+    moved or deleted), ``Damaged`` when what was applied is not what we shipped,
+    ``Refused`` when the file holds another program's tables.
     """
     if check(store, tree):
         return 0
     with store.write(wait_ms=30_000) as tx:
-        # Someone else may have migrated between our look and our turn to write.
-        applied = _applied(tx)
-        _compare(store.path, tree, applied)
-        todo = migrations(tree)[len(applied) :]
-        if not applied:
+        # Someone else, even a newer holdfast, may have migrated between our look and our turn.
+        done = _look(tx, store.path, tree)
+        todo = migrations(tree)[done:]
+        if not done:
             tx.script(_TABLES)
         for step in todo:
             tx.script(step.text)
-            tx.run(_RECORD, name=step.name, checksum=step.checksum, applied_ms=tx.now_ms)
-        tx.run(_PUT_MIN_READER, min_reader=MIN_READER)
-        tx.user_version = len(migrations(tree))
+            tx.run(_SQL["record_migration"], name=step.name, checksum=step.checksum, applied_ms=tx.now_ms)
+        if todo:
+            tx.run(_SQL["put_min_reader"], min_reader=MIN_READER.get(tree, 1))
+            tx.user_version = len(migrations(tree))
         return len(todo)
 
 
 def check(store: Store, tree: str = "sqlite") -> bool:
     """Return True when the file has today's shape, False when it must be migrated.
 
-    Raises ``Unsupported`` for a file of a newer holdfast. Never writes.
+    One read, no write. Raises ``Unsupported`` for a file of a newer holdfast,
+    ``Damaged`` and ``Refused`` as ``migrate`` does.
     """
-    known = len(migrations(tree))
     with store.read() as tx:
-        found = tx.user_version
-        if found > known:
-            row = tx.row(_GET_MIN_READER)
-            least = row["min_reader"] if row else found
-            raise Unsupported(
-                f"{store.path} was made by a newer holdfast: it has {found} migrations, this version knows {known}",
-                remedy="Upgrade holdfast."
-                if least > known
-                else "Upgrade holdfast; until then `holdfast.peek()` can still read it.",
+        return _look(tx, store.path, tree) == len(migrations(tree))
+
+
+def check_readable(store: Store, tree: str = "sqlite") -> bool:
+    """Return True when this version can read the file as it is, False when it must be migrated first.
+
+    That is today's shape, and a newer one whose ``min_reader`` allows us. One
+    read, no write. Raises ``Unsupported`` for a newer file that does not,
+    ``Damaged`` and ``Refused`` as ``migrate`` does.
+    """
+    with store.read() as tx:
+        if (min_reader := _min_reader_of_newer(tx, tree)) is None:
+            return _look(tx, store.path, tree) == len(migrations(tree))
+        if min_reader > len(migrations(tree)):
+            raise _newer(tx, store.path, tree, min_reader)
+        return True
+
+
+def _look(tx: Reading, path: str, tree: str) -> int:
+    """Return how many migrations the file has, after comparing them with ours."""
+    if (min_reader := _min_reader_of_newer(tx, tree)) is not None:
+        raise _newer(tx, path, tree, min_reader)
+    if not _has_migrations(tx):
+        if tx.user_version or tx.row(_SQL["has_tables"]):
+            raise Refused(
+                f"{path} holds tables that are not ours; it was left as it is",
+                remedy="Name another state directory, with HOLDFAST_STATE or --state.",
             )
-        return found == known
-
-
-def _applied(tx: Writing) -> list[tuple[str, str]]:
-    if tx.row(_HAS_MIGRATIONS) is None:
-        return []
-    return [(row["name"], row["checksum"]) for row in tx.rows(_LIST_MIGRATIONS)]
-
-
-def _compare(path: str, tree: str, applied: list[tuple[str, str]]) -> None:
+        return 0
+    applied = [(row["name"], row["checksum"]) for row in tx.rows(_SQL["list_migrations"])]
     for (name, checksum), ours in zip(applied, migrations(tree), strict=False):
-        if name != ours.name or checksum != ours.checksum:
+        if (name, checksum) != (ours.name, ours.checksum):
             raise Damaged(f"{path}: migration {name} was applied with other words than this version's {ours.name}")
+    if len(applied) != tx.user_version:
+        raise Damaged(f"{path}: {len(applied)} migrations are recorded, its header counts {tx.user_version}")
+    return len(applied)
+
+
+def _min_reader_of_newer(tx: Reading, tree: str) -> int | None:
+    # None: the file is not newer than we are, or not ours at all.
+    if tx.user_version <= len(migrations(tree)) or not _has_migrations(tx):
+        return None
+    row = tx.row(_SQL["get_min_reader"])
+    return row["min_reader"] if row else tx.user_version
+
+
+def _has_migrations(tx: Read) -> bool:
+    return tx.row(_SQL["has_migrations"]) is not None
+
+
+def _newer(tx: Reading, path: str, tree: str, min_reader: int) -> Unsupported:
+    known = len(migrations(tree))
+    return Unsupported(
+        f"{path} was made by a newer holdfast: it has {tx.user_version} migrations, this version knows {known}",
+        remedy="Upgrade holdfast."
+        if min_reader > known
+        else "Upgrade holdfast; until then `holdfast.peek()` can still read it.",
+    )
 
 
 def _migration(name: str, text: str) -> Migration:
     return Migration(name, text, hashlib.sha256(canonical(text).encode()).hexdigest()[:16])
-
-
-def _statement(name: str, text: str, *params: str) -> Statement:
-    return Statement(name, text, text, frozenset(params), frozenset())
 
 
 _TABLES = """
@@ -121,19 +166,3 @@ CREATE TABLE migrations (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE readers (one INTEGER PRIMARY KEY CHECK (one = 1), min_reader INTEGER NOT NULL) STRICT;
 """
-_HAS_MIGRATIONS = _statement("has_migrations", "SELECT 1 AS yes FROM sqlite_schema WHERE name = 'migrations'")
-_LIST_MIGRATIONS = _statement("list_migrations", "SELECT name, checksum FROM migrations ORDER BY name")
-_GET_MIN_READER = _statement("get_min_reader", "SELECT min_reader FROM readers")
-_PUT_MIN_READER = _statement(
-    "put_min_reader",
-    "INSERT INTO readers (one, min_reader) VALUES (1, :min_reader)"
-    " ON CONFLICT (one) DO UPDATE SET min_reader = excluded.min_reader",
-    "min_reader",
-)
-_RECORD = _statement(
-    "record_migration",
-    "INSERT INTO migrations (name, checksum, applied_ms) VALUES (:name, :checksum, :applied_ms)",
-    "name",
-    "checksum",
-    "applied_ms",
-)

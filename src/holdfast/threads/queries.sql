@@ -22,7 +22,7 @@ INSERT INTO threads (
     agent_nickname, agent_role_id, agent_path_id, parent_thread_id, forked_from_id,
     base_thread_id, base_end_ordinal, first_user_ordinal, first_user_message, title, preview,
     tokens_used, git_sha, git_branch_id, git_origin_url_id, lines_unread,
-    archived_file, archived_file_ms, name_file)
+    archived_file, archived_file_ms, name_file, name_folded)
 VALUES (
     :home_id, :thread_id, :file_id, :revision, NULL, :created_ms, :updated_ms, :recency_ms,
     :source, :source_kind_id, :thread_source_id, :provider_id, :model_id, :effort_id, :cwd_id, :cli_version_id,
@@ -30,7 +30,7 @@ VALUES (
     :agent_nickname, :agent_role_id, :agent_path_id, :parent_thread_id, :forked_from_id,
     :base_thread_id, :base_end_ordinal, :first_user_ordinal, :first_user_message, :title, :preview,
     :tokens_used, :git_sha, :git_branch_id, :git_origin_url_id, :lines_unread,
-    :archived_file, :archived_file_ms, :name_file)
+    :archived_file, :archived_file_ms, :name_file, :name_folded)
 ON CONFLICT (home_id, thread_id) DO UPDATE SET
     file_id = excluded.file_id, revision = excluded.revision, missing_since_ms = NULL,
     created_ms = excluded.created_ms, updated_ms = excluded.updated_ms, recency_ms = excluded.recency_ms,
@@ -48,7 +48,7 @@ ON CONFLICT (home_id, thread_id) DO UPDATE SET
     tokens_used = excluded.tokens_used, git_sha = excluded.git_sha, git_branch_id = excluded.git_branch_id,
     git_origin_url_id = excluded.git_origin_url_id, lines_unread = excluded.lines_unread,
     archived_file = excluded.archived_file, archived_file_ms = excluded.archived_file_ms,
-    name_file = excluded.name_file
+    name_file = excluded.name_file, name_folded = excluded.name_folded
 
 -- name: select_thread
 SELECT t.n, t.home_id, t.thread_id, h.path AS home, f.path AS path, t.created_ms, t.updated_ms, t.recency_ms,
@@ -56,7 +56,7 @@ SELECT t.n, t.home_id, t.thread_id, h.path AS home, f.path AS path, t.created_ms
     thread_source.label AS thread_source, provider.label AS model_provider, model.label AS model,
     effort.label AS reasoning_effort, cwd.label AS cwd, cli_version.label AS cli_version,
     originator.label AS originator, coalesce(t.title, t.first_user_message, '') AS title,
-    nullif(coalesce(t.name_said, t.name_file), '') AS name,
+    nullif(coalesce(t.name_said, t.name_file, t.name_folded), '') AS name,
     coalesce(t.preview, t.first_user_message, '') AS preview,
     coalesce(t.first_user_message, '') AS first_user_message, t.tokens_used, t.archived,
     CASE WHEN t.archived = 0 THEN NULL
@@ -102,8 +102,8 @@ LIMIT :limit
 -- name: where_called
 -- Newest first: the caller wants the thread somebody last worked in.
 WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.missing_since_ms IS NULL
-  AND (coalesce(t.name_said, t.name_file) = :called OR coalesce(t.title, t.first_user_message) = :called)
-ORDER BY coalesce(t.name_said, t.name_file) = :called DESC, t.updated_ms DESC
+  AND (coalesce(t.name_said, t.name_file, t.name_folded) = :called OR coalesce(t.title, t.first_user_message) = :called)
+ORDER BY coalesce(t.name_said, t.name_file, t.name_folded) = :called DESC, t.updated_ms DESC
 LIMIT :limit
 
 -- name: chosen_page
@@ -132,7 +132,7 @@ SELECT n, ms FROM (
 
 -- name: haystack
 -- What a title search looks in.
-coalesce(name_said, name_file, '') || char(10) || coalesce(title, first_user_message, '')
+coalesce(name_said, name_file, name_folded, '') || char(10) || coalesce(title, first_user_message, '')
     || char(10) || coalesce(preview, '')
 
 -- name: get_n
@@ -203,7 +203,7 @@ FROM threads WHERE home_id = :home_id
 
 -- name: said
 -- Everything that no rollout knows.
-SELECT h.path AS home, lower(hex(t.thread_id)) AS thread_id, t.name_said, t.archived_said, t.archived_said_ms
+SELECT h.path AS home, t.thread_id, t.name_said, t.archived_said, t.archived_said_ms
 FROM threads t JOIN homes h ON h.home_id = t.home_id
 WHERE t.name_said IS NOT NULL OR t.archived_said IS NOT NULL
 ORDER BY h.path, t.thread_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import posixpath
+from collections.abc import Sequence
 
 import msgspec
 
@@ -88,6 +89,25 @@ def like(needle: str) -> str:
     """Return the LIKE pattern (escape character ``\\``) that finds ``needle`` anywhere."""
     escaped = needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
+
+
+_PREFIX_MIN = 4  # hex digits: fewer would match by accident
+_AMBIGUOUS_MAX = 5  # candidates shown
+
+
+def id_prefix(text: str) -> str | None:
+    """Return the hex digits of a text that can be the beginning of a thread id, else None."""
+    digits = text.replace("-", "").lower()
+    if _PREFIX_MIN <= len(digits) < 32 and all(digit in "0123456789abcdef" for digit in digits):
+        return digits
+    return None
+
+
+def ambiguous(text: str, candidates: Sequence[str]) -> Refused:
+    """Return the error for a beginning that several ids share."""
+    shown = ", ".join(candidates[:_AMBIGUOUS_MAX])
+    more = " and more" if len(candidates) > _AMBIGUOUS_MAX else ""
+    return Refused(f"{text!r} begins several thread ids: {shown}{more}", remedy="Give more of the id.")
 
 
 def better(mine: tuple[bool, int, str], other: tuple[bool, int, str]) -> bool:

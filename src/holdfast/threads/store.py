@@ -8,7 +8,6 @@ from typing import Any
 
 from holdfast import ids, sql
 from holdfast.engine import Read, Write
-from holdfast.errors import Refused
 from holdfast.rollouts import ThreadFacts
 from holdfast.threads import rules
 from holdfast.threads.listing import label_ids, thread
@@ -18,8 +17,9 @@ _SQL = sql.load("holdfast.threads")
 _BY_ID = _SQL["select_thread"].fill(chosen=_SQL["chosen_by_id"], tail=_SQL["where_id"])
 _BY_ID_RANGE = _SQL["select_thread"].fill(chosen=_SQL["chosen_by_id"], tail=_SQL["where_id_range"])
 _CALLED = _SQL["select_thread"].fill(chosen=_SQL["chosen_by_id"], tail=_SQL["where_called"])
-_PREFIX_MIN = 4  # hex digits: fewer would match by accident
-_AMBIGUOUS_MAX = 5  # candidates shown
+SAID = _SQL["said"]
+"""Everything people said that no rollout knows: rows of home, thread_id, name_said, archived_said(_ms)."""
+_CANDIDATES_MAX = 6  # one more than an error shows
 
 # Column of `threads` -> fact that becomes a label.
 _LABELS = {
@@ -58,21 +58,19 @@ def resolve(tx: Read, homes: Sequence[int], text: str) -> Thread | None:
     id16 = ids.parse(text)
     if id16 is not None:
         return get(tx, homes, id16)
-    digits = text.replace("-", "").lower()
-    if len(digits) >= _PREFIX_MIN and all(c in "0123456789abcdef" for c in digits) and len(digits) < 32:
+    digits = rules.id_prefix(text)
+    if digits is not None:
         rows = tx.rows(
             _BY_ID_RANGE,
             homes=json.dumps(homes),
             low=bytes.fromhex(digits.ljust(32, "0")),
             high=bytes.fromhex(digits.ljust(32, "f")),
-            limit=_AMBIGUOUS_MAX + 1,
+            limit=_CANDIDATES_MAX,
         )
         if len(rows) == 1:
             return thread(rows[0])
         if rows:
-            shown = ", ".join(ids.text(row["thread_id"]) for row in rows[:_AMBIGUOUS_MAX])
-            more = " and more" if len(rows) > _AMBIGUOUS_MAX else ""
-            raise Refused(f"{text!r} begins several thread ids: {shown}{more}", remedy="Give more of the id.")
+            raise rules.ambiguous(text, [ids.text(row["thread_id"]) for row in rows])
     row = tx.row(_CALLED, homes=json.dumps(homes), called=text, limit=1)
     return None if row is None else thread(row)
 
@@ -120,7 +118,8 @@ def derive(facts: ThreadFacts, *, archived: bool, archived_ms: int | None, name:
         lines_unread=facts.lines_unread,
         archived_file=int(archived),
         archived_file_ms=archived_ms,
-        name_file=name if name is not None else facts.name,
+        name_file=name,
+        name_folded=facts.name,
     )
     return row
 
@@ -210,3 +209,9 @@ def counts(tx: Read, home_id: int) -> Mapping[str, int]:
     row = tx.row(_SQL["count_threads"], home_id=home_id)
     assert row is not None  # an aggregate always has one row
     return row
+
+
+def restore_said(tx: Write, rows: Sequence[Mapping[str, object]]) -> int:
+    """Say again what ``SAID`` once gave (``home_id`` for home), where nothing was said since; return how many."""
+    revision = next_revision(tx)
+    return tx.run_many(_SQL["restore_said"], [{**row, "revision": revision} for row in rows])

@@ -77,7 +77,8 @@ CREATE TABLE threads (
     lines_unread       INTEGER NOT NULL,
     archived_file      INTEGER NOT NULL,
     archived_file_ms   INTEGER,
-    name_file          TEXT,
+    name_file          TEXT,          -- from the home's names file; it wins over a name in the rollout
+    name_folded        TEXT,
 
     name_said          TEXT,          -- '': the name was taken away
     archived_said      INTEGER,

@@ -1,0 +1,58 @@
+"""Where holdfast keeps its own files, and where it refuses to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from holdfast.errors import Refused, Unsupported
+
+STATE_DB = "state.db"
+SEARCH_DB = "search.db"
+BACKUPS = "backups"
+
+
+def default() -> str:
+    """Return ``$HOLDFAST_STATE``, else ``$XDG_STATE_HOME/holdfast``, else what the platform keeps for this."""
+    named = os.environ.get("HOLDFAST_STATE")
+    if named:
+        return named
+    import platformdirs  # 3 ms, for those who did not say
+
+    return platformdirs.user_state_dir("holdfast", appauthor=False)
+
+
+def default_home() -> str:
+    """Return ``$CODEX_HOME``, else ``~/.codex``."""
+    return os.environ.get("CODEX_HOME") or os.path.expanduser("~/.codex")
+
+
+def real(path: str | os.PathLike[str] | None) -> str:
+    """Return the real path of the state directory ``path`` (None: the default), whether or not it exists."""
+    return os.path.realpath(os.path.expanduser(path or default()))
+
+
+def check_outside(path: str, homes: Iterable[str]) -> None:
+    """Raise ``Refused`` when the state directory is, or lies inside, one of these homes (all real paths)."""
+    for home in homes:
+        if os.path.commonpath((path, home)) == home:
+            raise Refused(
+                f"the state directory {path} would lie inside the home {home}; nothing of ours goes into a home",
+                remedy="Name a directory outside of it with --state or HOLDFAST_STATE.",
+            )
+
+
+def prepare(path: str) -> None:
+    """Make the state directory for this user alone (0700). Raises ``Unsupported`` when that cannot be."""
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise Unsupported(
+            f"the state directory {path} cannot be made: {error.strerror}",
+            remedy="Name one that can be written with --state or HOLDFAST_STATE.",
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise Unsupported(
+            f"the state directory {path} cannot be written",
+            remedy="Name another with --state or HOLDFAST_STATE, or only look: `holdfast.peek()`.",
+        )

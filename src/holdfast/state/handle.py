@@ -1,0 +1,215 @@
+"""The handle on everything holdfast keeps: what ``holdfast.open`` and ``holdfast.peek`` give."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TypeVar
+
+from holdfast import holds
+from holdfast.engine import Read
+from holdfast.errors import Busy, Refused
+from holdfast.ingest import gate
+from holdfast.ingest.model import IndexReport, OnProgress
+from holdfast.sqlite import Store, Writing
+from holdfast.sqlite.reads import ReadScope
+from holdfast.sqlite.store import WriteScope
+from holdfast.sqlite.submit import Submitted
+from holdfast.state import said
+from holdfast.state.chores import Background, Chores
+from holdfast.state.status import Status, measure
+from holdfast.state.threads import Threads
+from holdfast.state.words import Words
+from holdfast.threads import homes as home_rows
+from holdfast.threads.model import Found, Home, Thread
+
+T = TypeVar("T")
+
+
+class State:
+    """Threads, and later jobs, board and logs, of some homes. Threads may share it; close it when done.
+
+    ``engine`` is None for a ``peek`` where no state was ever kept: reads are
+    then answered from the files.
+    """
+
+    def __init__(
+        self, path: str, engine: Store | None, homes: Sequence[Home], *, read_only: bool, search: bool
+    ) -> None:
+        self.path = path
+        """The state directory."""
+        self.engine = engine
+        self.read_only = read_only
+        self.reports: tuple[IndexReport, ...] = ()
+        """What indexing did when this handle was opened."""
+        self.threads = Threads(self)
+        self.words = Words(path, read_only=read_only, feeding=search and not read_only)
+        self._homes = tuple(homes)
+        self._chores = Chores()
+        self._indexing: Background | None = None
+        self._closed = False
+
+    @property
+    def homes(self) -> tuple[Home, ...]:
+        """The homes this handle speaks of, as last seen."""
+        return self._homes
+
+    # --- transactions ----------------------------------------------------
+
+    def read(self) -> ReadScope:
+        """Begin a read transaction in this thread; inside another of this thread, join it."""
+        return self._kept().read()
+
+    def write(self, *, wait_ms: int = 5_000) -> WriteScope:
+        """Begin a write transaction in this thread. Never retries; see ``Store.write``."""
+        return self._writable().write(wait_ms=wait_ms)
+
+    def submit(self, fn: Callable[[Writing], T], *, wait_ms: int = 5_000) -> Submitted[T]:
+        """Run ``fn(tx)`` in a write on another thread, again while ``Busy``; ``await`` it or ask for ``result()``."""
+        return self._writable().submit(fn, wait_ms=wait_ms)
+
+    def submit_read(self, fn: Callable[[Read], T]) -> Submitted[T]:
+        """Run ``fn(tx)`` in a read on another thread; ``await`` it or ask for ``result()``."""
+        return self._kept().submit_read(fn)
+
+    # --- indexing ----------------------------------------------------------
+
+    def index(
+        self, *, full: bool = False, on_progress: OnProgress | None = None, wait_ms: int = gate.WAIT_MS
+    ) -> tuple[IndexReport, ...]:
+        """Look at the homes again and fold what is new; ``full`` folds every file again.
+
+        With nothing new nothing is written: 10,000 files 0.07 s. Raises
+        ``Busy`` when another process is at it for longer than ``wait_ms``.
+        """
+        return self._index(full=full, on_progress=on_progress, wait_ms=wait_ms, stop=None)
+
+    def index_in_background(self, *, on_progress: OnProgress | None = None) -> None:
+        """Start to index; reads are answered meanwhile. ``wait_for_index`` tells how it went."""
+
+        def work(stop: threading.Event) -> None:
+            self.reports = self._index(full=False, on_progress=on_progress, wait_ms=1 << 40, stop=stop)
+            self.words.feed_in_background(self)
+
+        self._indexing = Background("holdfast-index", work)
+
+    def wait_for_index(self, timeout_s: float | None = None) -> tuple[IndexReport, ...]:
+        """Wait for the index begun with ``wait=False``. Raises what it raised, ``Busy`` when the time is over."""
+        if self._indexing is not None and not self._indexing.wait(timeout_s):
+            raise Busy(f"the index of {', '.join(home.path for home in self._homes)} goes on after {timeout_s} s")
+        return self.reports
+
+    async def ready(self) -> State:
+        """Wait for the index begun with ``wait=False``, without holding up the event loop; return this handle."""
+        import asyncio
+
+        await asyncio.to_thread(self.wait_for_index)
+        return self
+
+    def index_thread(self, thread: Thread) -> None:
+        """Fold the file of one thread now, so that it has a row."""
+        relative = os.path.relpath(thread.rollout_path, thread.home)
+        gate.refold(self._writable(), thread.home, [relative])
+
+    def _index(
+        self, *, full: bool, on_progress: OnProgress | None, wait_ms: int, stop: threading.Event | None
+    ) -> tuple[IndexReport, ...]:
+        engine = self._writable()
+        reports = tuple(
+            gate.index(engine, home.path, full=full, on_progress=on_progress, wait_ms=wait_ms, stop=stop)
+            for home in self._homes
+        )
+        with engine.read() as tx:
+            self.look_up_homes(tx, again=True)
+        return reports
+
+    def look_up_homes(self, tx: Read | None, *, again: bool = False) -> tuple[Home, ...]:
+        """Return the homes with what the database knows of them. No statement once all are indexed."""
+        if tx is not None and (again or any(home.indexed_ms is None for home in self._homes)):
+            self._homes = tuple(home_rows.get(tx, home.path) or home for home in self._homes)
+        return self._homes
+
+    # --- care ----------------------------------------------------------------
+
+    def promise_repair(self, home: Home, thread_id: bytes, found: Found) -> None:
+        """Have the row of this thread mended a moment later; a read that found it wrong never writes itself."""
+        if self.read_only or self.engine is None or self._closed:
+            return
+        engine = self.engine
+
+        def mend() -> None:
+            files = [os.path.relpath(found.path, home.path)]
+            with engine.read() as tx:
+                row = home_rows.file_of(tx, home.home_id, thread_id)
+            if row is not None and row not in files:
+                files.append(row)  # the file the row points at now: it has a thread of its own, or is gone
+            gate.refold(engine, home.path, files)
+
+        self._chores.promise(("repair", home.path, thread_id), mend)
+
+    def promise_snapshot(self) -> None:
+        """Have what people said kept a second time, a moment later."""
+        engine = self._writable()
+        self._chores.promise("snapshot", lambda: said.save(engine, self.path))
+
+    def holds(self) -> list[holds.Hold]:
+        """Return the holds in force, the oldest first."""
+        if self.engine is None:
+            return []
+        with self.engine.read() as tx:
+            return [hold for hold in holds.listing(tx) if not holds.over(hold, now_ms=tx.now_ms)]
+
+    def status(self) -> Status:
+        """Return what is kept here, how large it is, and who is at work. Some short reads."""
+        return measure(self)
+
+    @property
+    def chores(self) -> Chores:
+        """What was promised for later: repairs and snapshots."""
+        return self._chores
+
+    # --- the end -------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop what runs in the background, finish what was promised, give the files up. Twice is fine."""
+        if self._closed:
+            return
+        if self._indexing is not None:
+            self._indexing.close()
+        self.words.stop()
+        self._chores.close()
+        self.words.close()
+        if self.engine is not None:
+            self.engine.close()
+        self._closed = True
+
+    def __enter__(self) -> State:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> State:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        import asyncio
+
+        await asyncio.to_thread(self.close)
+
+    def _kept(self) -> Store:
+        if self.engine is None:
+            raise Refused(
+                f"nothing is kept at {self.path}: this handle reads files", remedy="Open it with `holdfast.open()`."
+            )
+        return self.engine
+
+    def _writable(self) -> Store:
+        engine = self._kept()
+        if self.read_only:
+            raise Refused("this handle was made by peek: it is for reading only", remedy="Use `holdfast.open()`.")
+        return engine

@@ -1,0 +1,108 @@
+"""How a state is opened: check, migrate, index, hand over; or only look."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from holdfast import schema
+from holdfast.clock import Clock, wall_ms
+from holdfast.engine import Read
+from holdfast.ingest import gate
+from holdfast.ingest.model import OnProgress
+from holdfast.sqlite import Store
+from holdfast.state import directory
+from holdfast.state.handle import State
+from holdfast.threads import homes as home_rows
+from holdfast.threads.model import Home
+
+OneOrMore = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
+
+
+def open_state(
+    home: OneOrMore = None,
+    *,
+    state_dir: str | os.PathLike[str] | None = None,
+    wait: bool = True,
+    refresh: bool = True,
+    search: bool = True,
+    wait_ms: int = gate.WAIT_MS,
+    on_progress: OnProgress | None = None,
+    clock: Clock | None = None,
+) -> State:
+    """Open the state and index ``home``, then hand over: a path, several, or None for the default home.
+
+    ``wait=False`` returns at once: the index goes on in the background, and
+    reads are answered from what there is of it, else from the files.
+    ``refresh=False`` indexes only a home that never was. ``search`` keeps the
+    index of words current in the background. 1 ms, and the index: a home of
+    10,000 rollouts takes 2 s the first time and 0.07 s with nothing new.
+
+    Raises ``Refused`` (no such home; a state directory inside it), ``Busy``
+    (another process still indexes it after ``wait_ms``), ``Damaged``,
+    ``Unsupported``, ``Full``.
+    """
+    paths = real_homes(home)
+    path = directory.real(state_dir)
+    directory.check_outside(path, paths)
+    directory.prepare(path)
+    engine = Store.open(os.path.join(path, directory.STATE_DB), clock=clock or wall_ms)
+    try:
+        schema.migrate(engine)
+        if clock is None:
+            engine.clock = schema.anchored_clock(engine)
+        with engine.read() as tx:
+            known = homes_of(tx, paths)
+        state = State(path, engine, known, read_only=False, search=search)
+        new = any(each.indexed_ms is None for each in known)
+        if refresh or new:
+            if wait:
+                state.reports = state.index(on_progress=on_progress, wait_ms=wait_ms)
+            else:
+                state.index_in_background(on_progress=on_progress)
+                return state
+        if refresh:
+            state.words.feed_in_background(state)
+        return state
+    except BaseException:
+        engine.close()
+        raise
+
+
+def peek_state(home: OneOrMore = None, *, state_dir: str | os.PathLike[str] | None = None) -> State:
+    """Look without a trace: nothing is created, migrated, indexed or written.
+
+    Where no state was ever kept, reads are answered from the files. Raises
+    ``Refused`` (no such home), ``Damaged``, ``Unsupported`` (a newer file that
+    this version cannot read).
+    """
+    paths = real_homes(home)
+    path = directory.real(state_dir)
+    known: Sequence[Home] = [Home(0, each) for each in paths]
+    try:
+        engine = Store.peek(os.path.join(path, directory.STATE_DB), clock=wall_ms)
+    except FileNotFoundError:
+        return State(path, None, known, read_only=True, search=False)
+    try:
+        schema.check_readable(engine)
+        engine.clock = schema.anchored_clock(engine)
+        with engine.read() as tx:
+            known = homes_of(tx, paths)
+    except BaseException:
+        engine.close()
+        raise
+    return State(path, engine, known, read_only=True, search=False)
+
+
+def real_homes(home: OneOrMore) -> list[str]:
+    """Return the real paths of one home, several, or the default one, each once. Raises ``Refused``."""
+    if home is None:
+        home = directory.default_home()
+    if isinstance(home, str | os.PathLike):
+        home = [home]
+    return list(dict.fromkeys(gate.real_home(each) for each in home))
+
+
+def homes_of(tx: Read, paths: Sequence[str]) -> list[Home]:
+    """Return the homes at these real paths; those never indexed with id 0."""
+    return [home_rows.get(tx, path) or Home(0, path) for path in paths]

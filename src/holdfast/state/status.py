@@ -1,0 +1,123 @@
+"""What is kept, how large it is, and who is at work: measured, for people and for `--json`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from holdfast.ingest import ledger
+from holdfast.sqlite.locks import pinners, seat_holder
+from holdfast.state.directory import SEARCH_DB, STATE_DB
+from holdfast.threads import homes, store
+
+if TYPE_CHECKING:
+    from holdfast.state.handle import State
+
+
+class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One home in the index. ``bytes`` are those of its rollouts; ``problems`` counts what could not be read."""
+
+    path: str
+    indexed_ms: int | None
+    files: int = 0
+    bytes: int = 0
+    threads: int = 0
+    archived: int = 0
+    missing: int = 0
+    failed: int = 0
+    problems: int = 0
+
+
+class FileStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One database file. Sizes in bytes; 0: not there."""
+
+    bytes: int
+    wal_bytes: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """See the module. ``homes`` are all that are known here, not only those of this handle."""
+
+    state_dir: str
+    version: str
+    sqlite_version: str
+    homes: tuple[HomeStatus, ...]
+    files: dict[str, FileStatus]
+    search_messages: int
+    search_threads: int
+    search_behind: int
+    """Threads that changed since their words were indexed."""
+    holds: int
+    seat_holder: str | None
+    """Who may write to state.db right now."""
+    pinners: tuple[str, ...]
+    """Who keeps its log from being reset."""
+    chores_failed: int
+    chores_error: str
+
+
+def measure(state: State) -> Status:
+    """Return the status of ``state``. Counts the threads of each home; 50,000 take about 20 ms."""
+    import apsw
+
+    import holdfast
+
+    db = os.path.join(state.path, STATE_DB)
+    seat = seat_holder(db)
+    words = state.words.status(state)
+    return Status(
+        state_dir=state.path,
+        version=holdfast.__version__,
+        sqlite_version=apsw.sqlite_lib_version(),
+        homes=_homes(state),
+        files={name: _file(os.path.join(state.path, name)) for name in (STATE_DB, SEARCH_DB)},
+        search_messages=words.messages,
+        search_threads=words.threads,
+        search_behind=words.behind,
+        holds=len(state.holds()),
+        seat_holder=None if seat is None else str(seat),
+        pinners=tuple(str(pinner) for pinner in pinners(db)),
+        chores_failed=state.chores.failed,
+        chores_error=state.chores.last_error,
+    )
+
+
+def _homes(state: State) -> tuple[HomeStatus, ...]:
+    if state.engine is None:
+        return tuple(HomeStatus(path=home.path, indexed_ms=None) for home in state.homes)
+    found = []
+    with state.engine.read() as tx:
+        known = {home.path: home for home in homes.listing(tx)}
+        for home in [*known.values(), *(home for home in state.homes if home.path not in known)]:
+            if not home.home_id:
+                found.append(HomeStatus(path=home.path, indexed_ms=None))
+                continue
+            files = ledger.counts(tx, home.home_id)
+            threads = store.counts(tx, home.home_id)
+            found.append(
+                HomeStatus(
+                    path=home.path,
+                    indexed_ms=home.indexed_ms,
+                    files=files["files"],
+                    bytes=files["bytes"],
+                    threads=threads["threads"],
+                    archived=threads["archived"],
+                    missing=threads["missing"],
+                    failed=files["failed"],
+                    problems=sum(problem.count for problem in ledger.problems(tx, home.home_id)),
+                )
+            )
+    return tuple(found)
+
+
+def _file(path: str) -> FileStatus:
+    return FileStatus(bytes=_size(path), wal_bytes=_size(f"{path}-wal"))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
