@@ -1,0 +1,18 @@
+"""Play every act, and exit with 1 when a claim failed: `make demo`."""
+
+from __future__ import annotations
+
+import sys
+
+from demo import threads
+from demo.stage import Stage
+
+
+def main() -> int:
+    with Stage() as stage:
+        threads.play(stage)
+    return stage.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""How commands come to a state: indexed as far as the command needs it, or only looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from holdfast.cli.failing import Interrupted
+from holdfast.cli.given import Given
+from holdfast.cli.render import out
+from holdfast.errors import Busy
+
+if TYPE_CHECKING:
+    from holdfast.search.model import FeedReport
+    from holdfast.state import State
+
+_PATIENCE_MS = 1_000
+_SMALL_FILES = 2_000  # looked through again in 20 ms
+
+
+@contextmanager
+def opened(given: Given, *, refresh: bool | None = None) -> Iterator[State]:
+    """Open the state, with a bar on a terminal while it indexes.
+
+    A home never indexed is indexed. ``refresh`` None: a small home is looked
+    through again, and a large one answers from its last index, because a look
+    at 50,000 files takes longer than the answer. ``state.reports`` is empty
+    when nobody looked.
+    """
+    import holdfast
+    from holdfast.cli.render.progress import bar
+
+    with ExitStack() as closing:
+        with interruptible(), bar() as on_progress:
+            state = closing.enter_context(
+                holdfast.open(
+                    given.home, state_dir=given.state_dir, refresh=bool(refresh), search=False, on_progress=on_progress
+                )
+            )
+            if refresh is None and not state.reports and _is_small(state):
+                # Who indexes it just now will be done in a moment; if not, the index answers as it is.
+                with suppress(Busy):
+                    state.reports = state.index(on_progress=on_progress, wait_ms=_PATIENCE_MS)
+        yield state
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Make Ctrl-C during an index say what became of the work."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted; what was committed stays", remedy="`holdfast index` goes on from there."
+        ) from None
+
+
+def note_unfed(fed: FeedReport) -> None:
+    """Say on stderr why the index of words is not up to date, when it is not."""
+    if fed.by is not None:
+        out.note(f"Words are still being indexed by {fed.by}: not all can be found yet.")
+    elif fed.problem:
+        out.note(f"Not all words could be indexed: {fed.problem}")
+
+
+def peeked(given: Given) -> State:
+    """Open the state without creating or changing anything, for those of the homes that are there."""
+    import holdfast
+
+    return holdfast.peek(_places(given), state_dir=given.state_dir)
+
+
+def _places(given: Given) -> list[str]:
+    """Return the homes named, else the real paths of those of $CODEX_HOME and ~/.codex that are there."""
+    if given.homes:
+        return list(given.homes)
+    named = filter(None, (os.environ.get("CODEX_HOME"), "~/.codex"))
+    real = (os.path.realpath(os.path.expanduser(path)) for path in named)
+    return [path for path in dict.fromkeys(real) if os.path.isdir(path)]
+
+
+def _is_small(state: State) -> bool:
+    from holdfast.ingest import ledger
+
+    with state.read() as tx:
+        return all(ledger.is_small(tx, home.home_id, _SMALL_FILES) for home in state.homes)

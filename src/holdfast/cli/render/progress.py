@@ -1,0 +1,97 @@
+"""A bar on a terminal while something takes long; nothing anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from holdfast.cli.render import safe, words
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+    from holdfast.ingest.model import OnProgress, Progress
+    from holdfast.search.model import FeedProgress
+    from holdfast.search.model import OnProgress as OnFeedProgress
+
+_QUIET_S = 0.3  # a bar that is gone before it is read is only flicker
+_HOME_CHARS = 24  # with a bar and the numbers beside it that fits 80 columns
+_FEW = 1_000  # files or threads: as many are done in that time
+
+
+@contextmanager
+def bar() -> Iterator[OnProgress | None]:
+    """Yield what to pass as ``on_progress`` to whatever indexes homes; None when nobody looks."""
+    with _shown() as shown:
+        yield None if shown is None else shown.index
+
+
+@contextmanager
+def words_bar() -> Iterator[OnFeedProgress | None]:
+    """Yield what to pass as ``on_progress`` to whatever indexes words; None when nobody looks."""
+    with _shown() as shown:
+        yield None if shown is None else shown.feed
+
+
+@contextmanager
+def _shown() -> Iterator[_Bar | None]:
+    if not sys.stderr.isatty():
+        yield None
+        return
+    shown = _Bar()
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+class _Bar:
+    """Appears when there is enough to wait for, and is gone afterwards."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._rich: RichProgress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def index(self, progress: Progress) -> None:
+        home = words.tail(progress.home, _HOME_CHARS)
+        text = f"Indexing {home}" if progress.by is None else f"Waiting for {progress.by} to index {home}"
+        self._show(progress.home, text, progress.percent, progress.files_done, progress.files, progress.by is not None)
+
+    def feed(self, progress: FeedProgress) -> None:
+        self._show("", "Indexing words", progress.percent, progress.threads_done, progress.threads, False)
+
+    def close(self) -> None:
+        if self._rich is not None:
+            self._rich.stop()
+
+    def _show(self, task: str, text: str, percent: int, done: int, total: int, at_once: bool) -> None:
+        if self._rich is None:
+            if not at_once and total < _FEW and time.monotonic() - self._began < _QUIET_S:
+                return
+            self._rich = _start()
+        count = f"{done:,} of {total:,}" if total else ""
+        if task not in self._tasks:
+            self._tasks[task] = self._rich.add_task("", total=100, count="")
+        self._rich.update(self._tasks[task], completed=percent, description=safe.line(text), count=count)
+
+
+def _start() -> RichProgress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    rich = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[count]}", markup=False),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    rich.start()
+    return rich

@@ -1,0 +1,53 @@
+"""``holdfast`` itself, and where its commands are. A command's module is imported when it is run."""
+
+from __future__ import annotations
+
+import click
+
+from holdfast.cli.given import Given, shared
+from holdfast.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "index": ("holdfast.cli.index:index", "Index homes: find every thread, read what changed."),
+    "threads": ("holdfast.cli.threads:threads", "List, show, find, search, rename and archive threads."),
+    "status": ("holdfast.cli.status:status", "Show what is indexed, how big it is, and what is wrong."),
+    "holds": ("holdfast.cli.holds:holds", "Show who is working on what, and until when."),
+}
+
+
+def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"holdfast {version('holdfast')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
+@shared
+@click.pass_context
+def root(ctx: click.Context, given: Given) -> None:
+    """Find, read and search every thread your coding agents wrote; lose none.
+
+    Without a command: says what is on this machine and what to run next.
+    Nothing is ever written to a home.
+
+    \b
+    Examples:
+      holdfast                          what is here?
+      holdfast index                    index ~/.codex (or $CODEX_HOME)
+      holdfast threads list             the threads written last
+      holdfast threads search "flaky test"
+    """
+    if ctx.invoked_subcommand is None:
+        from holdfast.cli.found import tell
+
+        tell(given)

@@ -1,0 +1,68 @@
+"""``holdfast threads search``."""
+
+from __future__ import annotations
+
+import click
+
+from holdfast.cli.given import Given, shared
+from holdfast.cli.opening import interruptible, note_unfed, opened
+from holdfast.cli.render import out
+from holdfast.cli.threads_list import again, chosen_archived, filters, real_dirs
+
+
+@click.command(short_help="Find threads by words that were said in them.")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--no-wait", is_flag=True, help="Answer from what is indexed, without catching up first.")
+@filters
+@shared
+def search(
+    given: Given,
+    words: tuple[str, ...],
+    no_wait: bool,
+    only_archived: bool,
+    also_archived: bool,
+    sources: tuple[str, ...],
+    providers: tuple[str, ...],
+    cwds: tuple[str, ...],
+    limit: int,
+    cursor: str | None,
+    refresh: bool | None,
+) -> None:
+    """Find threads by WORDS that were said in them, by you or by the agent.
+
+    All words must occur in one message; their case does not matter. Put
+    quotes inside quotes to find words that stand together.
+
+    \b
+    Examples:
+      holdfast threads search flaky test
+      holdfast threads search '"connection reset by peer"' --all
+      holdfast threads search open.py --cwd . --json
+    """
+    from holdfast.cli.render.progress import words_bar
+
+    archived = chosen_archived(only_archived, also_archived)
+    with opened(given, refresh=refresh) as state:
+        if not no_wait:
+            with interruptible(), words_bar() as on_progress:
+                fed = state.wait_for_search(on_progress=on_progress)
+            note_unfed(fed)
+        hits = state.threads.search(
+            " ".join(words),
+            limit=limit,
+            cursor=cursor,
+            archived=archived,
+            sources=sources,
+            providers=providers,
+            cwds=real_dirs(cwds),
+        )
+    from holdfast.cli.render import hits as render
+
+    if given.json:
+        out.document(render.hits_document(hits))
+        return
+    render.print_hits(hits)
+    if no_wait and not hits.complete:
+        out.note("The index of words is still being built: there may be more.")
+    if hits.next_cursor is not None:
+        out.note(f"More: {again(given, hits.next_cursor)}")
