@@ -20,7 +20,7 @@ from holdfast.rollouts.lines import LINE_BYTES_MAX
 from holdfast.rollouts.opening import NotRegular
 from holdfast.rollouts.stream import open_either, whole_lines
 
-_MARKS = (b'"user_message"', b'"agent_message"', b'"item_completed"')  # a line without one holds no message
+_USER, _AGENT, _ITEM = b'"user_message"', b'"agent_message"', b'"item_completed"'  # a line without one says nothing
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):
@@ -47,7 +47,7 @@ class Messages:
     def __iter__(self) -> Iterator[Said]:
         try:
             for line, end in whole_lines(self._path, self.end):
-                if any(mark in line for mark in _MARKS) and (said := _said(line, end - len(line) - 1)):
+                if (_USER in line or _AGENT in line or _ITEM in line) and (said := _said(line, end - len(line) - 1)):
                     yield said
                 self.end = end
         except NotRegular:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from holdfast import holds
-from holdfast.engine import Read
+from holdfast.engine import Read, Write
 from holdfast.errors import Busy, Refused
 from holdfast.ingest import gate
 from holdfast.ingest.model import IndexReport, OnProgress
@@ -23,7 +24,12 @@ from holdfast.state.status import Status, measure
 from holdfast.state.threads import Threads
 from holdfast.state.words import Words
 from holdfast.threads import homes as home_rows
+from holdfast.threads import lookup
 from holdfast.threads.model import Found, Home, Thread
+
+if TYPE_CHECKING:
+    from holdfast.search import FeedReport
+    from holdfast.search.model import OnProgress as OnFed
 
 T = TypeVar("T")
 
@@ -101,6 +107,14 @@ class State:
             raise Busy(f"the index of {', '.join(home.path for home in self._homes)} goes on after {timeout_s} s")
         return self.reports
 
+    def wait_for_search(self, *, on_progress: OnFed | None = None, wait_ms: int = gate.WAIT_MS) -> FeedReport:
+        """Put the words of what is new into the index of words now, and return how that went.
+
+        ``report.complete`` False: ``report.by`` is at it for longer than
+        ``wait_ms``, or ``report.problem`` says what stopped it.
+        """
+        return self.words.feed(self, on_progress=on_progress, wait_ms=wait_ms)
+
     async def ready(self) -> State:
         """Wait for the index begun with ``wait=False``, without holding up the event loop; return this handle."""
         import asyncio
@@ -118,12 +132,26 @@ class State:
     ) -> tuple[IndexReport, ...]:
         engine = self._writable()
         reports = tuple(
-            gate.index(engine, home.path, full=full, on_progress=on_progress, wait_ms=wait_ms, stop=stop)
+            gate.index(
+                engine,
+                home.path,
+                full=full,
+                on_progress=on_progress,
+                wait_ms=wait_ms,
+                stop=stop,
+                at_first=self._say_again,
+            )
             for home in self._homes
         )
         with engine.read() as tx:
             self.look_up_homes(tx, again=True)
         return reports
+
+    def _say_again(self, tx: Write, home: Home) -> None:
+        # A home that is new to this database need not be new: the database may have been lost.
+        snapshot = said.newest(self.path)
+        if snapshot is not None:
+            said.restore(tx, snapshot, home)
 
     def look_up_homes(self, tx: Read | None, *, again: bool = False) -> tuple[Home, ...]:
         """Return the homes with what the database knows of them. No statement once all are indexed."""
@@ -133,19 +161,25 @@ class State:
 
     # --- care ----------------------------------------------------------------
 
-    def promise_repair(self, home: Home, thread_id: bytes, found: Found) -> None:
-        """Have the row of this thread mended a moment later; a read that found it wrong never writes itself."""
+    def promise_repair(self, home: Home, thread_id: bytes, found: Found | None) -> None:
+        """Have the row of this thread mended a moment later; a read that found it wrong never writes itself.
+
+        ``found`` is where the thread lies; None: nowhere in ``home``, and its row, if any, should say so.
+        """
         if self.read_only or self.engine is None or self._closed:
             return
         engine = self.engine
 
         def mend() -> None:
-            files = [os.path.relpath(found.path, home.path)]
+            files = [] if found is None else [os.path.relpath(found.path, home.path)]
             with engine.read() as tx:
-                row = home_rows.file_of(tx, home.home_id, thread_id)
-            if row is not None and row not in files:
-                files.append(row)  # the file the row points at now: it has a thread of its own, or is gone
-            gate.refold(engine, home.path, files)
+                wrong = lookup.misled(tx, home, thread_id)
+            if wrong is not None and wrong not in files:
+                files.append(wrong)  # it has a thread of its own, or is gone
+            if files:
+                # Whoever indexes the home right now is not worth waiting for: the next read promises it again.
+                with suppress(Busy):
+                    gate.refold(engine, home.path, files, wait_ms=0)
 
         self._chores.promise(("repair", home.path, thread_id), mend)
 

@@ -11,7 +11,7 @@ from holdfast.engine import Read
 from holdfast.ingest import gate
 from holdfast.ingest.model import OnProgress
 from holdfast.sqlite import Store
-from holdfast.state import directory
+from holdfast.state import directory, said
 from holdfast.state.handle import State
 from holdfast.threads import homes as home_rows
 from holdfast.threads.model import Home
@@ -53,8 +53,10 @@ def open_state(
             engine.clock = schema.anchored_clock(engine)
         with engine.read() as tx:
             known = homes_of(tx, paths)
-        state = State(path, engine, known, read_only=False, search=search)
         new = any(each.indexed_ms is None for each in known)
+        if new:
+            _go_on_from_snapshot(engine, path)
+        state = State(path, engine, known, read_only=False, search=search)
         if refresh or new:
             if wait:
                 state.reports = state.index(on_progress=on_progress, wait_ms=wait_ms)
@@ -84,7 +86,9 @@ def peek_state(home: OneOrMore = None, *, state_dir: str | os.PathLike[str] | No
     except FileNotFoundError:
         return State(path, None, known, read_only=True, search=False)
     try:
-        schema.check_readable(engine)
+        if not schema.check_readable(engine):  # empty: its creation was cut short, and nothing was ever said
+            engine.close()
+            return State(path, None, known, read_only=True, search=False)
         engine.clock = schema.anchored_clock(engine)
         with engine.read() as tx:
             known = homes_of(tx, paths)
@@ -92,6 +96,16 @@ def peek_state(home: OneOrMore = None, *, state_dir: str | os.PathLike[str] | No
         engine.close()
         raise
     return State(path, engine, known, read_only=True, search=False)
+
+
+def _go_on_from_snapshot(engine: Store, path: str) -> None:
+    """Where the database was lost and made anew, make its fences larger than any it gave; names follow home by home."""
+    snapshot = said.newest(path)
+    if snapshot is None:
+        return
+    with engine.write(wait_ms=30_000) as tx:
+        if not home_rows.listing(tx):  # nothing was ever held in this one
+            said.raise_epoch(tx, snapshot)
 
 
 def real_homes(home: OneOrMore) -> list[str]:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
-from holdfast import holds, schema
+from holdfast import schema
 from holdfast.clock import wall_ms
-from holdfast.errors import Busy, HoldfastError
+from holdfast.engine import Write
+from holdfast.errors import Busy, Damaged, HoldfastError
 from holdfast.ingest import gate
 from holdfast.ingest.model import IndexReport, OnProgress
-from holdfast.sqlite import Store, pinners, seat_holder
+from holdfast.sqlite import Store, openers, seat_holder
 from holdfast.state import directory, said
 from holdfast.state.opening import OneOrMore, real_homes
-
-_HOUR_MS = 3_600_000
+from holdfast.threads.model import Home
 
 
 class RebuildReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ def rebuild(
 
     Homes are those the old file or the newest snapshot knew, and ``home``.
     Fences go on above all that were ever issued. Raises ``Busy`` while any
-    process has the file open.
+    process has the file open, ``Refused`` when it is another program's.
     """
     wanted = real_homes(home)
     path = directory.real(state_dir)
@@ -54,25 +54,30 @@ def rebuild(
     directory.prepare(path)
     db = os.path.join(path, directory.STATE_DB)
     _refuse_when_in_use(db)
+    _refuse_when_not_ours(db)
     old, came_from = _salvage(db, path)
     moved_to = _move_aside(db, path)
     homes = list(dict.fromkeys([*wanted, *(each for each in (old.homes if old else ()) if os.path.isdir(each))]))
     with Store.open(db, clock=wall_ms) as engine:
         schema.migrate(engine)
+        engine.clock = schema.anchored_clock(engine)
         with engine.write() as tx:
-            # Hours since 1970 are above any epoch that was ever counted up by one, and fit (rules.COUNTER_BITS).
-            holds.raise_epoch(tx, max((old.epoch if old else 0) + 1, tx.now_ms // _HOUR_MS))
-        reports = tuple(gate.index(engine, each, on_progress=on_progress) for each in homes)
-        restored = 0
-        if old is not None:
-            with engine.write() as tx:
-                restored = said.restore(tx, old)
-        said.save(engine, path)
-    return RebuildReport(moved_to=moved_to, homes=tuple(homes), said=restored, said_from=came_from, reports=reports)
+            said.raise_epoch(tx, old)
+        restored = []
+
+        def say_again(tx: Write, home: Home) -> None:
+            if old is not None:
+                restored.append(said.restore(tx, old, home))
+
+        reports = tuple(gate.index(engine, each, on_progress=on_progress, at_first=say_again) for each in homes)
+        said.save(engine, path, before=old)
+    return RebuildReport(
+        moved_to=moved_to, homes=tuple(homes), said=sum(restored), said_from=came_from, reports=reports
+    )
 
 
 def _refuse_when_in_use(db: str) -> None:
-    users: Sequence[object] = [*pinners(db), *([seat] if (seat := seat_holder(db)) else [])]
+    users = openers(db) or ([seat] if (seat := seat_holder(db)) else [])
     if users:
         raise Busy(
             f"{db} is in use: {'; '.join(map(str, users))}",
@@ -80,16 +85,27 @@ def _refuse_when_in_use(db: str) -> None:
         )
 
 
+def _refuse_when_not_ours(db: str) -> None:
+    """Raise ``Refused`` for a sound database of another program, ``Unsupported`` for that of a newer holdfast."""
+    try:
+        engine = Store.peek(db, clock=wall_ms)
+    except (HoldfastError, FileNotFoundError):
+        return
+    with engine, suppress(Damaged, Busy):
+        schema.check_readable(engine)
+
+
 def _salvage(db: str, state_dir: str) -> tuple[said.Snapshot | None, str]:
     """Return what people said: from the file itself as far as it can be read, else from the newest snapshot."""
     newest = said.newest(state_dir)
     try:
         with Store.peek(db, clock=wall_ms) as engine:
-            schema.check_readable(engine)
-            with engine.read() as tx:
-                return said.read(tx), "database"
+            if schema.check_readable(engine):
+                with engine.read() as tx:
+                    return said.with_absent(said.read(tx), newest), "database"
     except (HoldfastError, FileNotFoundError):
-        return newest, "snapshot" if newest is not None else "nowhere"
+        pass  # that is why we are here
+    return newest, "snapshot" if newest is not None else "nowhere"
 
 
 def _move_aside(db: str, state_dir: str) -> str | None:
@@ -98,7 +114,8 @@ def _move_aside(db: str, state_dir: str) -> str | None:
     if not files:
         return None
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    folder = os.path.join(state_dir, directory.BACKUPS, f"damaged-{stamp}-{os.getpid()}")
+    ms = time.time_ns() // 1_000_000 % 1000
+    folder = os.path.join(state_dir, directory.BACKUPS, f"damaged-{stamp}-{ms:03}-{os.getpid()}")
     os.makedirs(folder, mode=0o700)
     # The log goes last: without its database it is harmless, a database without its log is not.
     for file in files:

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 import msgspec
 
-from holdfast import ids
+from holdfast import holds, ids
 from holdfast.engine import Engine, Read, Write
-from holdfast.holds import epoch
 from holdfast.state.directory import BACKUPS
 from holdfast.threads import homes, store
+from holdfast.threads.model import Home
 
 KEPT = 8
 """Snapshots in ``backups/``; the oldest goes first."""
 
 _PREFIX = "said-"
+_HOUR_MS = 3_600_000
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -56,16 +58,37 @@ def read(tx: Read) -> Snapshot:
         )
         for row in rows
     )
-    return Snapshot(epoch(tx), tuple(home.path for home in homes.listing(tx)), said)
+    return Snapshot(holds.epoch(tx), tuple(home.path for home in homes.listing(tx)), said)
 
 
-def save(engine: Engine, state_dir: str) -> None:
-    """Write a snapshot, whole or not at all, and let the oldest go. Two syncs."""
-    with engine.read() as tx:
-        snapshot = read(tx)
+def with_absent(snapshot: Snapshot, before: Snapshot | None) -> Snapshot:
+    """Return ``snapshot`` with what ``before`` holds of homes that it does not know."""
+    if before is None:
+        return snapshot
+    absent = tuple(said for said in before.said if said.home not in snapshot.homes)
+    return msgspec.structs.replace(snapshot, said=snapshot.said + absent)
+
+
+def save(engine: Engine, state_dir: str, *, before: Snapshot | None = None) -> None:
+    """Write a snapshot, whole or not at all, and let the oldest go. Two syncs.
+
+    What ``before`` (None: the newest snapshot) holds of homes that this
+    database does not know is handed on: they may come back.
+    """
     folder = os.path.join(state_dir, BACKUPS)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    name = f"{_PREFIX}{time.time_ns() // 1_000_000:015d}.json"
+    # In a write, although nothing is written: what others say, in whatever process, is committed
+    # before, and then in here, or after, and then in a snapshot with a later name.
+    with engine.write(wait_ms=30_000) as tx:
+        _put(folder, with_absent(read(tx), before or newest(state_dir)))
+    for old in [*_names(folder)[KEPT:], *_left_behind(folder)]:
+        with suppress(FileNotFoundError):  # another process tidies up, too
+            os.unlink(os.path.join(folder, old))
+
+
+def _put(folder: str, snapshot: Snapshot) -> None:
+    # Later than every other, also when the clock was set back.
+    name = f"{_PREFIX}{max([time.time_ns() // 1_000_000, *(_ms(each) + 1 for each in _names(folder))]):015d}.json"
     partial = os.path.join(folder, f".{name}.{os.getpid()}")
     fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -78,8 +101,6 @@ def save(engine: Engine, state_dir: str) -> None:
         os.unlink(partial)
         raise
     _sync_folder(folder)
-    for old in _names(folder)[KEPT:]:
-        os.unlink(os.path.join(folder, old))
 
 
 def newest(state_dir: str) -> Snapshot | None:
@@ -94,23 +115,28 @@ def newest(state_dir: str) -> Snapshot | None:
     return None
 
 
-def restore(tx: Write, snapshot: Snapshot) -> int:
-    """Say again what ``snapshot`` holds, where nothing newer was said; return how many threads it was for."""
-    known = {home.path: home.home_id for home in homes.listing(tx)}
+def restore(tx: Write, snapshot: Snapshot, home: Home) -> int:
+    """Say again what ``snapshot`` holds of ``home``, where nothing newer was said; return of how many threads."""
     return store.restore_said(
         tx,
         [
             {
-                "home_id": known[said.home],
+                "home_id": home.home_id,
                 "thread_id": id16,
                 "name_said": said.name,
                 "archived_said": None if said.archived is None else int(said.archived),
                 "archived_said_ms": said.archived_ms,
             }
             for said in snapshot.said
-            if said.home in known and (id16 := ids.parse(said.thread_id)) is not None
+            if said.home == home.path and (id16 := ids.parse(said.thread_id)) is not None
         ],
     )
+
+
+def raise_epoch(tx: Write, before: Snapshot | None) -> None:
+    """In a database made anew, make every fence larger than any that the one before it gave."""
+    # Hours since 1970 are above any epoch that was ever counted up by one, and fit (rules.COUNTER_BITS).
+    holds.raise_epoch(tx, max((before.epoch if before else 0) + 1, tx.now_ms // _HOUR_MS))
 
 
 def _names(folder: str) -> list[str]:
@@ -118,7 +144,23 @@ def _names(folder: str) -> list[str]:
         found = os.listdir(folder)
     except OSError:
         return []
-    return sorted((name for name in found if name.startswith(_PREFIX) and name.endswith(".json")), reverse=True)
+    return sorted((name for name in found if _ms(name)), key=_ms, reverse=True)
+
+
+def _ms(name: str) -> int:
+    digits = name.removeprefix(_PREFIX).removesuffix(".json")
+    return int(digits) if name == f"{_PREFIX}{digits}.json" and digits.isdecimal() else 0
+
+
+def _left_behind(folder: str) -> list[str]:
+    """Return the snapshots that a process began an hour ago and did not live to finish."""
+    found = []
+    for name in os.listdir(folder):
+        if name.startswith(f".{_PREFIX}"):
+            with suppress(FileNotFoundError):
+                if time.time() - os.stat(os.path.join(folder, name)).st_mtime > _HOUR_MS / 1000:
+                    found.append(name)
+    return found
 
 
 def _sync_folder(folder: str) -> None:

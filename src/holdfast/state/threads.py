@@ -16,8 +16,8 @@ from holdfast import ids
 from holdfast.engine import Read, Write
 from holdfast.errors import Refused
 from holdfast.rollouts.transcript import Turn, read_transcript
-from holdfast.threads import listing, store
-from holdfast.threads.lookup import find_thread_path
+from holdfast.threads import listing, rules, store
+from holdfast.threads.lookup import find_thread_path, misled
 from holdfast.threads.model import Direction, Found, Home, Page, Query, Sort, Thread
 
 if TYPE_CHECKING:
@@ -86,13 +86,13 @@ class Threads:
         with self._reading() as tx:
             homes = self._state.look_up_homes(tx)
             complete = tx is not None and all(home.indexed_ms is not None for home in homes)
-            if tx is not None:
+            if tx is not None and not (cursor and rules.decode_cursor(query, cursor).n < 0):
                 page = listing.page(tx, _row_ids(homes), query, limit=limit, cursor=cursor)
                 if complete:
                     return page
                 if len(page.threads) == limit:
                     return msgspec.structs.replace(page, complete=False)
-        from holdfast.threads import from_files  # only where there is no index yet
+        from holdfast.threads import from_files  # only where there is no index yet, or was none when the walk began
 
         return from_files.page([home.path for home in homes], query, limit=limit, cursor=cursor)
 
@@ -124,7 +124,8 @@ class Threads:
         """Return where the thread's rollout lies, checked against the file itself, or None.
 
         When the index was wrong, ``found.repair`` says how, and its row is
-        mended a moment later (never by a ``peek``).
+        mended a moment later (never by a ``peek``); so is the row of a thread
+        that lies nowhere any more.
         """
         id16 = ids.parse(text)
         if id16 is None:
@@ -135,9 +136,11 @@ class Threads:
         with self._reading() as tx:
             for home in self._state.look_up_homes(tx):
                 found = find_thread_path(tx if home.home_id else None, home, id16, archived=archived)
+                if found is None and (tx is None or misled(tx, home, id16) is None):
+                    continue  # rightly unknown there, or rightly called missing
+                if found is None or found.repair is not None:
+                    self._state.promise_repair(home, id16, found)
                 if found is not None:
-                    if found.repair is not None:
-                        self._state.promise_repair(home, id16, found)
                     return found
         return None
 
@@ -182,13 +185,10 @@ class Threads:
         ``begin*`` begins a word. ``hits.complete`` is False while the index of
         words is still being built. Raises ``Refused`` for a query without a word.
         """
-        return self._state.words.search(
-            self._state,
-            words,
-            limit=limit,
-            cursor=cursor,
-            query=Query(archived=archived, sources=tuple(sources), providers=tuple(providers), cwds=tuple(cwds)),
-        )
+        from holdfast.search.model import Filters
+
+        filters = Filters(archived=archived, sources=tuple(sources), providers=tuple(providers), cwds=tuple(cwds))
+        return self._state.words.search(self._state, words, limit=limit, cursor=cursor, filters=filters)
 
     def rename(self, text: str, name: str) -> Thread | None:
         """Call the thread ``name``; an empty one takes the name away. None when there is no such thread.
@@ -212,6 +212,11 @@ class Threads:
         id16 = ids.parse(thread.id)
         assert id16 is not None  # ours
         if not self._known(id16):
+            if self._tx is not None:
+                raise Refused(
+                    f"thread {thread.id} is younger than the index, which cannot be changed inside a transaction",
+                    remedy="Call state.index() before, or do it outside of the transaction.",
+                )
             self._state.index_thread(thread)
         with self._writing() as tx:
             homes = _row_ids(self._state.look_up_homes(tx))

@@ -1,0 +1,49 @@
+"""The statements every search runs read indexes, not tables."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from holdfast.search.store import SQL
+from holdfast.sql import Statement
+
+
+def plan(tx, statement, **params):
+    explained = Statement("explain", f"EXPLAIN QUERY PLAN {statement.sqlite}", "", statement.params, frozenset())
+    return [row["detail"] for row in tx.rows(explained, **params)]
+
+
+@pytest.fixture
+def found(make_home, searched):
+    home = make_home()
+    for n in range(20):
+        home.thread(f"needle {n}")
+    made = searched(home)
+    made.follow()
+    return made
+
+
+def test_what_is_behind_is_read_from_the_index_of_revisions(found):
+    with found.engine.read() as tx:
+        for name, more in (("is_behind", {}), ("count_behind", {}), ("behind", {"upto": 9, "limit": 9})):
+            steps = plan(tx, SQL[name], home_id=1, revision=1, n=1, **more)
+            assert any("USING INDEX threads_by_revision" in step for step in steps), steps
+            assert not any(step.startswith("SCAN t") for step in steps), steps
+
+
+@pytest.mark.parametrize("filters", [(), ("cwds",), ("providers",), ("sources",), ("cwds", "sources", "providers")])
+def test_few_threads_are_found_in_an_index(found, filters):
+    params = {"homes": json.dumps([1]), "archived": "[0]"} | dict.fromkeys(filters, "[1]")
+    with found.engine.read() as tx:
+        text = " ".join(SQL[f"only_{name}"].sqlite for name in filters)
+        steps = plan(tx, SQL["few"].fill(filters=text), limit=9, **params)
+    assert any("SEARCH threads USING" in step and "home_id=? AND archived=?" in step for step in steps), steps
+
+
+def test_newest_first_needs_no_sorting(found):
+    with found.index.read() as tx:
+        steps = plan(tx, SQL["find"], match='"needle"', before=1 << 62, limit=9)
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+    assert any("SEARCH m USING INTEGER PRIMARY KEY" in step for step in steps), steps
