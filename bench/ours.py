@@ -35,8 +35,11 @@ def source() -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     """Return this environment with our source first on the path and no state directory of the user's."""
-    kept = {key: value for key, value in os.environ.items() if key != "HOLDFAST_STATE"}
-    return kept | {"PYTHONPATH": str(source())} | more
+    # As installed: with the bytecode that pip compiles, kept in the cache for whichever source is measured.
+    left_out = ("HOLDFAST_STATE", "PYTHONDONTWRITEBYTECODE")
+    kept = {key: value for key, value in os.environ.items() if key not in left_out}
+    cached = {"PYTHONPATH": str(source()), "PYTHONPYCACHEPREFIX": str(homes.cache_dir() / "bytecode")}
+    return kept | cached | more
 
 
 def command(*arguments: str | Path) -> list[str]:

@@ -65,15 +65,18 @@ class Engine(Protocol):
         """Begin a read transaction in the caller's thread; a read inside a read joins it."""
         ...
 
-    def write(self, *, wait_ms: int = ...) -> AbstractContextManager[Write]:
+    def write(self, *, wait_ms: int = ..., reserve: bool = ...) -> AbstractContextManager[Write]:
         """Begin a write transaction in the caller's thread. Commits on leaving, rolls back on an exception.
+
+        ``reserve`` is for a write that frees something (renew, finish, release):
+        it may use the room that is kept for it when everyone else gets ``Full``.
 
         Never retries. Raises ``Busy`` after ``wait_ms`` without the writer's
         seat, ``Refused`` inside another write of the same thread.
         """
         ...
 
-    def submit(self, fn: Callable[[Write], T], *, wait_ms: int = ...) -> Submission[T]:
+    def submit(self, fn: Callable[[Write], T], *, wait_ms: int = ..., reserve: bool = ...) -> Submission[T]:
         """Run ``fn(tx)`` in a write transaction on another thread, again when it was ``Busy``, until ``wait_ms``.
 
         ``fn`` may run more than once, and must have no effect but through ``tx``.

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import uuid
 
-_V7_YEAR_2015_MS = 1_420_070_400_000  # before any agent existed: a "time" below this is no time
+# Before any agent existed, and beyond what a datetime can hold: a "time" outside is no time.
+_V7_YEAR_2015_MS = 1_420_070_400_000
+_V7_YEAR_9000_MS = 221_845_392_000_000
 
 
 def parse(text: str) -> bytes | None:
@@ -27,11 +29,11 @@ def text(id16: bytes) -> str:
 
 
 def created_ms(id16: bytes) -> int | None:
-    """Return the creation time inside a UUIDv7, in ms since the epoch; None for other versions."""
+    """Return the creation time inside a UUIDv7, in ms since the epoch; None for other versions and absurd times."""
     if id16[6] >> 4 != 7:
         return None
     ms = int.from_bytes(id16[:6], "big")
-    return ms if ms >= _V7_YEAR_2015_MS else None
+    return ms if _V7_YEAR_2015_MS <= ms < _V7_YEAR_9000_MS else None
 
 
 def new(now_ms: int) -> bytes:

@@ -13,7 +13,8 @@ ORDER BY taken_ms, resource
 SELECT value AS epoch FROM counters WHERE name = 'epoch'
 
 -- name: set_epoch
-UPDATE counters SET value = :epoch WHERE name = 'epoch'
+INSERT INTO counters (name, value) VALUES ('epoch', :epoch)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
 -- name: put_hold
 -- Compare and set: `seen_fence` is the fence the decision was made on, 0 for

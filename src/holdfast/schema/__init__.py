@@ -10,10 +10,10 @@ which count on an older holdfast may still read the file.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 from holdfast import sql
 from holdfast.engine import Read
@@ -52,9 +52,8 @@ class Migration:
 @cache
 def migrations(tree: str) -> tuple[Migration, ...]:
     """Return the migrations of ``tree`` (``sqlite``, ``search``) in order. Reads a few small files, once."""
-    folder = resources.files("holdfast.schema") / tree
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    return tuple(_migration(file.name.removesuffix(".sql"), file.read_text(encoding="utf-8")) for file in files)
+    names = sorted(name for name in os.listdir(f"{sql.folder(__name__)}/{tree}") if name.endswith(".sql"))
+    return tuple(_migration(name.removesuffix(".sql"), sql.load_script(__name__, f"{tree}/{name}")) for name in names)
 
 
 def canonical(text: str) -> str:

@@ -4,7 +4,7 @@
 """
 
 from holdfast.sqlite.codes import OutcomeUnknown
-from holdfast.sqlite.locks import Holder, Pinner, pinners, seat_holder
+from holdfast.sqlite.locks import Holder, Pinner, openers, pinners, seat_holder
 from holdfast.sqlite.settings import Limits
 from holdfast.sqlite.store import Store, StoreStatus
 from holdfast.sqlite.transactions import Reading, Writing
@@ -18,6 +18,7 @@ __all__ = [
     "Store",
     "StoreStatus",
     "Writing",
+    "openers",
     "pinners",
     "seat_holder",
 ]

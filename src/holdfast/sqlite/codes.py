@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import EDQUOT, EFBIG
 
 import apsw
 
@@ -41,8 +42,12 @@ _PRIMARY: dict[int, type[HoldfastError]] = {
 _EXTENDED: dict[int, type[HoldfastError]] = {
     apsw.SQLITE_READONLY_DBMOVED: Damaged,  # somebody renamed or removed the file under us
     apsw.SQLITE_IOERR_CORRUPTFS: Damaged,
+    apsw.SQLITE_IOERR_SHMSIZE: Full,  # "may indicate that the volume is out of space": no room for the log's index
     apsw.SQLITE_CANTOPEN_CONVPATH: Refused,
 }
+
+# SQLite itself calls only ENOSPC full. A quota and a limit on the size of files have the same remedy.
+_NO_ROOM = (EDQUOT, EFBIG)
 
 _ERRNO_TELLS = (apsw.SQLITE_CANTOPEN, apsw.SQLITE_IOERR, apsw.SQLITE_FULL)
 
@@ -77,7 +82,8 @@ def translate(error: apsw.Error, doing: str, errno: int = 0) -> HoldfastError:
     """
     code = getattr(error, "extendedresult", 0) or getattr(error, "result", apsw.SQLITE_ERROR)
     told = f": {os.strerror(errno)}" if errno and code & 0xFF in _ERRNO_TELLS else ""
-    return kind_of(code)(f"{doing}: {error}{told} ({name_of(code)})")
+    kind = Full if code == apsw.SQLITE_IOERR_WRITE and errno in _NO_ROOM else kind_of(code)
+    return kind(f"{doing}: {error}{told} ({name_of(code)})")
 
 
 def translate_commit(error: apsw.Error, path: str, errno: int = 0) -> HoldfastError:

@@ -179,7 +179,8 @@ class Core:
             hold.enter_context(self.readers.hold_all(deadline_ns))
             if self._still_ours():
                 if self.seat.taken_ns:
-                    self.wal.truncate()
+                    with suppress(apsw.Error):  # what cannot be copied stays in the log, for the next to open
+                        self.wal.truncate()
                 guard.release(self.path)
             # Otherwise the guard stays, and with it SQLite cannot believe it is the last
             # to close: it neither copies our log into a file that is not ours, nor unlinks.

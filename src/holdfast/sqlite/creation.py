@@ -64,10 +64,10 @@ def check_header(connection: apsw.Connection, path: str, application_id: int) ->
 def _is_ready(path: str, application_id: int) -> bool:
     try:
         if os.stat(path).st_size == 0:
-            _check_empty(path)
+            check_empty(path)
             return False
     except FileNotFoundError:
-        _check_empty(path)
+        check_empty(path)
         return False
     patience = Patience()
     patience.deadline_ns = deadline(_PATIENCE_MS)
@@ -79,7 +79,8 @@ def _is_ready(path: str, application_id: int) -> bool:
         connection.close()
 
 
-def _check_empty(path: str) -> None:
+def check_empty(path: str) -> None:
+    """Raise ``Damaged`` when a log lies beside a database of 0 bytes: SQLite would take it away unread."""
     try:
         wal_bytes = os.stat(f"{path}-wal").st_size
     except FileNotFoundError:

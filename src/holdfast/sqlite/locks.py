@@ -98,6 +98,16 @@ def pinners(path: str | os.PathLike[str]) -> list[Pinner]:
     return [Pinner(pid, *process(pid), tuple(sorted(names))) for pid, names in sorted(held.items())]
 
 
+def openers(path: str | os.PathLike[str]) -> list[Holder]:
+    """Return the processes that have the database at ``path`` open for writing, or were in it. About 0.05 ms.
+
+    Every connection that has read anything keeps a lock on the file as long
+    as it is open (sqlite.org/wal.html, "read-only databases").
+    """
+    pids = {lock.pid for lock in _on(os.path.realpath(path))}
+    return [Holder(pid, *process(pid)) for pid in sorted(pids if pids == {-1} else pids - {-1})]
+
+
 def process(pid: int) -> tuple[str, str]:
     """Return the command and the state letter of a process; ``("?", "?")`` when we cannot see it."""
     try:

@@ -19,7 +19,7 @@ import apsw
 
 from holdfast.clock import Clock
 from holdfast.errors import Busy, Unsupported
-from holdfast.sqlite import codes, fork, locks, settings
+from holdfast.sqlite import codes, creation, fork, locks, settings
 from holdfast.sqlite.reads import Reader, Readers
 from holdfast.sqlite.settings import Limits
 from holdfast.sqlite.transactions import Reading
@@ -89,6 +89,8 @@ class Peek:
             raise fork.stranded(self.path)
         immutable = not _in_use(self.path)
         before = _stamp(self.path)
+        if os.stat(self.path).st_size == 0:
+            creation.check_empty(self.path)
         reader.patience.deadline_ns = settings.deadline(self.limits.read_wait_ms)
         name = "file:" + _quoted(self.path) + ("?immutable=1" if immutable else "")
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI

@@ -137,6 +137,11 @@ class Store:
         filesystems.check(real)
         return cls(Peek(real), clock)
 
+    @property
+    def read_only(self) -> bool:
+        """Whether this handle was made with ``peek``: every write is ``Refused``."""
+        return isinstance(self._core, Peek)
+
     def read(self) -> ReadScope:
         """Begin a read; inside a read of this thread, join it. 4 us. ``Busy`` when no reader comes free."""
         return ReadScope(self._open_core().readers, self.clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import time
 from collections.abc import Callable, Generator
@@ -65,7 +66,7 @@ class Pool:
                         raise
                 time.sleep(jitter_s())
 
-        return Submitted(self._threads().submit(work))
+        return self._submitted(work)
 
     def read(self, begin: Callable[[], AbstractContextManager[Tx]], fn: Callable[[Tx], T]) -> Submitted[T]:
         """Run ``fn`` in a read."""
@@ -74,13 +75,17 @@ class Pool:
             with begin() as tx:
                 return fn(tx)
 
-        return Submitted(self._threads().submit(work))
+        return self._submitted(work)
 
     def close(self) -> None:
         """Wait for what was submitted, and end the threads."""
         if self._executor is not None and self._pid == os.getpid():
             self._executor.shutdown(wait=True)
             self._executor = None
+
+    def _submitted(self, work: Callable[[], T]) -> Submitted[T]:
+        # In the caller's context: what our indexer submits is the indexer's work (``origin.part``).
+        return Submitted(self._threads().submit(contextvars.copy_context().run, work))
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._executor is None or self._pid != os.getpid():

@@ -47,7 +47,9 @@ class Wal:
             return 0
 
     def truncate(self) -> bool:
-        """Copy the log into the database and empty it; return False when somebody still reads from it.
+        """Copy the log into the database and empty it; return False when that cannot be now.
+
+        Somebody still reads from it, or the disk is full.
 
         For the holder of baton and seat, with no transaction open.
         """
@@ -57,8 +59,8 @@ class Wal:
         core.patience.deadline_ns = time.monotonic_ns() + _TRUNCATE_WAIT_MS * 1_000_000
         try:
             core.writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except (apsw.BusyError, apsw.LockedError):
-            return False
+        except (apsw.BusyError, apsw.LockedError, apsw.FullError):
+            return False  # on a full disk the log is all there is room for; it is whole, and is read
         return True
 
     def has_room(self, wal_bytes: int, reserve: bool) -> bool:

@@ -1,0 +1,51 @@
+"""An engine with the tables of every subject, its clock in hand; on the way out its probes must find nothing.
+
+Each test here runs on every engine: another engine is another ``param``.
+"""
+
+from __future__ import annotations
+
+import pytest
+from contract_helpers import Child, Clock
+
+from holdfast import schema
+from holdfast.holds.probes import probes as hold_probes
+from holdfast.ingest.probes import probes as ingest_probes
+from holdfast.sqlite import Store
+from holdfast.threads.probes import probes as thread_probes
+
+PROBES = (hold_probes, thread_probes, ingest_probes)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(params=["sqlite"])
+def database(request, tmp_path):
+    """Where the engine's data is: what another process needs to open it, too."""
+    return str(tmp_path / "state.db")
+
+
+@pytest.fixture
+def engine(database, clock):
+    with Store.open(database, clock=clock) as store:
+        schema.migrate(store)
+        yield store
+        with store.read() as tx:
+            assert [finding for probe in PROBES for finding in probe(tx)] == []
+
+
+@pytest.fixture
+def child():
+    """Start a process that runs this code; it is ended afterwards."""
+    children = []
+
+    def start(code, *args):
+        children.append(Child(code, *args))
+        return children[-1]
+
+    yield start
+    for started in children:
+        started.end()

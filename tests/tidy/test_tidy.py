@@ -1,0 +1,47 @@
+"""The checks of this folder, run on our own source."""
+
+from pathlib import Path
+
+import pytest
+import rooms
+import statements
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src"
+
+# What is in databases out there. A migration that was released never changes; see `check_migrations`.
+PINNED = {
+    "search": {
+        "0001_words": "4625525304f2400b",
+    },
+    "sqlite": {
+        "0001_base": "cd31ebf44edebc62",
+        "0002_holds": "053abafed0ff3f30",
+        "0003_threads": "0aadc0a0a3b73af0",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        rooms.check_rooms,
+        rooms.check_pure,
+        rooms.check_sqlite3,
+        rooms.check_apsw,
+        rooms.check_names,
+        statements.check_clocks,
+        statements.check_statements,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_our_source_gives_no_cause_for_complaint(check):
+    assert check(SRC) == []
+
+
+def test_no_test_sleeps():
+    assert rooms.check_sleeps(ROOT / "tests") == []
+
+
+def test_migrations_are_numbered_without_gaps_and_are_those_we_shipped():
+    assert statements.check_migrations(SRC, PINNED) == []
