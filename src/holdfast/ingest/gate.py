@@ -10,11 +10,11 @@ import time
 from collections.abc import Sequence
 
 from holdfast import holds
-from holdfast.engine import Engine
-from holdfast.errors import Busy, Refused
-from holdfast.holds import Denied, Hold
+from holdfast.engine import Engine, Write
+from holdfast.errors import Busy, Refused, Unsupported
+from holdfast.holds import Denied, Hold, Owner
 from holdfast.ingest import ledger
-from holdfast.ingest.indexing import Indexing
+from holdfast.ingest.indexing import AtFirst, Indexing
 from holdfast.ingest.model import IndexReport, OnProgress, Progress
 from holdfast.ingest.survey import Survey, look
 from holdfast.origin import internal
@@ -32,7 +32,10 @@ _attempts = itertools.count(1)
 
 
 def real_home(path: str | os.PathLike[str]) -> str:
-    """Return the real path of the home at ``path``. Raises ``Refused`` unless it is a directory."""
+    """Return the real path of the home at ``path``.
+
+    Raises ``Refused`` unless it is a directory, ``Unsupported`` when its name is not UTF-8.
+    """
     real = os.path.realpath(os.path.expanduser(path))
     try:
         mode = os.stat(real).st_mode
@@ -42,6 +45,12 @@ def real_home(path: str | os.PathLike[str]) -> str:
         raise Refused(f"the home {real} cannot be looked at: {error.strerror}") from error
     if not stat.S_ISDIR(mode):
         raise Refused(f"{real} is not a directory, so it is no home", remedy="Name the directory that holds sessions/.")
+    try:
+        real.encode()
+    except UnicodeEncodeError:
+        raise Unsupported(
+            f"the name of the home {real!r} is not UTF-8, and no database can hold it", remedy="Give it another name."
+        ) from None
     return real
 
 
@@ -59,10 +68,12 @@ def index(
     on_progress: OnProgress | None = None,
     workers: int | None = None,
     stop: threading.Event | None = None,
+    at_first: AtFirst | None = None,
 ) -> IndexReport:
     """Index the home at ``path``, or wait for whoever is doing it. With nothing new, nothing is written.
 
-    ``full`` folds every file again. Raises ``Busy`` when another process is
+    ``full`` folds every file again. ``at_first`` is called in the transaction
+    that first notes the home as indexed. Raises ``Busy`` when another process is
     still at it after ``wait_ms`` ("timed out waiting for the index of HOME
     (41 %, by pid N)") or when ``stop`` was set, ``Refused`` when there is no
     such home.
@@ -77,17 +88,26 @@ def index(
             return _nothing_new(engine, survey, began, waited=waited)
         with engine.write(wait_ms=max(wait_ms, 1_000)) as tx:
             home = homes.ensure(tx, real)
-            answer = holds.take(tx, resource(home), owner, lease_ms=LEASE_MS)
+            answer = _take(tx, home, owner)
+            # Another process was at work since we looked, or the home moved here with all its rows.
+            outdated = waited or (survey.home is None and ledger.counts(tx, home.home_id)["files"] > 0)
         if isinstance(answer, Denied):
             _wait(engine, answer, home, began, wait_ms, on_progress, stop)
             waited = True
             continue
         with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
-            if waited or home.home_id != (survey.home.home_id if survey.home else 0):
-                # Another process was at work since we looked, or the home moved here: look again.
+            if outdated:
                 survey = look(engine, real, full=full)
             run = Indexing(
-                engine, home, answer, keeper=keeper, full=full, on_progress=on_progress, workers=workers, stop=stop
+                engine,
+                home,
+                answer,
+                keeper=keeper,
+                full=full,
+                on_progress=on_progress,
+                workers=workers,
+                stop=stop,
+                at_first=at_first,
             )
             return run.run(survey)
 
@@ -102,12 +122,18 @@ def refold(engine: Engine, path: str, files: Sequence[str], *, wait_ms: int = WA
     while True:
         with engine.write() as tx:
             home = homes.ensure(tx, path)
-            answer = holds.take(tx, resource(home), owner, lease_ms=LEASE_MS)
+            answer = _take(tx, home, owner)
         if isinstance(answer, Hold):
             with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
                 Indexing(engine, home, answer, keeper=keeper).refold(files)
             return
         _wait(engine, answer, home, began, wait_ms, None, None)
+
+
+def _take(tx: Write, home: Home, owner: Owner) -> Hold | Denied:
+    # Judged by its last renewal, not by the end it claims: a lease dated by a clock that ran
+    # ahead, on another machine perhaps, would shut everybody out until that day.
+    return holds.take(tx, resource(home), owner, lease_ms=LEASE_MS, stale_after_ms=LEASE_MS)
 
 
 def _wait(
@@ -125,7 +151,7 @@ def _wait(
     while True:
         with engine.read() as tx:
             held = holds.get(tx, resource(home))
-            if held is None or holds.over(held, now_ms=tx.now_ms) or holds.is_dead(held.owner):
+            if held is None or holds.over(held, now_ms=tx.now_ms, stale_after_ms=LEASE_MS) or holds.is_dead(held.owner):
                 return
         how_far = held.note or "0 %"
         waited_ms = round((time.monotonic() - began) * 1000)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 
 import msgspec
@@ -20,7 +20,7 @@ from holdfast.errors import Busy
 from holdfast.holds import Hold
 from holdfast.ingest import ledger, rules
 from holdfast.ingest.model import IndexReport, LedgerRow, OnProgress, Problem, Progress
-from holdfast.ingest.survey import Survey, entry_at
+from holdfast.ingest.survey import Survey, entry_at, is_gone
 from holdfast.rollouts import Entry, Scan, ScanRequest, read_names, scan_many
 from holdfast.sqlite import Writing
 from holdfast.threads import homes, store
@@ -30,6 +30,9 @@ from holdfast.threads.rules import better
 _FIRST_BATCH = 64  # files: the first page people look at, within a fraction of a second
 _BATCH = 2_000  # files per commit: 24 commits for 50,000, and at most a second of work lost to a kill
 _INDEXES = sql.load_script("holdfast.threads", "indexes.sql")
+
+AtFirst = Callable[[Write, Home], object]
+"""What else is to be done in the transaction that first notes a home as indexed."""
 
 
 class Indexing:
@@ -46,6 +49,7 @@ class Indexing:
         on_progress: OnProgress | None = None,
         workers: int | None = None,
         stop: threading.Event | None = None,
+        at_first: AtFirst | None = None,
     ) -> None:
         self._engine = engine
         self._home = home
@@ -55,10 +59,12 @@ class Indexing:
         self._on_progress = on_progress
         self._workers = workers
         self._stop = stop
+        self._at_first = at_first
         self._problems: list[Problem] = []
         self._indexed = self._failed = self._duplicates = self._bytes_read = self._put = 0
         self._vanished: frozenset[int] = frozenset()
         self._names: dict[bytes, str] | None = None
+        self._contested: list[bytes] = []  # threads whose file says less than it did: a copy may say more
 
     def run(self, survey: Survey) -> IndexReport:
         """Do what ``survey`` found. What was committed stays, whatever is raised.
@@ -97,7 +103,7 @@ class Indexing:
         with self._engine.read() as tx:
             known = ledger.load_some(tx, self._home.home_id, paths)
         entries = [entry for path in paths if (entry := entry_at(self._home.path, path))]
-        gone = [row for path, row in known.items() if path not in {entry.path for entry in entries}]
+        gone = [row for path, row in known.items() if is_gone(self._home.path, path)]
         self._vanished = frozenset(row.file_id for row in gone)
         self._full = True
         self._read([(entry, known.get(entry.path)) for entry in entries])
@@ -166,11 +172,17 @@ class Indexing:
             left = [
                 file.file_id
                 for path, file in files.items()
-                if (row := by_path[path][1]) is not None and row.thread_id is not None
+                if (row := by_path[path][1]) is not None
                 if row.thread_id != file.thread_id and file.status != "unreadable"
             ]
-            orphans = store.mark_missing(tx, left) if left else []
-        self._adopt(orphans)
+            orphans = self._orphan(tx, left) if left else []
+            if threads and self._home.indexed_ms is not None:
+                # A first index does this once, at its end; until then the home is not called indexed.
+                store.inherit(tx, self._home.home_id, store.revision(tx))
+            contested, self._contested = self._contested, []
+            if contested:
+                ledger.ask_again(tx, self._home.home_id, contested)
+        self._adopt([*orphans, *contested])
 
     def _file_rows(
         self, tx: Read, batch: Sequence[Scan], by_path: dict[str, tuple[Entry, LedgerRow | None]]
@@ -178,7 +190,7 @@ class Indexing:
         file_id = ledger.next_file_id(tx)
         files = {}
         for scan in batch:
-            row = by_path[scan.path][1]
+            entry, row = by_path[scan.path]
             if scan.status == "gone":
                 # Deleted or moved since the walk. The next one sees it gone, or where it is now.
                 self._failed += 1
@@ -191,14 +203,16 @@ class Indexing:
             else:
                 self._failed += 1
                 problems = problems or [Problem(scan.path, scan.status, scan.detail)]
+            # Of a file that could not be opened only the walk knows which one it is.
+            seen = scan if scan.inode else entry
             files[scan.path] = _FileRow(
                 file_id=row.file_id if row is not None else file_id,
                 home_id=self._home.home_id,
                 path=scan.path,
                 zst=int(scan.zst),
-                inode=scan.inode,
-                size=scan.size,
-                mtime_ns=scan.mtime_ns,
+                inode=seen.inode,
+                size=seen.size,
+                mtime_ns=seen.mtime_ns,
                 offset=scan.offset,
                 status=scan.status,
                 attempts=0 if ok else (row.attempts if row is not None else 0) + 1,
@@ -221,13 +235,17 @@ class Indexing:
                 best[id16] = scan
         unseated = []
         for id16, seat in store.present(tx, self._home.home_id, list(best)).items():
+            claim = (bool(seat["archived_file"]), seat["updated_ms"], seat["path"])
             if seat["path"] in files or seat["file_id"] in self._vanished or not seat["seated"]:
+                if better(claim, _claim(best[id16])):
+                    self._contested.append(id16)
                 continue
-            if better(_claim(best[id16]), (bool(seat["archived_file"]), seat["updated_ms"], seat["path"])):
+            if better(_claim(best[id16]), claim):
                 unseated.append(seat["file_id"])
             else:
                 del best[id16]
         ledger.set_status(tx, unseated, "duplicate")
+        self._duplicates += len(unseated)
         names = self._names_by_id()
         threads = []
         for scan in batch:
@@ -254,12 +272,19 @@ class Indexing:
             holds.confirm(tx, self._hold)
             ids = [row.file_id for row in vanished]
             ledger.set_status(tx, ids, "gone")
-            orphans = store.mark_missing(tx, ids)
+            orphans = self._orphan(tx, ids)
             ledger.forget_gone(tx, self._home.home_id)
         self._adopt(orphans)
 
+    def _orphan(self, tx: Write, file_ids: Sequence[int]) -> list[bytes]:
+        """Mark missing the threads of these files; have copies of theirs read again, if not by us, then by the next."""
+        orphans = store.mark_missing(tx, file_ids)
+        if orphans:
+            ledger.ask_again(tx, self._home.home_id, orphans)
+        return orphans
+
     def _adopt(self, orphans: Sequence[bytes]) -> None:
-        """Fold again the copies of threads that just lost their file: one of them speaks for each from now on."""
+        """Fold again the copies of threads that lost their file, or have a worse one: the best speaks from now on."""
         if not orphans:
             return
         with self._engine.read() as tx:
@@ -289,6 +314,8 @@ class Indexing:
                 store.set_names(tx, self._home.home_id, self._names_by_id(), revision)
             if complete:
                 homes.set_indexed(tx, self._home, indexed_ms=tx.now_ms, names_stamp=stamp)
+                if self._at_first is not None and self._home.indexed_ms is None:
+                    self._at_first(tx, self._home)
             return store.counts(tx, self._home.home_id)["threads"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -32,7 +33,10 @@ def facts(tx: Read, file_id: int) -> ThreadFacts | None:
     row = tx.row(_SQL["get_facts"], file_id=file_id)
     if row is None or row["facts"] is None:
         return None
-    return msgspec.msgpack.decode(row["facts"], type=ThreadFacts)
+    try:
+        return msgspec.msgpack.decode(row["facts"], type=ThreadFacts)
+    except msgspec.DecodeError:
+        return None  # of another version, or damaged: the file is read whole, and they are made again
 
 
 def next_file_id(tx: Read) -> int:
@@ -58,6 +62,12 @@ def duplicates(tx: Read, home_id: int, thread_ids: Sequence[bytes]) -> list[str]
     return [row["path"] for row in tx.rows(_SQL["duplicates"], home_id=home_id, ids=asked)]
 
 
+def ask_again(tx: Write, home_id: int, thread_ids: Sequence[bytes]) -> int:
+    """Have the next index read the files that could speak for these threads; return how many."""
+    asked = json.dumps([id16.hex() for id16 in thread_ids])
+    return tx.run(_SQL["ask_again"], home_id=home_id, ids=asked)
+
+
 def forget_gone(tx: Write, home_id: int) -> int:
     """Drop rows of files that are gone and speak for no thread; return how many."""
     return tx.run(_SQL["forget_gone"], home_id=home_id)
@@ -67,7 +77,9 @@ def problems(tx: Read, home_id: int) -> list[Problem]:
     """Return what could not be read, file by file, in path order."""
     found = []
     for row in tx.rows(_SQL["problems"], home_id=home_id):
-        details = msgspec.json.decode(row["problems"], type=list[Problem]) if row["problems"] else []
+        details = []
+        with suppress(msgspec.DecodeError):  # damaged: the status is told without them
+            details = msgspec.json.decode(row["problems"] or "[]", type=list[Problem])
         if not details:
             details = [Problem(row["path"], row["status"], "")]
         found += details
@@ -79,3 +91,9 @@ def counts(tx: Read, home_id: int) -> Mapping[str, Any]:
     row = tx.row(_SQL["count_files"], home_id=home_id)
     assert row is not None  # an aggregate always has one row
     return row
+
+
+def is_small(tx: Read, home_id: int, files_max: int) -> bool:
+    """Return True when the ledger names at most ``files_max`` files of a home. Looks at no more than that."""
+    row = tx.row(_SQL["count_files_to"], home_id=home_id, limit=files_max + 1)
+    return row is not None and row["files"] <= files_max

@@ -32,6 +32,11 @@ UPDATE files SET status = :status WHERE file_id = :file_id
 SELECT path FROM files
 WHERE home_id = :home_id AND status = 'duplicate' AND thread_id IN (SELECT unhex(value) FROM json_each(:ids))
 
+-- name: ask_again
+-- No file was last written in 1970: whoever looks next finds them changed.
+UPDATE files SET mtime_ns = 0
+WHERE home_id = :home_id AND status = 'duplicate' AND thread_id IN (SELECT unhex(value) FROM json_each(:ids))
+
 -- name: forget_gone
 -- A file that is gone and speaks for no thread leaves nothing to remember.
 DELETE FROM files
@@ -47,3 +52,32 @@ ORDER BY path
 SELECT count(*) AS files, count(*) FILTER (WHERE status NOT IN ('ok', 'duplicate', 'gone')) AS failed,
     CAST(coalesce(sum(size), 0) AS BIGINT) AS bytes
 FROM files WHERE home_id = :home_id AND status <> 'gone'
+
+-- name: count_files_to
+-- Counts no further than `limit`: what asks only wants to know whether there are more.
+SELECT count(*) AS files FROM (SELECT 1 FROM files WHERE home_id = :home_id LIMIT :limit) AS some
+
+-- name: unheard_files
+-- For the probe: files that were read and say which thread they are, while no thread has them.
+SELECT h.path AS home, f.path, f.status, f.thread_id
+FROM files f
+JOIN homes h ON h.home_id = f.home_id
+LEFT JOIN threads t ON t.home_id = f.home_id AND t.thread_id = f.thread_id
+WHERE f.status = 'ok' AND t.file_id IS DISTINCT FROM f.file_id
+   OR f.status = 'duplicate' AND (t.n IS NULL OR t.missing_since_ms IS NOT NULL)
+ORDER BY f.file_id LIMIT 100
+
+-- name: odd_files
+-- Rows no scan can have written. `offset` counts bytes of text, `size` those of the file.
+SELECT h.path AS home, f.path, f.status, f.size, f.offset, f.zst, f.thread_id
+FROM files f JOIN homes h ON h.home_id = f.home_id
+WHERE f.status NOT IN ('ok', 'duplicate', 'empty', 'no-meta', 'not-regular', 'unreadable', 'gone')
+   OR f.status IN ('ok', 'duplicate') AND f.thread_id IS NULL
+   OR f.zst = 0 AND f.offset > f.size
+ORDER BY f.file_id LIMIT 100
+
+-- name: kept_texts
+SELECT h.path AS home, f.path, f.facts, f.problems, f.thread_id
+FROM files f JOIN homes h ON h.home_id = f.home_id
+WHERE f.facts IS NOT NULL OR f.problems IS NOT NULL
+ORDER BY f.file_id

@@ -78,6 +78,21 @@ def entry_at(home: str, path: str) -> Entry | None:
     return None
 
 
+def is_gone(home: str, path: str) -> bool:
+    """Return True when ``home`` is there and the file is not: out of sight (no permission, not mounted) is not gone."""
+    if not os.path.isdir(home):
+        return False
+    for spelling in (path, f"{path}.zst"):
+        try:
+            os.stat(f"{home}/{spelling}")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            return False
+        return False
+    return True
+
+
 def _is_text(path: str) -> bool:
     # A name that is no UTF-8 comes from the system with lone surrogates in it.
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -24,14 +24,27 @@ _MTIME_SLACK_MS = 2_000  # a line's time is read before the line is written; som
 _CHUNK = 64
 _BASES_MAX = 64
 _ENDLESS_MS = 1 << 62
+_Key = tuple[int, str]  # which of the homes, and the id of a thread
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """The files that are one thread's, going by their names: nearly always one."""
+
+    at: int
     home: str
-    entry: Entry
+    entries: list[Entry]
     newest_ms: int
     """No later than this can the time be that the page is ordered by."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one file tells."""
+
+    thread: Thread
+    base: bytes | None
+    """The thread whose history this one goes on from."""
 
 
 def page(homes: Sequence[str], query: Query, *, limit: int = 25, cursor: str | None = None) -> Page:
@@ -44,33 +57,26 @@ def page(homes: Sequence[str], query: Query, *, limit: int = 25, cursor: str | N
     rules.check_limit(limit)
     after = rules.decode_cursor(query, cursor) if cursor else None
     names = {home: read_names(home) for home in homes}
-    best: dict[tuple[str, bytes], Thread] = {}
-    kept: list[int] = []  # a heap of the times of the best `limit + 1`
+    told: dict[_Key, _Told] = {}
+    found: dict[_Key, Thread] = {}
     candidates = _candidates(homes, query)
     while chunk := list(itertools.islice(candidates, _CHUNK)):
-        if len(kept) > limit and chunk[0].newest_ms < kept[0]:
+        if len(found) > limit and chunk[0].newest_ms < _last_ms(found, query, limit + 1):
             break  # nothing that follows can be among the page
-        for home, scanned in _scans(chunk):
-            found = thread_of(home, scanned, names[home])
-            if found is None or not _matches(found, query):
-                continue
-            ms = _ms(query, found)
-            if after is not None and not rules.is_after(query, ms, found.id, after.ms, after.thread_id):
-                continue
-            if not _take(best, found):
-                continue
-            if query.direction is Direction.DESC:
-                heapq.heappush(kept, ms)
-                if len(kept) > limit + 1:
-                    heapq.heappop(kept)
+        for key in _tell(told, chunk, names):
+            found.pop(key, None)  # a worse file of this thread had been read before
+            thread = _with_base(told[key]) if query.search is not None else told[key].thread
+            if _matches(thread, query) and (after is None or _is_after(query, after, thread, key)):
+                found[key] = thread
     ordered = sorted(
-        best.values(), key=lambda thread: (_ms(query, thread), thread.id), reverse=query.direction is Direction.DESC
+        found, key=lambda key: (_ms(query, found[key]), _tie(key)), reverse=query.direction is Direction.DESC
     )
-    shown = [_with_base(thread) for thread in ordered[:limit]]
+    shown = ordered[:limit]
     last = None
     if len(ordered) > limit:
-        last = rules.encode_cursor(query, _ms(query, shown[-1]), 0, shown[-1].id)
-    return Page(threads=tuple(shown), next_cursor=last, complete=True, source="files")
+        at, thread_id = shown[-1]
+        last = rules.encode_cursor(query, _ms(query, found[shown[-1]]), rules.from_files(at), thread_id)
+    return Page(threads=tuple(_with_base(told[key]) for key in shown), next_cursor=last, complete=True, source="files")
 
 
 def get(home: str, thread_id: bytes) -> Thread | None:
@@ -78,8 +84,9 @@ def get(home: str, thread_id: bytes) -> Thread | None:
     found = find_by_id(home, thread_id)
     if found is None:
         return None
-    thread = thread_of(home, scan(found.path, home=home, zst=found.zst), read_names(home))
-    return None if thread is None else _with_base(thread)
+    scanned = scan(found.path, home=home, zst=found.zst)
+    thread = thread_of(home, scanned, read_names(home))
+    return None if thread is None else _with_base(_Told(thread, _base(scanned)))
 
 
 def resolve(home: str, text: str) -> Thread | None:
@@ -95,11 +102,16 @@ def resolve(home: str, text: str) -> Thread | None:
             raise rules.ambiguous(text, [ids.text(id16) for id16 in fitting])
         if fitting:
             return get(home, fitting[0])
-    for id16, name in read_names(home).items():
-        if name == text and (thread := get(home, id16)):
-            return thread
-    called = page([home], Query(archived=None, search=text), limit=rules.LIMIT_MAX)
-    return next((thread for thread in called.threads if text in (thread.name, thread.title)), None)
+    named_so = [get(home, id16) for id16, name in read_names(home).items() if name == text]
+    called = [thread for thread in named_so if thread is not None]
+    cursor = None
+    while not called:
+        some = page([home], Query(archived=None, search=text), limit=rules.LIMIT_MAX, cursor=cursor)
+        called = [thread for thread in some if text in (thread.name, thread.title)]
+        cursor = some.next_cursor
+        if cursor is None:
+            break
+    return max(called, key=lambda thread: (thread.name == text, thread.updated_at_ms), default=None)
 
 
 def thread_of(home: str, scanned: Scan, names: dict[bytes, str]) -> Thread | None:
@@ -148,12 +160,16 @@ def thread_of(home: str, scanned: Scan, names: dict[bytes, str]) -> Thread | Non
 
 
 def _candidates(homes: Sequence[str], query: Query) -> Iterator[_Candidate]:
-    found = [
-        _Candidate(home, entry, _newest_ms(query, entry))
-        for home in homes
-        for entry in walk(home)
-        if query.archived is None or entry.archived is query.archived
-    ]
+    found = []
+    for at, home in enumerate(homes):
+        groups: dict[bytes | str, list[Entry]] = {}
+        for entry in walk(home):
+            groups.setdefault(paths.name_id(entry.path.rpartition("/")[2]) or entry.path, []).append(entry)
+        found += [
+            _Candidate(at, home, entries, max(_newest_ms(query, entry) for entry in entries))
+            for entries in groups.values()
+            if query.archived is None or any(entry.archived is query.archived for entry in entries)
+        ]
     found.sort(key=lambda candidate: candidate.newest_ms, reverse=True)
     return iter(found)
 
@@ -167,20 +183,46 @@ def _newest_ms(query: Query, entry: Entry) -> int:
     return entry.mtime_ns // 1_000_000 + _MTIME_SLACK_MS
 
 
-def _scans(chunk: Iterable[_Candidate]) -> Iterator[tuple[str, Scan]]:
-    for home, some in itertools.groupby(chunk, key=lambda candidate: candidate.home):
-        requests = [ScanRequest(home=home, path=one.entry.path, zst=one.entry.zst, size=one.entry.size) for one in some]
+def _tell(told: dict[_Key, _Told], chunk: Iterable[_Candidate], names: Mapping[str, dict[bytes, str]]) -> set[_Key]:
+    """Read the files of ``chunk`` into ``told``, the better file of a thread over the worse; return what is new."""
+    new = set()
+    for (at, home), some in itertools.groupby(chunk, key=lambda candidate: (candidate.at, candidate.home)):
+        requests = [
+            ScanRequest(home=home, path=entry.path, zst=entry.zst, size=entry.size)
+            for candidate in some
+            for entry in candidate.entries
+        ]
         for scanned in scan_many(requests):
-            yield home, scanned
+            thread = thread_of(home, scanned, names[home])
+            if thread is None:
+                continue
+            key = (at, thread.id)
+            rival = told.get(key)
+            if rival is None or rules.better(_claim(thread), _claim(rival.thread)):
+                told[key] = _Told(thread, _base(scanned))
+                new.add(key)
+    return new
 
 
-def _take(best: dict[tuple[str, bytes], Thread], found: Thread) -> bool:
-    """Keep ``found`` unless a better file speaks for its thread; return True when it is the first of it."""
-    key = (found.home, ids.parse(found.id) or b"")
-    rival = best.get(key)
-    if rival is None or rules.better(_claim(found), _claim(rival)):
-        best[key] = found
-    return rival is None
+def _base(scanned: Scan) -> bytes | None:
+    return None if scanned.facts is None else scanned.facts.base_thread_id
+
+
+def _last_ms(found: Mapping[_Key, Thread], query: Query, count: int) -> int:
+    return heapq.nlargest(count, (_ms(query, thread) for thread in found.values()))[-1]
+
+
+def _is_after(query: Query, after: rules.Cursor, thread: Thread, key: _Key) -> bool:
+    ms = _ms(query, thread)
+    if after.n > 0:
+        # The page before came from the index, which breaks ties in another order: better one twice than one never.
+        return (ms == after.ms and thread.id != after.thread_id) or rules.is_after(query, ms, 0, after.ms, 0)
+    return rules.is_after(query, ms, _tie(key), after.ms, _tie((rules.from_files(after.n), after.thread_id)))
+
+
+def _tie(key: _Key) -> tuple[str, int]:
+    at, thread_id = key
+    return thread_id, at
 
 
 def _claim(thread: Thread) -> tuple[bool, int, str]:
@@ -190,7 +232,8 @@ def _claim(thread: Thread) -> tuple[bool, int, str]:
 def _matches(thread: Thread, query: Query) -> bool:
     needle = query.search.lower() if query.search is not None else ""
     return (
-        (not query.sources or thread.source_kind in query.sources)
+        (query.archived is None or thread.archived is query.archived)
+        and (not query.sources or thread.source_kind in query.sources)
         and (not query.providers or thread.model_provider in query.providers)
         and (not query.cwds or thread.cwd in [rules.normal_cwd(cwd) for cwd in query.cwds])
         and (query.parent is None or thread.parent_thread_id == ids.text(query.parent))
@@ -204,9 +247,10 @@ def _ms(query: Query, thread: Thread) -> int:
     )
 
 
-def _with_base(thread: Thread) -> Thread:
-    """Return ``thread`` with the words its history began with, when another file holds them."""
-    if thread.forked_from_id is None:
+def _with_base(told: _Told) -> Thread:
+    """Return the thread with the words its history began with, when another file holds them."""
+    thread = told.thread
+    if told.base is None:
         return thread
     chain: list[ThreadFacts] = []
     wanted = ids.parse(thread.id)

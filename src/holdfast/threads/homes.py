@@ -49,12 +49,6 @@ def set_indexed(tx: Write, home: Home, *, indexed_ms: int | None, names_stamp: s
     tx.run(_SQL["set_home_indexed"], home_id=home.home_id, indexed_ms=indexed_ms, names_stamp=names_stamp)
 
 
-def file_of(tx: Read, home_id: int, thread_id: bytes) -> str | None:
-    """Return the path, relative to its home, of the file the row of this thread points at; None without a row."""
-    row = tx.row(_SQL["file_of"], home_id=home_id, thread_id=thread_id)
-    return None if row is None else str(row["path"])
-
-
 def _same_files(tx: Read, home: Home, path: str) -> bool:
     """Compare a sample of the ledger with what lies at ``path``: a file that is there must be the same inode."""
     there = 0

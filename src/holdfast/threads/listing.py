@@ -63,7 +63,7 @@ def page(
         if name != leading:
             params |= {f"{name}{at}": value for at, value in enumerate(found)}
     if after:
-        n = after.n or _row_id(tx, homes, after.thread_id)
+        n = after.n if after.n > 0 else _row_id(tx, homes, after.thread_id)
         params |= {"after_ms": after.ms, "after_n": n}
     if query.search is not None:
         params["needle"] = rules.like(query.search)

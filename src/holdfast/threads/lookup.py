@@ -47,6 +47,18 @@ def find_thread_path(tx: Read | None, home: Home, thread_id: bytes, *, archived:
     return None
 
 
+def misled(tx: Read, home: Home, thread_id: bytes) -> str | None:
+    """Return the path (relative to ``home``) that the row of this thread wrongly leads to.
+
+    None when it is right, already called missing, or when there is no row. Reads the head of one file.
+    """
+    row = tx.row(_SQL["file_of"], home_id=home.home_id, thread_id=thread_id)
+    if row is None or row["missing_since_ms"] is not None:
+        return None
+    file = existing(f"{home.path}/{row['path']}")
+    return None if file is not None and verify(file) == thread_id else str(row["path"])
+
+
 def existing(path: str) -> str | None:
     """Return ``path`` or its ``.zst``, whichever exists (the plain one first), or None."""
     for file in (path, f"{path}.zst"):

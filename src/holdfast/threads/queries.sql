@@ -182,13 +182,14 @@ SET archived_said = CASE WHEN archived_file = :archived THEN NULL ELSE :archived
 WHERE n = :n AND archived <> :archived
 
 -- name: heirs
--- Forks that continue a base and have not yet got its first words (see `fold.inherit`).
-SELECT c.n, coalesce(b.preview, b.first_user_message) AS preview, b.first_user_ordinal
+-- Forks that continue a base and do not have its first words (see `fold.inherit`).
+SELECT c.n, c.thread_id, c.base_thread_id, coalesce(b.preview, b.first_user_message) AS preview, b.first_user_ordinal
 FROM threads c
 JOIN threads b ON b.home_id = c.home_id AND b.thread_id = c.base_thread_id
 WHERE c.home_id = :home_id AND c.base_thread_id IS NOT NULL
   AND coalesce(b.preview, b.first_user_message, '') <> '' AND b.first_user_ordinal < c.base_end_ordinal
-  AND (c.first_user_ordinal IS NULL OR c.first_user_ordinal >= c.base_end_ordinal)
+  AND (c.first_user_ordinal IS DISTINCT FROM b.first_user_ordinal
+       OR coalesce(c.preview, c.first_user_message) IS DISTINCT FROM coalesce(b.preview, b.first_user_message))
 
 -- name: inherit
 -- Title and first message stay the fork's own.
@@ -232,3 +233,65 @@ UPDATE homes SET indexed_ms = :indexed_ms, names_stamp = :names_stamp WHERE home
 
 -- name: sample_files
 SELECT path, zst, inode FROM files WHERE home_id = :home_id ORDER BY file_id DESC LIMIT 32
+
+-- name: odd_files
+-- For the probe: threads whose file is not theirs, or is there although they are
+-- called missing. Of an unreadable file nothing is known.
+SELECT t.thread_id, t.home_id, t.missing_since_ms, h.path AS home, f.path, f.home_id AS file_home_id, f.status,
+    f.thread_id AS file_thread_id
+FROM threads t
+JOIN files f ON f.file_id = t.file_id
+JOIN homes h ON h.home_id = t.home_id
+WHERE f.home_id <> t.home_id
+   OR t.missing_since_ms IS NULL AND f.status <> 'unreadable'
+      AND (f.thread_id IS DISTINCT FROM t.thread_id OR f.status IN ('gone', 'duplicate'))
+   OR t.missing_since_ms IS NOT NULL AND f.status = 'ok' AND f.thread_id = t.thread_id
+ORDER BY t.n LIMIT 100
+
+-- name: shared_files
+SELECT h.path AS home, f.path, count(*) AS threads
+FROM threads t
+JOIN files f ON f.file_id = t.file_id
+JOIN homes h ON h.home_id = f.home_id
+WHERE t.missing_since_ms IS NULL
+GROUP BY f.file_id, h.path, f.path HAVING count(*) > 1
+ORDER BY f.file_id LIMIT 100
+
+-- name: disinherited
+-- What `heirs` finds in a home that is indexed: nothing, after every transaction.
+SELECT c.thread_id, c.base_thread_id
+FROM threads c
+JOIN homes h ON h.home_id = c.home_id AND h.indexed_ms IS NOT NULL
+JOIN threads b ON b.home_id = c.home_id AND b.thread_id = c.base_thread_id
+WHERE c.base_thread_id IS NOT NULL
+  AND coalesce(b.preview, b.first_user_message, '') <> '' AND b.first_user_ordinal < c.base_end_ordinal
+  AND (c.first_user_ordinal IS DISTINCT FROM b.first_user_ordinal
+       OR coalesce(c.preview, c.first_user_message) IS DISTINCT FROM coalesce(b.preview, b.first_user_message))
+ORDER BY c.n LIMIT 100
+
+-- name: dangling_labels
+-- A label that is NULL is `NOT IN` nothing.
+SELECT t.thread_id FROM threads t
+WHERE t.source_kind_id NOT IN (SELECT label_id FROM labels)
+   OR t.thread_source_id NOT IN (SELECT label_id FROM labels)
+   OR t.provider_id NOT IN (SELECT label_id FROM labels)
+   OR t.model_id NOT IN (SELECT label_id FROM labels)
+   OR t.effort_id NOT IN (SELECT label_id FROM labels)
+   OR t.cwd_id NOT IN (SELECT label_id FROM labels)
+   OR t.cli_version_id NOT IN (SELECT label_id FROM labels)
+   OR t.originator_id NOT IN (SELECT label_id FROM labels)
+   OR t.sandbox_policy_id NOT IN (SELECT label_id FROM labels)
+   OR t.approval_mode_id NOT IN (SELECT label_id FROM labels)
+   OR t.memory_mode_id NOT IN (SELECT label_id FROM labels)
+   OR t.history_mode_id NOT IN (SELECT label_id FROM labels)
+   OR t.agent_role_id NOT IN (SELECT label_id FROM labels)
+   OR t.agent_path_id NOT IN (SELECT label_id FROM labels)
+   OR t.git_branch_id NOT IN (SELECT label_id FROM labels)
+   OR t.git_origin_url_id NOT IN (SELECT label_id FROM labels)
+ORDER BY t.n LIMIT 100
+
+-- name: future_revisions
+SELECT t.thread_id, t.revision, c.value AS last
+FROM threads t JOIN counters c ON c.name = 'revision'
+WHERE t.revision > c.value
+ORDER BY t.n LIMIT 100

@@ -17,7 +17,10 @@ LIMIT_MAX = 1_000
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """The last thread of a page: where the next page goes on, and which question that belongs to."""
+    """The last thread of a page: where the next page goes on, and which question that belongs to.
+
+    ``n`` is its row in the index; below 0, see ``from_files``.
+    """
 
     version: int
     question: str
@@ -55,6 +58,15 @@ def decode_cursor(query: Query, text: str) -> Cursor:
             remedy="Start again without a cursor.",
         )
     return cursor
+
+
+def from_files(at: int) -> int:
+    """Return the ``n`` of a cursor that the files gave, for the home at position ``at``, or ``at`` for that ``n``.
+
+    Rows are numbered from 1. The files break ties by the id, the index by the
+    row, so a walk goes on where it began.
+    """
+    return -1 - at
 
 
 def is_after(query: Query, ms: int, tie: object, cursor_ms: int, cursor_tie: object) -> bool:

@@ -20,6 +20,7 @@ _CALLED = _SQL["select_thread"].fill(chosen=_SQL["chosen_by_id"], tail=_SQL["whe
 SAID = _SQL["said"]
 """Everything people said that no rollout knows: rows of home, thread_id, name_said, archived_said(_ms)."""
 _CANDIDATES_MAX = 6  # one more than an error shows
+_BASES_MAX = 64  # a fork of a fork of ...: nobody goes further, a circle might for ever
 
 # Column of `threads` -> fact that becomes a label.
 _LABELS = {
@@ -154,13 +155,27 @@ def present(tx: Read, home_id: int, thread_ids: Sequence[bytes]) -> dict[bytes, 
 
 
 def inherit(tx: Write, home_id: int, revision: int) -> int:
-    """Give forks that continue another file its first words; return how many changed.
+    """Give forks that continue another file its first words; return how many changes that took.
 
-    A fork of a fork may have to wait for its base: repeated until nothing changes.
+    A fork of a fork waits for its base, so that it gets the words of the first.
     """
     changed = 0
-    while heirs := tx.rows(_SQL["heirs"], home_id=home_id):
-        changed += tx.run_many(_SQL["inherit"], [{**heir, "revision": revision} for heir in heirs])
+    for _ in range(_BASES_MAX):
+        heirs = tx.rows(_SQL["heirs"], home_id=home_id)
+        if not heirs:
+            break
+        waiting = {heir["thread_id"] for heir in heirs}
+        ready = [heir for heir in heirs if heir["base_thread_id"] not in waiting]
+        changes = [
+            {
+                "n": heir["n"],
+                "preview": heir["preview"],
+                "first_user_ordinal": heir["first_user_ordinal"],
+                "revision": revision,
+            }
+            for heir in ready or heirs[:1]  # a circle, which only damage makes, has no first
+        ]
+        changed += tx.run_many(_SQL["inherit"], changes)
     return changed
 
 

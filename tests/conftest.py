@@ -1,0 +1,65 @@
+"""Homes and states for every folder. Afterwards homes are as a test left them, and the probes find nothing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import holdfast
+from holdfast.clock import wall_ms
+from holdfast.sqlite import Store
+from homes import MadeHome
+from rows import findings
+
+
+@pytest.fixture
+def make_home(tmp_path):
+    """Make an empty home; its methods write threads into it."""
+    made = []
+
+    def make(name="home"):
+        made.append(MadeHome(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for home in made:
+        home.check()
+
+
+@pytest.fixture(params=["0.141", "0.169"])
+def home(request, tmp_path):
+    """A home as Codex left it, once for each version."""
+    recorded = MadeHome.recorded(request.param, tmp_path)
+    recorded.version = request.param
+    yield recorded
+    recorded.check()
+
+
+@pytest.fixture
+def state_dir(tmp_path):
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def open_state(state_dir):
+    """Open the state of some homes; closed afterwards, and its probes must find nothing."""
+    opened = []
+
+    def open_them(*homes, **options):
+        options.setdefault("search", False)
+        opened.append(holdfast.open(homes, state_dir=state_dir, **options))
+        return opened[-1]
+
+    yield open_them
+    for state in opened:
+        state.close()
+    if os.path.exists(state_dir / "state.db"):
+        with Store.open(state_dir / "state.db", clock=wall_ms) as store, store.read() as tx:
+            assert findings(tx) == []
+
+
+@pytest.fixture
+def state(open_state, home):
+    """The state of a recorded home."""
+    return open_state(home)

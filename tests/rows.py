@@ -1,0 +1,21 @@
+"""What tests ask of the rows themselves: any statement, and every probe."""
+
+from __future__ import annotations
+
+from holdfast.findings import Finding
+from holdfast.holds.probes import probes as hold_probes
+from holdfast.ingest.probes import probes as ingest_probes
+from holdfast.sql import Statement
+from holdfast.threads.probes import probes as thread_probes
+
+PROBES = (hold_probes, thread_probes, ingest_probes)
+
+
+def statement(text: str) -> Statement:
+    """Return SQL of a test's own, ready to run."""
+    return Statement("test", text, text, frozenset(), frozenset())
+
+
+def findings(tx) -> list[Finding]:
+    """Return what the probes of every subject see, in one transaction."""
+    return [finding for probe in PROBES for finding in probe(tx)]
