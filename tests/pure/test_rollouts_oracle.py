@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tarfile
 
-import oracle
 import pytest
-from homes import FIXTURES
 
+import oracle
 from holdfast import ids
 from holdfast.rollouts import paths
 from holdfast.rollouts.blocks import fold_block
 from holdfast.rollouts.facts import ThreadFacts
 from holdfast.rollouts.fold import inherit
+from homes import FIXTURES
 
 
 def facts_of(version: str) -> dict[bytes, tuple[str, ThreadFacts]]:
