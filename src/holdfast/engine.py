@@ -33,6 +33,10 @@ class Read(Protocol):
         """Return every row. All are fetched before this returns: a live cursor would pin the WAL."""
         ...
 
+    def tuples(self, statement: Statement, /, **params: object) -> list[tuple[Any, ...]]:
+        """Return every row as a tuple, columns in the statement's order: half the price where rows are many."""
+        ...
+
 
 class Write(Read, Protocol):
     """The one writer. Everything done here becomes visible at once, or not at all."""

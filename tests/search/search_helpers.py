@@ -104,11 +104,14 @@ def content(path):
         places = sorted(
             (messages[doc], offset, term) for term, doc, _, offset in connection.execute("SELECT * FROM temp.places")
         )
+        connection.execute("INSERT INTO titles (titles) VALUES ('integrity-check')")
+        connection.execute("CREATE VIRTUAL TABLE temp.grams USING fts5vocab(main, titles, instance)")
+        grams = sorted(connection.execute("SELECT doc, term FROM temp.grams"))
         counted = {}
         for n, role, *_ in messages.values():
             counted[n] = counted.get(n, 0) + (role > 0)
         assert {n: count for n, *_, count in fed if count} == {n: count for n, count in counted.items() if count}
-    return fed, sorted(messages.values()), places
+    return fed, sorted(messages.values()), places, grams
 
 
 CHILD = """

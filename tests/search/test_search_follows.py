@@ -218,7 +218,7 @@ def test_the_recorded_homes_are_fed_whole(home, searched, tmp_path):
     report = found.follow()
     assert report.unread == ()
     assert report.messages > 0
-    fed, messages, _ = content_of = found.content()
+    fed, messages, *_ = content_of = found.content()
     assert len(fed) == report.threads
     assert sum(role > 0 for _, role, *_ in messages) == report.messages
     again = found.__class__(tmp_path / "again", home)

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from holdfast.search.store import SQL
+from holdfast.search import trigrams
+from holdfast.search.store import BEHIND, SQL
 from holdfast.sql import Statement
 
 
@@ -27,10 +28,28 @@ def found(make_home, searched):
 
 def test_what_is_behind_is_read_from_the_index_of_revisions(found):
     with found.engine.read() as tx:
-        for name, more in (("is_behind", {}), ("count_behind", {}), ("behind", {"upto": 9, "limit": 9})):
-            steps = plan(tx, SQL[name], home_id=1, revision=1, n=1, **more)
+        for asked, more in (
+            (SQL["is_behind"], {"home_id": 1}),
+            (SQL["count_behind"], {"home_id": 1}),
+            (BEHIND, {"home_id": 1, "upto": 9, "limit": 9}),
+        ):
+            steps = plan(tx, asked, revision=1, n=1, **more)
             assert any("USING INDEX threads_by_revision" in step for step in steps), steps
             assert not any(step.startswith("SCAN t") for step in steps), steps
+
+
+def test_what_a_title_search_adds_is_read_from_the_index_of_revisions_alone(found):
+    with found.engine.read() as tx:
+        steps = plan(tx, SQL["changed"], revision=1, n=1, limit=9)
+    assert len(steps) == 1
+    assert "SEARCH threads USING COVERING INDEX threads_by_revision ((revision,rowid)>(?,?))" in steps[0]
+
+
+def test_titles_are_found_by_their_trigrams(found):
+    with found.index.read() as tx:
+        steps = plan(tx, SQL["titles_with"], match=trigrams.match("needle"), limit=9)
+    assert len(steps) == 1
+    assert steps[0].startswith("SCAN titles VIRTUAL TABLE INDEX 0:M"), steps
 
 
 @pytest.mark.parametrize("filters", [(), ("cwds",), ("providers",), ("sources",), ("cwds", "sources", "providers")])

@@ -25,9 +25,9 @@ def opened(given: Given, *, refresh: bool | None = None) -> Iterator[State]:
     """Open the state, with a bar on a terminal while it indexes.
 
     A home never indexed is indexed. ``refresh`` None: a small home is looked
-    through again, and a large one answers from its last index, because a look
-    at 50,000 files takes longer than the answer. ``state.reports`` is empty
-    when nobody looked.
+    through again, and a large one only where new threads mostly are, because a
+    look at 50,000 files takes longer than the answer. ``state.reports`` is
+    empty when nobody looked at all of it.
     """
     import holdfast
     from holdfast.cli.render.progress import bar
@@ -39,7 +39,9 @@ def opened(given: Given, *, refresh: bool | None = None) -> Iterator[State]:
                     given.home, state_dir=given.state_dir, refresh=bool(refresh), search=False, on_progress=on_progress
                 )
             )
-            if refresh is None and not state.reports and _is_small(state):
+            if refresh is None and not state.reports and not _is_small(state):
+                state.catch_up()
+            elif refresh is None and not state.reports:
                 # Who indexes it just now will be done in a moment; if not, the index answers as it is.
                 with suppress(Busy):
                     state.reports = state.index(on_progress=on_progress, wait_ms=_PATIENCE_MS)

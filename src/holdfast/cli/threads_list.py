@@ -84,8 +84,8 @@ def list_threads(
 
     On a terminal a table; on a pipe one line a thread, fields between tabs:
     id, time, source, state, cwd, name or title. A home never indexed is
-    indexed first; of a large one you see what its last index saw, unless you
-    say --refresh.
+    indexed first; of a large one only the newest files are looked at, unless
+    you say --refresh.
 
     \b
     Examples:

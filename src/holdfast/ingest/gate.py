@@ -16,7 +16,7 @@ from holdfast.holds import Denied, Hold, Owner
 from holdfast.ingest import ledger
 from holdfast.ingest.indexing import AtFirst, Indexing
 from holdfast.ingest.model import IndexReport, OnProgress, Progress
-from holdfast.ingest.survey import Survey, look
+from holdfast.ingest.survey import Survey, glance, look
 from holdfast.origin import internal
 from holdfast.threads import homes, store
 from holdfast.threads.model import Home
@@ -64,6 +64,7 @@ def index(
     path: str | os.PathLike[str],
     *,
     full: bool = False,
+    recent: bool = False,
     wait_ms: int = WAIT_MS,
     on_progress: OnProgress | None = None,
     workers: int | None = None,
@@ -72,7 +73,9 @@ def index(
 ) -> IndexReport:
     """Index the home at ``path``, or wait for whoever is doing it. With nothing new, nothing is written.
 
-    ``full`` folds every file again. ``at_first`` is called in the transaction
+    ``full`` folds every file again. ``recent`` looks only where new things mostly
+    are (see ``survey.glance``), in a home that was indexed whole before; with nothing
+    new there its report counts no threads. ``at_first`` is called in the transaction
     that first notes the home as indexed. Raises ``Busy`` when another process is
     still at it after ``wait_ms`` ("timed out waiting for the index of HOME
     (41 %, by pid N)") or when ``stop`` was set, ``Refused`` when there is no
@@ -83,7 +86,9 @@ def index(
     owner = holds.me(f"index-{next(_attempts)}")
     waited = False
     while True:
-        survey = look(engine, real, full=full)
+        survey = glance(engine, real) if recent else look(engine, real, full=full)
+        if recent and (survey.up_to_date or survey.home is None or survey.home.indexed_ms is None):
+            return IndexReport(home=real, unchanged=survey.plan.unchanged, scanned=len(survey.entries), complete=False)
         if survey.up_to_date:
             return _nothing_new(engine, survey, began, waited=waited)
         with engine.write(wait_ms=max(wait_ms, 1_000)) as tx:
@@ -97,7 +102,7 @@ def index(
             continue
         with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
             if outdated:
-                survey = look(engine, real, full=full)
+                survey = glance(engine, real) if recent else look(engine, real, full=full)
             run = Indexing(
                 engine,
                 home,

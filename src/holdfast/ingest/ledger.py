@@ -19,13 +19,18 @@ _SQL = sql.load("holdfast.ingest")
 
 def load(tx: Read, home_id: int) -> dict[str, LedgerRow]:
     """Return the ledger of a home by relative path. Reads every row: about 1 µs each."""
-    return {row["path"]: LedgerRow(**row) for row in tx.rows(_SQL["load"], home_id=home_id)}
+    return {row[1]: LedgerRow(*row) for row in tx.tuples(_SQL["load"], home_id=home_id)}
 
 
 def load_some(tx: Read, home_id: int, paths: Sequence[str]) -> dict[str, LedgerRow]:
     """Return what is known of these files of a home, by relative path."""
     rows = tx.rows(_SQL["load_some"], home_id=home_id, paths=json.dumps(list(paths)))
     return {row["path"]: LedgerRow(**row) for row in rows}
+
+
+def newest(tx: Read, home_id: int, limit: int) -> dict[str, LedgerRow]:
+    """Return the files of the ``limit`` threads written last, by relative path."""
+    return {row[1]: LedgerRow(*row) for row in tx.tuples(_SQL["newest"], home_id=home_id, limit=limit)}
 
 
 def facts(tx: Read, file_id: int) -> ThreadFacts | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 
-class LedgerRow(msgspec.Struct, frozen=True):
+class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     """What was last known of one rollout file of a home."""
 
     file_id: int

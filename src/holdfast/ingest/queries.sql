@@ -8,6 +8,12 @@ FROM files WHERE home_id = :home_id
 SELECT file_id, path, zst, inode, size, mtime_ns, offset, status, attempts, thread_id
 FROM files WHERE home_id = :home_id AND path IN (SELECT value FROM json_each(:paths))
 
+-- name: newest
+SELECT f.file_id, f.path, f.zst, f.inode, f.size, f.mtime_ns, f.offset, f.status, f.attempts, f.thread_id
+FROM (SELECT file_id FROM threads WHERE home_id = :home_id AND archived = 0 AND missing_since_ms IS NULL
+      ORDER BY updated_ms DESC LIMIT :limit) t
+JOIN files f ON f.file_id = t.file_id
+
 -- name: get_facts
 SELECT facts FROM files WHERE file_id = :file_id
 

@@ -65,11 +65,11 @@ def plan(
 
 def changed(entry: Entry, row: LedgerRow) -> bool:
     """Return True when the file is not the one the ledger describes."""
-    return (entry.size, entry.mtime_ns, entry.inode, entry.zst) != (
-        row.size,
-        row.mtime_ns,
-        row.inode,
-        bool(row.zst),
+    return (
+        entry.size != row.size
+        or entry.mtime_ns != row.mtime_ns
+        or entry.inode != row.inode
+        or entry.zst is not bool(row.zst)
     )
 
 

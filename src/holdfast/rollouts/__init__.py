@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.rollouts.facts import ThreadFacts
-    from holdfast.rollouts.find import Entry, Found, Walk, find_by_id, walk
+    from holdfast.rollouts.find import Entry, Found, Walk, find_by_id, newest_folders, walk
     from holdfast.rollouts.fold import inherit
     from holdfast.rollouts.frames import ScanRequest
     from holdfast.rollouts.names import names_stamp, read_names
+    from holdfast.rollouts.paths import archived_path
     from holdfast.rollouts.pool import scan_many
     from holdfast.rollouts.reading import Problem, Scan, scan, verify
     from holdfast.rollouts.said import Said, message_at, messages
@@ -25,11 +26,13 @@ _HOMES = {
     "ThreadFacts": "facts",
     "Transcript": "transcript",
     "Walk": "find",
+    "archived_path": "paths",
     "find_by_id": "find",
     "inherit": "fold",
     "message_at": "said",
     "messages": "said",
     "names_stamp": "names",
+    "newest_folders": "find",
     "read_names": "names",
     "read_transcript": "transcript",
     "scan": "reading",
@@ -48,11 +51,13 @@ __all__ = [
     "ThreadFacts",
     "Transcript",
     "Walk",
+    "archived_path",
     "find_by_id",
     "inherit",
     "message_at",
     "messages",
     "names_stamp",
+    "newest_folders",
     "read_names",
     "read_transcript",
     "scan",

@@ -70,11 +70,21 @@ class Walk:
 
     def _list(self, folder: str) -> _Listing:
         found = _Listing([], {}, {})
+        archived = paths.is_archived(f"{folder}/")
         try:
             with os.scandir(f"{self._home}/{folder}") as scan:
                 for child in scan:
                     try:
-                        self._look_at(f"{folder}/{child.name}", child, found)
+                        if child.name.endswith(paths.PLAIN) and child.is_file(follow_symlinks=False):
+                            # All but a few, so all that can be asked once per folder is: 50,000 files 0.12 s, not 0.2.
+                            if child.name.startswith(paths.PREFIX):
+                                info = child.stat(follow_symlinks=False)
+                                path = f"{folder}/{child.name}"
+                                found.plain[path] = Entry(
+                                    path, False, archived, info.st_size, info.st_mtime_ns, info.st_ino
+                                )
+                        else:
+                            self._look_at(f"{folder}/{child.name}", child, found)
                     except FileNotFoundError:
                         continue  # renamed or deleted between the listing and the look
                     except OSError as error:
@@ -136,6 +146,25 @@ class _Listing(msgspec.Struct):
 def walk(home: str) -> Walk:
     """Return an iterator over the rollout files of ``home`` that also tells what it could not see."""
     return Walk(home)
+
+
+def newest_folders(home: str, days: int = 2) -> tuple[str, ...]:
+    """Return the newest ``days`` day folders of ``home``, relative to it: where new threads begin."""
+    found: list[str] = []
+    for year in _numbered(f"{home}/{paths.SESSIONS}"):
+        for month in _numbered(f"{home}/{paths.SESSIONS}/{year}"):
+            for day in _numbered(f"{home}/{paths.SESSIONS}/{year}/{month}"):
+                found.append(f"{paths.SESSIONS}/{year}/{month}/{day}")
+                if len(found) == days:
+                    return tuple(found)
+    return tuple(found)
+
+
+def _numbered(folder: str) -> list[str]:
+    try:
+        return sorted((name for name in os.listdir(folder) if name.isdecimal()), reverse=True)
+    except OSError:
+        return []
 
 
 def find_by_id(home: str, id16: bytes, archived: bool | None = None) -> Found | None:

@@ -16,13 +16,13 @@ SESSIONS = "sessions"
 ARCHIVED = "archived_sessions"
 PLAIN = ".jsonl"
 ZST = ".zst"
-_PREFIX = "rollout-"
+PREFIX = "rollout-"
 _UUID_CHARS = 36
 
 
 def is_rollout(name: str) -> bool:
     """Return True for the name of a rollout file, plain or compressed."""
-    return name.startswith(_PREFIX) and name.endswith((PLAIN, PLAIN + ZST))
+    return name.startswith(PREFIX) and name.endswith((PLAIN, PLAIN + ZST))
 
 
 def logical(path: str) -> str:
@@ -35,6 +35,11 @@ def is_archived(path: str) -> bool:
     return path.startswith(f"{ARCHIVED}/")
 
 
+def archived_path(path: str) -> str:
+    """Return where a rollout lies, relative to its home, once it is archived."""
+    return f"{ARCHIVED}/{path.rpartition('/')[2]}"
+
+
 def name_id(name: str) -> bytes | None:
     """Return the 16 bytes of the thread id a file name ends in, or None."""
     stem = logical(name).removesuffix(PLAIN)
@@ -43,7 +48,7 @@ def name_id(name: str) -> bytes | None:
 
 def name_ms(name: str) -> int | None:
     """Return the time in a file name as if it were UTC, in ms: at most half a day off. None without one."""
-    return times.ms(name[len(_PREFIX) : len(_PREFIX) + 19]) if name.startswith(_PREFIX) else None
+    return times.ms(name[len(PREFIX) : len(PREFIX) + 19]) if name.startswith(PREFIX) else None
 
 
 def likely_folders(id16: bytes) -> list[str]:

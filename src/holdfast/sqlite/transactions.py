@@ -69,6 +69,14 @@ class Reading:
         except (apsw.Error, KeyError, TypeError) as error:
             raise self._failed(connection, error, statement.name) from error
 
+    def tuples(self, statement: Statement, /, **params: object) -> list[tuple[Any, ...]]:
+        """Return every row as a tuple, columns in the statement's order; all are fetched before this returns."""
+        connection = self._ready(statement)
+        try:
+            return connection.execute(statement.sqlite, params).fetchall()
+        except (apsw.Error, KeyError, TypeError) as error:
+            raise self._failed(connection, error, statement.name) from error
+
     @property
     def user_version(self) -> int:
         """The schema number in the file's header."""

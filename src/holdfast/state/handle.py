@@ -92,6 +92,22 @@ class State:
         """
         return self._index(full=full, on_progress=on_progress, wait_ms=wait_ms, stop=None)
 
+    def catch_up(self) -> int:
+        """Fold what is new in the newest folders and in the threads written last; return how many files were read.
+
+        A few milliseconds, however large the homes are.
+
+        Finds all but the unusual (an old thread taken up again, a file put into
+        an old folder): ``index`` finds that, too. Homes that somebody is
+        indexing just now, or that were never indexed, are left out.
+        """
+        engine = self._writable()
+        read = 0
+        for home in self._homes:
+            with suppress(Busy):
+                read += gate.index(engine, home.path, recent=True, wait_ms=0).indexed
+        return read
+
     def index_in_background(self, *, on_progress: OnProgress | None = None) -> None:
         """Start to index; reads are answered meanwhile. ``wait_for_index`` tells how it went."""
 

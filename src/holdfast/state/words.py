@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from holdfast.errors import Refused
+from holdfast.engine import Read
+from holdfast.errors import HoldfastError, Refused
 from holdfast.state.chores import Background
 from holdfast.state.directory import SEARCH_DB
+from holdfast.threads import store as threads
 from holdfast.threads.model import Home
 
 if TYPE_CHECKING:
@@ -18,6 +22,11 @@ if TYPE_CHECKING:
     from holdfast.search.model import OnProgress
     from holdfast.sqlite import Store
     from holdfast.state.handle import State
+
+
+_SCANNED_AT_MOST = 10_000
+"""Among so few threads a title is found without the index in 5 ms; opening it takes 15, once."""
+_NEEDLE_CHARS_MIN = 3
 
 
 class Words:
@@ -29,6 +38,7 @@ class Words:
         self._feeding = feeding
         self._lock = threading.Lock()
         self._opened: Index | None = None
+        self._peeked: Index | None = None
         self._background: Background | None = None
         self._closed = False
 
@@ -44,6 +54,25 @@ class Words:
         if len(homes) == len(state.homes):
             return hits
         return msgspec.structs.replace(hits, complete=False)
+
+    def candidates(self, state: State, tx: Read, homes: Sequence[int], needle: str) -> str | None:
+        """Return which threads can have ``needle`` in their title, as ``listing.page`` takes them; None: any can.
+
+        Never makes the index, never mends it, never waits for it, raises nothing.
+        """
+        if len(needle) < _NEEDLE_CHARS_MIN:
+            return None
+        index = self._opened or self._peeked
+        if index is not None and index.damaged:
+            return None
+        if index is None and threads.last_n(tx) > _SCANNED_AT_MOST:
+            index = self._peek(state)
+        if index is None:
+            return None
+        from holdfast.search import titles
+
+        found = titles.candidates(tx, index, homes, needle)
+        return None if found is None else msgspec.json.encode(found).decode()
 
     def feed_in_background(self, state: State) -> None:
         """Begin to put in what is new, unless nothing is, or this handle does not feed."""
@@ -92,9 +121,10 @@ class Words:
         """Give the file up."""
         with self._lock:
             self._closed = True
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
+            for index in (self._opened, self._peeked):
+                if index is not None:
+                    index.close()
+            self._opened = self._peeked = None
 
     def _index(self, engine: Store) -> Index | None:
         from holdfast import search
@@ -106,6 +136,20 @@ class Words:
                 else:
                     self._opened = search.open_index(self._path, engine.clock)
             return self._opened
+
+    def _peek(self, state: State) -> Index | None:
+        """Open the index as it is, for lists."""
+        if not os.path.exists(self._path) or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            if self._peeked is None and not self._closed:
+                from holdfast import search
+
+                with suppress(HoldfastError):
+                    self._peeked = search.peek_index(self._path, _engine_of(state).clock)
+            return self._peeked
+        finally:
+            self._lock.release()
 
 
 def _engine_of(state: State) -> Store:

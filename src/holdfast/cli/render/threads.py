@@ -62,9 +62,7 @@ def note_after(page: Page, homes: Sequence[Home], *, looked: bool) -> None:
     if not page.complete:
         out.note("The home is still being indexed: more threads may come.")
     elif out.is_terminal() and not looked:
-        changed_ms = max((home.indexed_ms or 0 for home in homes), default=0)
-        ago = words.ago(changed_ms, time.time_ns() // 1_000_000)
-        out.note(f"From the index, last changed {ago}; --refresh looks for newer threads first.")
+        out.note("Only the newest files were looked at; --refresh looks at all of them first.")
 
 
 def state_of(thread: Thread) -> str:
