@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 
 from holdfast.origin import internal
@@ -12,45 +13,45 @@ class Chores:
     """Does what is promised, in order, on a thread that lives only while there is something to do.
 
     What fails is counted and told by ``last_error``, and never reaches the
-    host program. Close it to wait for what was promised.
+    host program. Close it to have everything done at once.
     """
 
     def __init__(self) -> None:
         self.done = 0
         self.failed = 0
         self.last_error = ""
-        self._lock = threading.Lock()
-        self._waiting: dict[Hashable, Callable[[], None]] = {}
+        self._changed = threading.Condition()
+        self._waiting: dict[Hashable, tuple[float, Callable[[], None]]] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def promise(self, what: Hashable, work: Callable[[], None]) -> None:
-        """Do ``work`` soon; when the same ``what`` still waits, once is enough. Nothing after ``close``."""
-        with self._lock:
+    def promise(self, what: Hashable, work: Callable[[], None], *, in_s: float = 0.0) -> None:
+        """Do ``work`` in ``in_s`` seconds, or at ``close``; nothing is promised after that.
+
+        While the same ``what`` still waits, once is enough.
+        """
+        with self._changed:
             if self._closed or what in self._waiting:
                 return
-            self._waiting[what] = work
+            self._waiting[what] = (time.monotonic() + in_s, work)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="holdfast-chores", daemon=True)
                 self._thread.start()
+            self._changed.notify()
 
     def close(self) -> None:
         """Take nothing more, and return when everything promised was done."""
-        with self._lock:
+        with self._changed:
             self._closed = True
+            self._changed.notify()
             thread = self._thread
         if thread is not None:
             thread.join()
 
     def _run(self) -> None:
         with internal("chores"):
-            while True:
-                with self._lock:
-                    if not self._waiting:
-                        self._thread = None
-                        return
-                    what = next(iter(self._waiting))
-                    work = self._waiting.pop(what)
+            while (chore := self._next()) is not None:
+                what, work = chore
                 try:
                     work()
                     self.done += 1
@@ -58,6 +59,19 @@ class Chores:
                     # The boundary of this thread: nobody above could do anything with it.
                     self.failed += 1
                     self.last_error = f"{what}: {error}"
+
+    def _next(self) -> tuple[Hashable, Callable[[], None]] | None:
+        """Wait for the next chore that is due; None, and the thread ends, when nothing is promised."""
+        with self._changed:
+            while self._waiting:
+                what, (due, work) = min(self._waiting.items(), key=lambda chore: chore[1][0])
+                left_s = due - time.monotonic()
+                if left_s <= 0 or self._closed:
+                    del self._waiting[what]
+                    return what, work
+                self._changed.wait(left_s)
+            self._thread = None
+            return None
 
 
 class Background:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from holdfast.search.model import OnProgress as OnFed
 
 T = TypeVar("T")
+_SNAPSHOT_S = 0.25
 
 
 class State:
@@ -55,6 +56,7 @@ class State:
         self._homes = tuple(homes)
         self._chores = Chores()
         self._indexing: Background | None = None
+        self._said_at = (0, 0)
         self._closed = False
 
     @property
@@ -199,10 +201,20 @@ class State:
 
         self._chores.promise(("repair", home.path, thread_id), mend)
 
-    def promise_snapshot(self) -> None:
-        """Have what people said kept a second time, a moment later."""
+    def promise_snapshot(self, said_at: tuple[int, int]) -> None:
+        """Have what people said by this ``said.moment`` kept a second time, a moment later.
+
+        One snapshot is enough for all that is said within that moment, by
+        whichever process: forty agents that rename do not write forty files.
+        """
         engine = self._writable()
-        self._chores.promise("snapshot", lambda: said.save(engine, self.path))
+        self._said_at = max(self._said_at, said_at)
+
+        def save() -> None:
+            if not said.holds_all_of(self.path, self._said_at):
+                said.save(engine, self.path)
+
+        self._chores.promise("snapshot", save, in_s=_SNAPSHOT_S)
 
     def holds(self) -> list[holds.Hold]:
         """Return the holds in force, the oldest first."""

@@ -37,11 +37,12 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Everything people said, the homes that were known, and the epoch of the fences."""
+    """Everything people said, the homes that were known, the epoch of the fences, and the revision it is of."""
 
     epoch: int
     homes: tuple[str, ...]
     said: tuple[Said, ...]
+    revision: int = 0
     version: int = 1
 
 
@@ -58,7 +59,8 @@ def read(tx: Read) -> Snapshot:
         )
         for row in rows
     )
-    return Snapshot(holds.epoch(tx), tuple(home.path for home in homes.listing(tx)), said)
+    known = tuple(home.path for home in homes.listing(tx))
+    return Snapshot(holds.epoch(tx), known, said, store.revision(tx))
 
 
 def with_absent(snapshot: Snapshot, before: Snapshot | None) -> Snapshot:
@@ -67,6 +69,17 @@ def with_absent(snapshot: Snapshot, before: Snapshot | None) -> Snapshot:
         return snapshot
     absent = tuple(said for said in before.said if said.home not in snapshot.homes)
     return msgspec.structs.replace(snapshot, said=snapshot.said + absent)
+
+
+def moment(tx: Read) -> tuple[int, int]:
+    """Return which moment of the database this is: a snapshot of it, or of a later one, holds all said by then."""
+    return holds.epoch(tx), store.revision(tx)
+
+
+def holds_all_of(state_dir: str, said_at: tuple[int, int]) -> bool:
+    """Return True when the newest snapshot is of that ``moment`` or later, whoever wrote it."""
+    latest = newest(state_dir)
+    return latest is not None and latest.epoch == said_at[0] and latest.revision >= said_at[1]
 
 
 def save(engine: Engine, state_dir: str, *, before: Snapshot | None = None) -> None:

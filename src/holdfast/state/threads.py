@@ -16,6 +16,7 @@ from holdfast import ids
 from holdfast.engine import Read, Write
 from holdfast.errors import Refused
 from holdfast.rollouts.transcript import Turn, read_transcript
+from holdfast.state import said
 from holdfast.threads import listing, rules, store
 from holdfast.threads.lookup import find_thread_path, misled
 from holdfast.threads.model import Direction, Found, Home, Page, Query, Sort, Thread
@@ -224,9 +225,10 @@ class Threads:
         with self._writing() as tx:
             homes = _row_ids(self._state.look_up_homes(tx))
             say(tx, homes, id16)
-            said = store.get(tx, homes, id16)
-        self._state.promise_snapshot()
-        return said
+            answer = store.get(tx, homes, id16)
+            said_at = said.moment(tx)
+        self._state.promise_snapshot(said_at)
+        return answer
 
     def _known(self, id16: bytes) -> bool:
         with self._reading() as tx:

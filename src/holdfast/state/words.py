@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _SCANNED_AT_MOST = 10_000
 """Among so few threads a title is found without the index in 5 ms; opening it takes 15, once."""
-_NEEDLE_CHARS_MIN = 3
 
 
 class Words:
@@ -60,8 +59,6 @@ class Words:
 
         Never makes the index, never mends it, never waits for it, raises nothing.
         """
-        if len(needle) < _NEEDLE_CHARS_MIN:
-            return None
         index = self._opened or self._peeked
         if index is not None and index.damaged:
             return None
