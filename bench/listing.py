@@ -3,7 +3,8 @@
     python -m bench.listing [--sizes 1000,10000,100000] [--no-peer] [--scan]
 
 The first page of 25 of every question, and the pages at 50 and at 95 % of the
-questions that walk an index. The peer answers over stdio JSON-RPC, ours in
+questions that walk an index. Homes are indexed with search, as they are unless told
+otherwise: a list that looks for a title asks the trigrams in search.db. The peer answers over stdio JSON-RPC, ours in
 process: some tenths of a millisecond of the peer's are the pipe and the JSON. It
 is asked with useStateDbOnly, its fast way; ``--scan`` times its default too, which
 reads files and takes seconds for a search.
@@ -73,7 +74,10 @@ def measured(sizes: list[int], peer: bool, scan: bool) -> list[measure.Result]:
         home = homes.home(n, tiny=n != PEER_SIZE)
         result = measure.Result(f"Listing, {n:,} threads, 25 a page")
         mine: dict[str, Answer] = {}
-        with ours.part(result, "listing"), ours.indexed(home, "--no-search") as state:
+        with ours.part(result, "listing"), ours.indexed(home) as state:
+            state.wait_for_search()
+            behind = state.status().search_behind
+            result.notes.append(f"indexed with search; {behind} threads behind" if behind else "indexed with search")
             for question in QUESTIONS:
                 with ours.part(result, question.name):
                     mine |= ask(state, home, question)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -17,8 +15,7 @@ from holdfast.ingest import gate
 from holdfast.sqlite import Store
 from holdfast.threads import homes as known_homes
 from holdfast.threads import store as threads
-
-SRC = str(Path(__file__).parents[2] / "src")
+from processes import python
 
 
 class Searched:
@@ -115,7 +112,7 @@ def content(path):
 
 
 CHILD = """
-import json, os, signal, sys
+import json, signal
 from pathlib import Path
 from holdfast import search
 from holdfast.clock import wall_ms
@@ -131,17 +128,9 @@ with engine.read() as tx:
 def feed(**options):
     options.setdefault("workers", 0)
     return search.feed(engine, index, known, **options)
-def say(*words):
-    print(*words, flush=True)
 """
 
 
 def child(code: str, folder: Path, **arguments) -> subprocess.Popen:
     """Start a process that has ``engine`` and ``index`` of a folder open, and runs ``code``."""
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD + code, str(folder), json.dumps(arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": SRC},
-    )
+    return python(CHILD + code, folder, json.dumps(arguments))

@@ -43,13 +43,17 @@ def test_garbage_in_place_of_the_file_is_replaced_when_it_is_opened(full, size):
     assert len(full.find("needle", limit=100)) == 30
 
 
-def test_pages_that_were_overwritten_are_noticed_and_the_index_is_made_again(full):
+def overwrite_pages(full):
     full.index.close()
     with open(full.path, "r+b") as file:
         for page in range(2, full.path.stat().st_size // 4096):
             file.seek(page * 4096)
             file.write(b"\xa5" * 4096)
     full.index = search.open_index(full.path, wall_ms)
+
+
+def test_pages_that_were_overwritten_are_noticed_and_the_index_is_made_again(full):
+    overwrite_pages(full)
     hits = full.find("needle")
     assert (hits.hits, hits.complete) == ((), False)
     report = full.feed()
@@ -58,12 +62,7 @@ def test_pages_that_were_overwritten_are_noticed_and_the_index_is_made_again(ful
 
 
 def test_damage_that_feeding_meets_is_mended_by_that_feeding(full):
-    full.index.close()
-    with open(full.path, "r+b") as file:
-        for page in range(2, full.path.stat().st_size // 4096):
-            file.seek(page * 4096)
-            file.write(b"\xa5" * 4096)
-    full.index = search.open_index(full.path, wall_ms)
+    overwrite_pages(full)
     full.home.append(full.home.files()[0].name[-42:-6], "one more")
     full.scan()
     report = full.feed()

@@ -84,19 +84,19 @@ def test_killed_again_and_again_it_still_gets_there(busy):
     same(found, calm)
 
 
-def test_two_processes_feed_one_at_a_time(busy):
-    found, calm = busy
-    pause = """
+PAUSED = """
 real = feeding._Feeding._put
 def paused(self, *args):
-    say("putting")
-    sys.stdin.readline()
     feeding._Feeding._put = real
+    pause("putting")
     return real(self, *args)
 feeding._Feeding._put = paused
-say(feed())
 """
-    with child(pause, found.folder) as first:
+
+
+def test_two_processes_feed_one_at_a_time(busy):
+    found, calm = busy
+    with child(PAUSED + "say(feed())", found.folder) as first:
         assert first.stdout.readline() == "putting\n"
         with child("report = feed(); say(report.by, report.complete)", found.folder) as second:
             assert second.communicate(timeout=60)[0] == f"pid {first.pid} (python) False\n".replace(
@@ -115,17 +115,7 @@ say(feed())
 
 def test_a_feeding_that_was_overtaken_puts_nothing_in_twice(busy):
     found, calm = busy
-    pause = """
-real = feeding._Feeding._put
-def paused(self, *args):
-    say("putting")
-    sys.stdin.readline()
-    return real(self, *args)
-feeding._Feeding._put = paused
-report = feed()
-say(report.complete, report.problem)
-"""
-    with child(pause, found.folder) as slow:
+    with child(PAUSED + "report = feed(); say(report.complete, report.problem)", found.folder) as slow:
         assert slow.stdout.readline() == "putting\n"
         # As if it had been stopped until its lease was over.
         with found.engine.write() as tx:

@@ -28,7 +28,10 @@ SAME_ROOM = {"": "state", "__main__": "cli"}
 
 PURE_ROLES = {"model", "rules", "lines", "items", "parse", "fold", "blocks", "facts", "paths"}
 PURE_FOLDERS = ("holdfast.rollouts.dialects",)
-PURE_MODULES = {"holdfast.search.trigrams", "holdfast.search.words"}  # pure files whose name does not say so
+# Pure files whose name does not say so.
+PURE_MODULES = {
+    "holdfast.rollouts.workers.frames", "holdfast.search.trigrams", "holdfast.search.words", "holdfast.threads.cursors",
+}  # fmt: skip
 
 # What a pure file may import from outside: nothing here opens, waits, asks the time or draws a number.
 PURE_IMPORTS = {

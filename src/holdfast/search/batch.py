@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Mapping
+from hashlib import blake2b
 
 from holdfast.errors import Stale
 from holdfast.rollouts.paths import ZST
@@ -23,7 +24,8 @@ class Batch:
     """Collects until ``is_full``; then ``settle`` says which rows to write, and ``clear`` begins the next batch.
 
     ``gone`` are threads to take out, ``outdated`` rows of old titles, ``fed``
-    the new rows of ``fed``, ``place`` how far every thread is in.
+    the new rows of ``fed``, ``titles`` what a list looks in, by thread, and
+    ``place`` how far every thread is in.
     """
 
     def __init__(self, home: Home, place: Place) -> None:
@@ -32,6 +34,7 @@ class Batch:
         self.gone: list[int] = []
         self.outdated: list[int] = []
         self.new: list[NewRow] = []
+        self.titles: list[tuple[int, str]] = []
         self.fed: dict[int, Fed] = {}
         self.removed = 0
         self.unread: list[tuple[str, str]] = []
@@ -40,7 +43,7 @@ class Batch:
         self._open: dict[int, Behind] = {}
         self._done: set[int] = set()
         self._parts: list[Part] = []
-        self._missing: list[int] = []
+        self._missing: list[Behind] = []
         self._chars = 0
         self._chars_max = min(_CHARS_FIRST, _CHARS)
 
@@ -52,7 +55,7 @@ class Batch:
     @property
     def ns(self) -> list[int]:
         """The threads of this batch."""
-        return [*self._missing, *{part.n: None for part in self._parts}]
+        return [*(thread.n for thread in self._missing), *{part.n: None for part in self._parts}]
 
     @property
     def threads(self) -> int:
@@ -68,7 +71,7 @@ class Batch:
         """Take up ``thread``. Return what to read of it; nothing when its rollout is as it was, or gone."""
         self._order.append((thread.n, (thread.revision, thread.n)))
         if thread.missing_since_ms is not None:
-            self._missing.append(thread.n)
+            self._missing.append(thread)
             return None
         self._open[thread.n] = thread
         if fed is not None and fed.thread_id != thread.thread_id:  # a row id that was given away again
@@ -85,15 +88,16 @@ class Batch:
     def add(self, part: Part) -> None:
         """Take what was read."""
         self._parts.append(part)
-        self._chars += part.chars
+        self._chars += part.chars + (len(self._open[part.n].haystack) if part.last else 0)
         if part.problem:
             self.unread.append((self._open[part.n].path, part.problem))
 
     def settle(self, known: Mapping[int, Fed]) -> None:
         """Decide what to write, when ``known`` is in. Raises ``Stale`` when somebody else fed a thread of ours."""
-        self.gone = [n for n in self._missing if n in known]
+        self.gone = [thread.n for thread in self._missing if thread.n in known]
         self.removed = len(self.gone)
-        self._done.update(self._missing)
+        self._done.update(thread.n for thread in self._missing)
+        self.titles = [(thread.n, thread.haystack) for thread in self._missing]  # a list may show them, too
         for part in self._parts:
             thread = self._open[part.n]
             self._settle(part, thread, self.fed.get(part.n) or known.get(part.n))
@@ -124,15 +128,17 @@ class Batch:
             del self._open[part.n]
 
     def _title(self, thread: Behind, fed: Fed) -> None:
-        text = rules.title_text(thread.name, thread.title)
-        title_hash = zlib.crc32(text.encode(errors="replace")) if text else 0
+        # Long enough that no two texts share it: a change must not go unseen.
+        digest = blake2b(thread.haystack.encode(errors="replace"), digest_size=8).digest()
+        title_hash = int.from_bytes(digest, "big", signed=True)
         if title_hash == fed.title_hash:
             return
+        self.titles.append((fed.n, thread.haystack))
         if fed.title_row is not None:
             self.outdated.append(fed.title_row)
             fed.title_row = None
         fed.title_hash = title_hash
-        if text:
+        if text := rules.title_text(thread.name, thread.title):
             self._titles.append((len(self.new), fed))
             self.new.append(NewRow(fed.n, thread.created_ms, Line(0, 0, _TITLE, None, words.prepare(text))))
 
@@ -143,7 +149,7 @@ class Batch:
 
     def clear(self) -> None:
         """Forget what is written now."""
-        for each in (self.gone, self.outdated, self.new, self._titles, self._parts, self._missing):
+        for each in (self.gone, self.outdated, self.new, self.titles, self._titles, self._parts, self._missing):
             each.clear()
         self.fed.clear()
         self._chars = self.removed = 0

@@ -106,6 +106,7 @@ class _Feeding:
         self._stop = stop
         self._workers = workers
         self._identity: Identity = (0, 0)
+        self._upto = 0
         self._total = self._threads = self._removed = self._messages = self._bytes = 0
         self._unread: list[tuple[str, str]] = []
 
@@ -144,7 +145,7 @@ class _Feeding:
     def _run(self) -> None:
         self._tie()
         with store.reading(self._engine) as tx:
-            upto = threads.revision(tx)
+            upto = self._upto = threads.revision(tx)
         with self._index.read() as tx:
             places = store.places(tx, [home.home_id for home in self._homes])
         if any(place[0] > upto for place in places.values()):
@@ -211,6 +212,7 @@ class _Feeding:
             rows = store.rows_for(tx, batch.new)
             batch.placed(rows)
             store.put(tx, rows, batch.new, between=self._look)
+            store.put_titles(tx, batch.titles, self._upto, between=self._look)
             store.put_fed(tx, batch.fed.values())
             store.set_place(tx, batch.home.home_id, batch.place if upto is None else (upto, ROW_ID_MAX))
         self._threads += batch.threads

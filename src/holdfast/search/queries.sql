@@ -13,8 +13,8 @@ ON CONFLICT (name) DO NOTHING
 -- The next threads of a home behind (revision, n), each with the file that speaks for it.
 -- `+` keeps the index of the column out of the choice: threads_by_revision is the one.
 SELECT t.n, t.revision, t.thread_id, t.created_ms, t.missing_since_ms,
-    nullif(coalesce(t.name_said, t.name_file), '') AS name,
-    substr(coalesce(t.title, t.first_user_message, ''), 1, 500) AS title,
+    nullif(coalesce(t.name_said, t.name_file, t.name_folded), '') AS name,
+    substr(coalesce(t.title, t.first_user_message, ''), 1, 500) AS title, {haystack} AS haystack,
     f.path, f.zst, f.inode, f.size, f.mtime_ns
 FROM threads t JOIN files f ON f.file_id = t.file_id
 WHERE (t.revision, t.n) > (:revision, :n) AND t.revision <= :upto AND +t.home_id = :home_id
@@ -28,6 +28,14 @@ WHERE (revision, n) > (:revision, :n) AND +home_id = :home_id
 -- Is anything of this home not fed, or not even indexed?
 SELECT EXISTS (SELECT 1 FROM threads WHERE (revision, n) > (:revision, :n) AND +home_id = :home_id)
     OR NOT EXISTS (SELECT 1 FROM homes WHERE home_id = :home_id AND indexed_ms IS NOT NULL) AS behind
+
+-- name: changed
+-- The threads of any home behind (revision, n), read from the index of revisions
+-- alone. A row value would read all of that one revision, which may be a whole home.
+SELECT json_group_array(n) AS ns FROM (
+    SELECT n FROM threads WHERE revision = :revision AND n > :n
+    UNION ALL
+    SELECT n FROM threads WHERE revision > :revision LIMIT :limit)
 
 -- name: admitted
 -- Which of these threads pass the filters. A filter that is null lets everything pass.
@@ -62,7 +70,14 @@ json_each(:ns) chosen CROSS JOIN threads t ON t.n = chosen.value
 SELECT state_id, epoch FROM identity
 
 -- name: put_identity
-INSERT INTO identity (one, state_id, epoch) VALUES (1, :state_id, :epoch)
+INSERT INTO identity (one, state_id, epoch, revision, unicode) VALUES (1, :state_id, :epoch, 0, :unicode)
+
+-- name: made_of
+SELECT state_id, epoch, revision, unicode FROM identity
+
+-- name: note_made_of
+UPDATE identity
+SET revision = max(revision, :revision), unicode = CASE WHEN unicode = :unicode THEN unicode ELSE '' END
 
 -- name: forget_identity
 DELETE FROM identity
@@ -78,6 +93,9 @@ DELETE FROM messages
 
 -- name: forget_words
 INSERT INTO words (words) VALUES ('delete-all')
+
+-- name: forget_titles
+INSERT INTO titles (titles) VALUES ('delete-all')
 
 -- name: get_progress
 SELECT home_id, revision, n FROM progress WHERE home_id IN (SELECT value FROM json_each(:homes))
@@ -113,6 +131,9 @@ INSERT INTO messages (row, n, role, offset, length) VALUES (:row, :n, :role, :of
 -- name: put_words
 INSERT INTO words (rowid, text) VALUES (:row, :text)
 
+-- name: put_title
+INSERT OR REPLACE INTO titles (rowid, text) VALUES (:n, :text)
+
 -- name: rows_of_thread
 SELECT rowid AS row FROM words WHERE words MATCH :match
 
@@ -144,6 +165,14 @@ WHERE words MATCH :match AND words.rowid >= :row
 SELECT m.n, count(*) AS messages FROM words CROSS JOIN messages m ON m.row = words.rowid
 WHERE words MATCH :match AND m.role <> 0
 GROUP BY m.n
+
+-- name: titles_with
+SELECT json_group_array(n) AS ns FROM (SELECT rowid AS n FROM titles WHERE titles MATCH :match LIMIT :limit)
+
+-- name: titles_with_short
+-- What is shorter than a trigram begins some.
+SELECT json_group_array(n) AS ns FROM (
+    SELECT DISTINCT doc AS n FROM trigrams WHERE term BETWEEN :low AND :high LIMIT :limit)
 
 -- name: words_with
 -- Words that contain a piece. Walks through every word there is: about 1 us for five places a word stands.

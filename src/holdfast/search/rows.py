@@ -16,8 +16,19 @@ NOWHERE: Place = (-1, 0)
 ROW_ID_MAX = (1 << 63) - 1
 
 
+class MadeOf(msgspec.Struct, frozen=True):
+    """Which state.db the index was fed from, up to which of its revisions, folded by which version of Unicode."""
+
+    identity: Identity
+    revision: int
+    unicode: str
+
+
 class Behind(msgspec.Struct, frozen=True, gc=False):
-    """A thread that changed, and the file that speaks for it, as state.db has them."""
+    """A thread that changed, and the file that speaks for it, as state.db has them.
+
+    ``haystack`` is what a title search looks in; ``title`` may be cut.
+    """
 
     n: int
     revision: int
@@ -26,6 +37,7 @@ class Behind(msgspec.Struct, frozen=True, gc=False):
     missing_since_ms: int | None
     name: str | None
     title: str
+    haystack: str
     path: str
     zst: int
     inode: int

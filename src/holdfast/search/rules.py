@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Sequence
 
@@ -12,6 +10,7 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.search import words
 from holdfast.search.model import Filters
+from holdfast.threads import cursors
 
 ASKED_CHARS_MAX = 2_000
 PIECES_MAX = 32  # FTS5 takes expressions 256 deep (sqlite.org/fts5.html); past 32 words it is a document
@@ -141,42 +140,32 @@ class Slots:
         return row
 
 
-class Cursor(msgspec.Struct, frozen=True, array_like=True):
+class Cursor(cursors.Cursor, frozen=True, array_like=True):
     """Where a page ended: the row of its last hit, and how the words were understood (``stage``)."""
 
-    version: int
-    question: str
     row: int
     stage: int
 
 
-_VERSION = 1
+_CURSOR_VERSION = 1
 
 
 def question(asked: str, homes: Sequence[int], filters: Filters) -> str:
     """Return a short hash of a question: a cursor answers only the one it came from."""
-    raw = msgspec.json.encode((asked.encode(errors="replace"), sorted(homes), filters))
-    return hashlib.blake2b(raw, digest_size=6).hexdigest()
+    return cursors.question((asked.encode(errors="replace"), sorted(homes), filters))
 
 
 def encode_cursor(question: str, row: int, stage: int) -> str:
     """Return the cursor after ``row``, as text safe in a URL."""
-    raw = msgspec.json.encode(Cursor(_VERSION, question, row, stage))
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return cursors.encode(Cursor(_CURSOR_VERSION, question, row, stage))
 
 
 def decode_cursor(question: str, text: str) -> Cursor:
     """Return what ``encode_cursor`` wrote. Raises ``Refused`` for other text, or the cursor of another question."""
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        cursor = msgspec.json.decode(raw, type=Cursor)
-    except (ValueError, msgspec.DecodeError):
-        raise Refused(
-            f"{text[:40]!r} is no cursor", remedy="Pass the next_cursor of the page before, unchanged."
-        ) from None
-    if cursor.version != _VERSION or cursor.question != question:
-        raise Refused(
-            "this cursor belongs to another search: its words or its filters were different",
-            remedy="Start again without a cursor.",
-        )
-    return cursor
+    return cursors.decode(
+        text,
+        Cursor,
+        version=_CURSOR_VERSION,
+        question=question,
+        others="another search: its words or its filters were different",
+    )

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import msgspec
 
 from holdfast import sql
 from holdfast.engine import Engine, Read, Row, Write
 from holdfast.errors import Damaged
-from holdfast.search import rules
-from holdfast.search.rows import NOWHERE, Behind, Fed, Identity, NewRow, Place
+from holdfast.search import rules, trigrams
+from holdfast.search.rows import NOWHERE, Behind, Fed, Identity, MadeOf, NewRow, Place
 from holdfast.sql import Statement
 
 SQL = sql.load("holdfast.search")
+BEHIND = SQL["behind"].fill(haystack=sql.load("holdfast.threads")["haystack"])
 _SLICE = 500  # texts put in between two looks at whether to stop: 10 ms
 
 # --- state.db
@@ -46,6 +49,13 @@ class OfState:
         except Damaged as error:
             raise StateDamaged(str(error)) from error
 
+    def tuples(self, statement: Statement, /, **params: object) -> list[tuple[Any, ...]]:
+        """See ``Read.tuples``."""
+        try:
+            return self._tx.tuples(statement, **params)
+        except Damaged as error:
+            raise StateDamaged(str(error)) from error
+
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Read]:
@@ -73,7 +83,7 @@ def name_state(tx: Write, state_id: int) -> Identity:
 
 def behind(tx: Read, home_id: int, place: Place, upto: int, limit: int) -> list[Behind]:
     """Return the next threads of a home that changed after ``place``, not later than revision ``upto``."""
-    rows = tx.rows(SQL["behind"], home_id=home_id, revision=place[0], n=place[1], upto=upto, limit=limit)
+    rows = tx.rows(BEHIND, home_id=home_id, revision=place[0], n=place[1], upto=upto, limit=limit)
     return [Behind(**row) for row in rows]
 
 
@@ -81,6 +91,13 @@ def count_behind(tx: Read, home_id: int, place: Place) -> int:
     """Return how many threads of a home changed after ``place``."""
     row = tx.row(SQL["count_behind"], home_id=home_id, revision=place[0], n=place[1])
     return int(row["threads"]) if row else 0
+
+
+def changed(tx: Read, place: Place, limit: int) -> list[int]:
+    """Return up to ``limit`` threads, of any home, that changed after ``place``."""
+    row = tx.row(SQL["changed"], revision=place[0], n=place[1], limit=limit)
+    assert row is not None  # an aggregate always has one row
+    return msgspec.json.decode(row["ns"], type=list[int])
 
 
 def is_behind(tx: Read, home_id: int, place: Place) -> bool:
@@ -101,9 +118,22 @@ def fed_identity(tx: Read) -> Identity | None:
 
 def begin_anew(tx: Write, identity: Identity) -> None:
     """Forget everything, and note that from now on it comes from ``identity``."""
-    for name in ("forget_words", "forget_messages", "forget_fed", "forget_progress", "forget_identity"):
+    for name in (
+        "forget_words",
+        "forget_titles",
+        "forget_messages",
+        "forget_fed",
+        "forget_progress",
+        "forget_identity",
+    ):
         tx.run(SQL[name])
-    tx.run(SQL["put_identity"], state_id=identity[0], epoch=identity[1])
+    tx.run(SQL["put_identity"], state_id=identity[0], epoch=identity[1], unicode=unicodedata.unidata_version)
+
+
+def made_of(tx: Read) -> MadeOf | None:
+    """Return what the titles in the index were made of; None when it is empty."""
+    row = tx.row(SQL["made_of"])
+    return None if row is None else MadeOf((row["state_id"], row["epoch"]), row["revision"], row["unicode"])
 
 
 def places(tx: Read, homes: Sequence[int]) -> dict[int, Place]:
@@ -185,6 +215,28 @@ def put(tx: Write, rows: Sequence[int], new: Sequence[NewRow], between: Callable
         tx.run_many(
             SQL["put_words"], [{"row": row, "text": rules.indexed(each.line.text, each.n)} for row, each in some]
         )
+
+
+def put_titles(tx: Write, titles: Sequence[tuple[int, str]], revision: int, between: Callable[[], None]) -> None:
+    """Put in, or renew, what a title search looks in, by ``n``, none of it later than ``revision``. See ``put``."""
+    tx.run(SQL["note_made_of"], revision=revision, unicode=unicodedata.unidata_version)
+    ordered = sorted(titles)
+    for begin in range(0, len(ordered), _SLICE):
+        between()
+        some = ordered[begin : begin + _SLICE]
+        tx.run_many(SQL["put_title"], [{"n": n, "text": trigrams.indexed(text)} for n, text in some])
+
+
+def titles_with(tx: Read, needle: str, limit: int) -> list[int]:
+    """Return up to ``limit`` threads whose title may hold ``needle``."""
+    match = trigrams.match(needle)
+    if match is not None:
+        row = tx.row(SQL["titles_with"], match=match, limit=limit)
+    else:
+        low, high = trigrams.span(needle)
+        row = tx.row(SQL["titles_with_short"], low=low, high=high, limit=limit)
+    assert row is not None  # an aggregate always has one row
+    return msgspec.json.decode(row["ns"], type=list[int])
 
 
 def count(tx: Read, homes: Sequence[int]) -> tuple[int, int]:

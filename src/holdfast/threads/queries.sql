@@ -131,9 +131,14 @@ SELECT n, ms FROM (
     ORDER BY {sort} {direction}, n {direction} LIMIT :limit)
 
 -- name: haystack
--- What a title search looks in.
+-- What a title search looks in: name, title and preview. Where title and preview are
+-- both the first message, that once; else a title may be the cut beginning of it.
 coalesce(name_said, name_file, name_folded, '') || char(10) || coalesce(title, first_user_message, '')
-    || char(10) || coalesce(preview, '')
+    || char(10) || coalesce(preview, CASE WHEN title IS NOT NULL THEN first_user_message END, '')
+
+-- name: last_n
+-- About how many threads there are: rows are numbered as they come.
+SELECT coalesce(max(n), 0) AS n FROM threads
 
 -- name: get_n
 SELECT n FROM threads WHERE home_id IN (SELECT value FROM json_each(:homes)) AND thread_id = :thread_id

@@ -138,6 +138,13 @@ def put(tx: Write, home_id: int, rows: Sequence[Derived], revision: int) -> None
     tx.run_many(_SQL["put_thread"], rows)
 
 
+def last_n(tx: Read) -> int:
+    """Return the highest row id, which is about how many threads there are. 10 us however many."""
+    row = tx.row(_SQL["last_n"])
+    assert row is not None  # an aggregate always has one row
+    return int(row["n"])
+
+
 def intern(tx: Write, texts: Sequence[str]) -> dict[str, int]:
     """Return the label id of each text, making those that are new."""
     known = label_ids(tx, texts)
