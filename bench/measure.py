@@ -17,6 +17,7 @@ How the numbers are taken, on Linux:
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import signal
@@ -342,3 +343,12 @@ def finish(results: Iterable[Result]) -> int:
         print(show(result))
     sys.stdout.flush()
     return int(any(result.missing or any(row.verdict == "MISSED" for row in result.rows) for result in results))
+
+
+def main(measured: Callable[[int, bool], Iterable[Result]], about: str | None) -> int:
+    """Run a bench that takes the size of its home, and whether to measure the peer; return as ``finish`` does."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, default=10_000)
+    parser.add_argument("--no-peer", action="store_true")
+    given = parser.parse_args()
+    return finish(measured(given.n, not given.no_peer))

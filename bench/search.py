@@ -9,7 +9,6 @@ are in the generated titles at known places, so the hits are known too: 1 thread
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -125,13 +124,5 @@ def check(result: measure.Result, n: int, mine: dict[str, tuple[measure.Latency,
         result.missing.append(f"{QUERIES['none']} is nowhere and was found")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=10_000)
-    parser.add_argument("--no-peer", action="store_true")
-    given = parser.parse_args()
-    return measure.finish(measured(given.n, not given.no_peer))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure.main(measured, __doc__))

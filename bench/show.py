@@ -9,7 +9,6 @@ resumed), which flatters its times: how many is told.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -79,13 +78,5 @@ def add_row(
     result.add(name, mine[0].p50 if mine else None, "ms", target, peer_p50, None, label, "; ".join(notes))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=10_000)
-    parser.add_argument("--no-peer", action="store_true")
-    given = parser.parse_args()
-    return measure.finish(measured(given.n, not given.no_peer))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure.main(measured, __doc__))

@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import stat
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -24,33 +22,21 @@ from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.sqlite import Store
 from holdfast.threads.probes import probes as thread_probes
+from processes import Child, children
 
-SRC = str(Path(__file__).parents[1] / "src")
 FIRST_MS = 1_760_000_000_000
 MINUTE_MS = 60_000
 PROBES = (hold_probes, ingest_probes, thread_probes)
 
-# A child says lines and hears lines. `open_home` says how far it is.
 PRELUDE = """
-import os, signal, sys
+import signal
 import holdfast
 from holdfast import holds
-from holdfast.ingest import gate, indexing
+from holdfast.ingest import gate, indexing, reading
 from holdfast.sql import Statement
 HOME, STATE = sys.argv[1], sys.argv[2]
-def say(*words): os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 def sql(statement):
     return Statement("test", statement, statement, frozenset(), frozenset())
-def hear():
-    line = b""
-    while not line.endswith(b"\\n"):
-        piece = os.read(0, 1)
-        if not piece: os._exit(1)
-        line += piece
-    return line.decode().strip()
-def pause(name):
-    say(name)
-    hear()
 def open_home(**options):
     return holdfast.open(HOME, state_dir=STATE, search=False, **options)
 def become_nobody():
@@ -71,45 +57,9 @@ def become_nobody():
 """
 
 
-class Child:
-    """Another process with a home and a state directory. ``line`` returns "" once it is dead."""
-
-    def __init__(self, code: str, home: Path | str, state: Path | str, *args: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + code, str(home), str(state), *args],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": SRC},
-        )
-        self.pid = self.process.pid
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().decode().strip()
-
-    def lines(self) -> list[str]:
-        """Return everything it still says, until it ends."""
-        return list(iter(self.line, ""))
-
-    def tell(self, text: str = "go") -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{text}\n".encode())
-        self.process.stdin.flush()
-
-    def wait(self) -> int:
-        return self.process.wait(60)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(60)
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(60)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+def start(code: str, home: Path | str, state: Path | str, *args: str) -> Child:
+    """Start a process that has a home and a state directory."""
+    return Child(PRELUDE + code, home, state, *args)
 
 
 # --- homes -------------------------------------------------------------------
@@ -311,15 +261,8 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def child() -> Iterator[Callable[..., Child]]:
-    started: list[Child] = []
-
-    def start(code: str, home: Path | str, state: Path | str, *args: str) -> Child:
-        started.append(Child(code, home, state, *args))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.end()
+    with children(PRELUDE) as start:
+        yield start
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ Each test here runs on every engine: another engine is another ``param``.
 from __future__ import annotations
 
 import pytest
-from contract_helpers import Child, Clock
+from contract_helpers import PRELUDE, Clock
 
 from holdfast import schema
 from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.sqlite import Store
 from holdfast.threads.probes import probes as thread_probes
+from processes import children
 
 PROBES = (hold_probes, thread_probes, ingest_probes)
 
@@ -40,12 +41,5 @@ def engine(database, clock):
 @pytest.fixture
 def child():
     """Start a process that runs this code; it is ended afterwards."""
-    children = []
-
-    def start(code, *args):
-        children.append(Child(code, *args))
-        return children[-1]
-
-    yield start
-    for started in children:
-        started.end()
+    with children(PRELUDE) as start:
+        yield start

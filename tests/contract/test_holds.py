@@ -5,7 +5,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from contract_helpers import Child
+from contract_helpers import PRELUDE
 
 from holdfast import holds, origin, schema
 from holdfast.errors import Damaged, Full, Refused, Stale
@@ -14,6 +14,7 @@ from holdfast.holds import owner as owners
 from holdfast.holds.rules import COUNTER_BITS
 from holdfast.sql import Statement
 from holdfast.sqlite import Limits, Store
+from processes import Child
 
 ANN, BOB = holds.me("ann"), holds.me("bob")
 LEASE_MS = 1_000
@@ -324,7 +325,7 @@ say(holds.is_dead(theirs))
 @pytest.mark.skipif(not _unshare(), reason="making a pid namespace is not allowed here")
 def test_in_a_namespace_whose_proc_is_another_ones_the_living_are_not_called_dead():
     # `unshare --pid` alone: /proc numbers the outer namespace, kill(2) the inner one.
-    inside = Child(NAMESPACE, command=("unshare", "--pid", "--fork"))
+    inside = Child(PRELUDE + NAMESPACE, command=("unshare", "--pid", "--fork"))
     try:
         assert [inside.line() for _ in range(3)] == ["True", "False False", "True"]
     finally:

@@ -8,7 +8,7 @@ import pytest
 
 import holdfast
 from holdfast import Full
-from holdfast.ingest import indexing
+from holdfast.ingest import reading
 from holdfast.threads import store
 from index_helpers import expected_labels, index_of, indexed_alone, labels, thread_id
 
@@ -59,7 +59,7 @@ def many(homes):
 
 @pytest.mark.parametrize("kib", [450, 1_024])
 def test_on_a_full_disk_what_is_in_stays_and_is_read_and_the_next_index_goes_on(kib, many, disk, tmp_path, monkeypatch):
-    monkeypatch.setattr(indexing, "_BATCH", 200)
+    monkeypatch.setattr(reading, "_BATCH", 200)
     small = disk(kib)
     told = []
 
@@ -112,7 +112,7 @@ def test_a_limit_on_the_size_of_files_is_told_as_full_and_the_next_index_goes_on
     limited = child(
         """
 import resource
-indexing._BATCH = 200
+reading._BATCH = 200
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (450_000, resource.RLIM_INFINITY))
 try:

@@ -4,21 +4,17 @@ import os
 import random
 import select
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import apsw
 import pytest
 
 from holdfast.sqlite import Store
-
-SRC = str(Path(__file__).parents[2] / "src")
+from processes import python
 
 # Each thread writes its number and says so only when the write has returned. os.write
 # of a short line to a pipe is whole or not at all (pipe(7), PIPE_BUF).
 WRITER = """
-import os, sys, threading
+import threading
 from holdfast.clock import wall_ms
 from holdfast.sql import Statement
 from holdfast.sqlite import Store
@@ -33,7 +29,7 @@ def work(name):
         number += 1
         with store.write(wait_ms=60_000) as tx:
             tx.run(insert, writer=name, number=number, text="x" * (number % 700))
-        os.write(1, f"{name} {number}\\n".encode())
+        say(name, number)
 for thread in range(4):
     threading.Thread(target=work, args=(f"{os.getpid()}-{thread}",), daemon=True).start()
 threading.Event().wait()
@@ -42,14 +38,7 @@ threading.Event().wait()
 
 def acknowledged(path, kill_after):
     """Run two writers, kill each once it has said so many lines; return every whole line they said."""
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, path],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": SRC},
-        )
-        for _ in kill_after
-    ]
+    children = [python(WRITER, path) for _ in kill_after]
     said = dict.fromkeys(children, b"")
     limits = dict(zip(children, kill_after, strict=True))
     open_ones = list(children)
@@ -65,6 +54,7 @@ def acknowledged(path, kill_after):
                 os.kill(child.pid, signal.SIGKILL)
     for child in children:
         child.wait(30)
+        child.stdin.close()
         child.stdout.close()
     return {tuple(line.split()) for text in said.values() for line in text.decode().split("\n")[:-1]}
 

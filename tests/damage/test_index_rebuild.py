@@ -203,6 +203,14 @@ def test_fences_grow_with_every_rebuild(home, kept):
             last = fence(state)
 
 
+def outlive_snapshots(state):
+    """Say so many things that all older snapshots of what people said are gone."""
+    for n in range(10):
+        state.threads.rename(thread_id(50), f"again {n}")
+        state.chores.close()
+        state._chores = type(state.chores)()
+
+
 def test_a_rebuild_brings_back_every_home_and_keeps_what_was_said_of_those_that_are_away(home, homes, kept):
     path, _ = kept
     away = homes.make(10, "away")
@@ -216,10 +224,7 @@ def test_a_rebuild_brings_back_every_home_and_keeps_what_was_said_of_those_that_
     assert report.homes == (str(home),)
     with open_home(home, path) as state:
         check_things(state)
-        for n in range(10):  # so many snapshots that the old ones are gone
-            state.threads.rename(thread_id(50), f"again {n}")
-            state.chores.close()
-            state._chores = type(state.chores)()
+        outlive_snapshots(state)
     os.rename(away.with_name("elsewhere"), away)
     with open_home(away, path) as state:
         assert state.threads.get(thread_id(3)).name == "of the other"
@@ -312,10 +317,7 @@ def test_of_a_database_that_is_gone_each_home_gets_its_own_words_when_it_is_open
 
     with open_home(home, path) as state:
         check_things(state)
-        for n in range(10):  # so many snapshots that the old ones are gone
-            state.threads.rename(thread_id(50), f"again {n}")
-            state.chores.close()
-            state._chores = type(state.chores)()
+        outlive_snapshots(state)
     with open_home(other, path) as state:
         assert state.threads.get(thread_id(3)).name == "of the other"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sqlite_helpers import Child
+from sqlite_helpers import PRELUDE
 
 from holdfast.sqlite import Limits, Store
+from processes import children
 
 
 @pytest.fixture
@@ -42,13 +43,6 @@ def store(make):
 
 @pytest.fixture
 def child(path):
-    children = []
-
-    def child(code, *args, **options):
-        started = Child(code, path, *args, **options)
-        children.append(started)
-        return started
-
-    yield child
-    for started in children:
-        started.end()
+    """Start a process that has the file open in its hands; it is ended afterwards."""
+    with children(PRELUDE) as start:
+        yield lambda code, *args, **options: start(code, path, *args, **options)

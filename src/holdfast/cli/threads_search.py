@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import click
 
+from holdfast.cli.filters import Filters, again, filtered
 from holdfast.cli.given import Given, shared
 from holdfast.cli.opening import interruptible, note_unfed, opened
 from holdfast.cli.render import out
-from holdfast.cli.threads_list import again, chosen_archived, filters, real_dirs
 
 
 @click.command(short_help="Find threads by words that were said in them.")
 @click.argument("words", nargs=-1, required=True)
 @click.option("--no-wait", is_flag=True, help="Answer from what is indexed, without catching up first.")
-@filters
+@filtered
 @shared
 def search(
     given: Given,
     words: tuple[str, ...],
     no_wait: bool,
-    only_archived: bool,
-    also_archived: bool,
-    sources: tuple[str, ...],
-    providers: tuple[str, ...],
-    cwds: tuple[str, ...],
-    limit: int,
-    cursor: str | None,
-    refresh: bool | None,
+    filters: Filters,
 ) -> None:
     """Find threads by WORDS that were said in them, by you or by the agent.
 
@@ -41,21 +34,13 @@ def search(
     """
     from holdfast.cli.render.progress import words_bar
 
-    archived = chosen_archived(only_archived, also_archived)
-    with opened(given, refresh=refresh) as state:
+    asked = filters.asked()
+    with opened(given, refresh=filters.refresh) as state:
         if not no_wait:
             with interruptible(), words_bar() as on_progress:
                 fed = state.wait_for_search(on_progress=on_progress)
             note_unfed(fed)
-        hits = state.threads.search(
-            " ".join(words),
-            limit=limit,
-            cursor=cursor,
-            archived=archived,
-            sources=sources,
-            providers=providers,
-            cwds=real_dirs(cwds),
-        )
+        hits = state.threads.search(" ".join(words), **asked)
     from holdfast.cli.render import hits as render
 
     if given.json:

@@ -16,6 +16,7 @@ from holdfast.holds import Denied, Hold, Owner
 from holdfast.ingest import ledger
 from holdfast.ingest.indexing import AtFirst, Indexing
 from holdfast.ingest.model import IndexReport, OnProgress, Progress
+from holdfast.ingest.reading import Reading
 from holdfast.ingest.survey import Survey, glance, look
 from holdfast.origin import internal
 from holdfast.threads import homes, store
@@ -103,18 +104,10 @@ def index(
         with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
             if outdated:
                 survey = glance(engine, real) if recent else look(engine, real, full=full)
-            run = Indexing(
-                engine,
-                home,
-                answer,
-                keeper=keeper,
-                full=full,
-                on_progress=on_progress,
-                workers=workers,
-                stop=stop,
-                at_first=at_first,
+            reading = Reading(
+                engine, home.path, keeper=keeper, full=full, on_progress=on_progress, workers=workers, stop=stop
             )
-            return run.run(survey)
+            return Indexing(engine, home, answer, reading, at_first=at_first).run(survey)
 
 
 def refold(engine: Engine, path: str, files: Sequence[str], *, wait_ms: int = WAIT_MS) -> None:
@@ -130,7 +123,8 @@ def refold(engine: Engine, path: str, files: Sequence[str], *, wait_ms: int = WA
             answer = _take(tx, home, owner)
         if isinstance(answer, Hold):
             with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
-                Indexing(engine, home, answer, keeper=keeper).refold(files)
+                reading = Reading(engine, home.path, keeper=keeper, full=True)
+                Indexing(engine, home, answer, reading).refold(files)
             return
         _wait(engine, answer, home, began, wait_ms, None, None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from holdfast import sql
 from holdfast.engine import Read, Write
-from holdfast.ingest.model import LedgerRow, Problem
+from holdfast.ingest.model import FileRow, LedgerRow, Problem
 from holdfast.rollouts import ThreadFacts
 
 _SQL = sql.load("holdfast.ingest")
@@ -51,9 +51,9 @@ def next_file_id(tx: Read) -> int:
     return int(row["file_id"])
 
 
-def put(tx: Write, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert or renew rows; the keys are the columns of ``files``."""
-    tx.run_many(_SQL["put_file"], rows)
+def put(tx: Write, rows: Iterable[FileRow]) -> None:
+    """Insert or renew rows."""
+    tx.run_many(_SQL["put_file"], [msgspec.structs.asdict(row) for row in rows])
 
 
 def set_status(tx: Write, file_ids: Sequence[int], status: str) -> None:

@@ -22,6 +22,16 @@ class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     thread_id: bytes | None
 
 
+class FileRow(LedgerRow, frozen=True, gc=False):
+    """A row of the ledger as it is written: every column."""
+
+    home_id: int
+    problems: str | None
+    """A JSON list of ``Problem``."""
+    facts: bytes | None
+    """Of a long file only: ``ThreadFacts`` as msgpack, to go on from when it grows."""
+
+
 class Progress(msgspec.Struct, frozen=True):
     """How far an index is: files and bytes done of those that had to be read."""
 

@@ -1,12 +1,14 @@
-"""Which files must be read again, and from where. Pure: no files, no database."""
+"""Which files must be read again, and from where; what is noted of them. Pure: no files, no database."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from holdfast.ingest.model import LedgerRow
-from holdfast.rollouts import Entry
+import msgspec
+
+from holdfast.ingest.model import FileRow, LedgerRow, Problem
+from holdfast.rollouts import Entry, Scan
 
 ATTEMPTS_MAX = 3
 """A file that failed so often is left alone until it changes."""
@@ -82,4 +84,32 @@ def may_resume(entry: Entry, row: LedgerRow | None) -> bool:
         and not row.zst
         and entry.inode == row.inode
         and RESUME_BYTES_MIN <= row.offset <= entry.size
+    )
+
+
+def file_row(scan: Scan, entry: Entry, row: LedgerRow | None, *, home_id: int, free_id: int) -> FileRow:
+    """Return what the ledger is to say of a file that was read.
+
+    ``row`` is what it said before; a file it does not know gets ``free_id``.
+    """
+    ok = scan.status == "ok"
+    problems = [Problem(scan.path, found.code, found.detail, found.count) for found in scan.problems]
+    if not ok and not problems:
+        problems = [Problem(scan.path, scan.status, scan.detail)]
+    # Of a file that could not be opened only the walk knows which one it is.
+    seen = scan if scan.inode else entry
+    return FileRow(
+        file_id=free_id if row is None else row.file_id,
+        home_id=home_id,
+        path=scan.path,
+        zst=int(scan.zst),
+        inode=seen.inode,
+        size=seen.size,
+        mtime_ns=seen.mtime_ns,
+        offset=scan.offset,
+        status=scan.status,
+        attempts=0 if ok else (0 if row is None else row.attempts) + 1,
+        problems=msgspec.json.encode(problems).decode() if problems else None,
+        facts=msgspec.msgpack.encode(scan.facts) if ok and scan.offset >= RESUME_BYTES_MIN else None,
+        thread_id=scan.facts.thread_id if ok and scan.facts else None,
     )

@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from holdfast.rollouts.facts import ThreadFacts
     from holdfast.rollouts.find import Entry, Found, Walk, find_by_id, newest_folders, walk
     from holdfast.rollouts.fold import inherit
-    from holdfast.rollouts.frames import ScanRequest
     from holdfast.rollouts.names import names_stamp, read_names
     from holdfast.rollouts.paths import archived_path
     from holdfast.rollouts.pool import scan_many
     from holdfast.rollouts.reading import Problem, Scan, scan, verify
     from holdfast.rollouts.said import Said, message_at, messages
+    from holdfast.rollouts.scan_worker import ScanRequest
     from holdfast.rollouts.transcript import Transcript, read_transcript
 
 _HOMES = {
@@ -22,7 +22,7 @@ _HOMES = {
     "Problem": "reading",
     "Said": "said",
     "Scan": "reading",
-    "ScanRequest": "frames",
+    "ScanRequest": "scan_worker",
     "ThreadFacts": "facts",
     "Transcript": "transcript",
     "Walk": "find",

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.rollouts import fold
-from holdfast.rollouts.dialects import codex
+from holdfast.rollouts.dialects import codex, codex_events
 from holdfast.rollouts.dialects.loose import INT_MAX, Broken
 from holdfast.rollouts.dialects.times import ms
 from holdfast.rollouts.facts import ThreadFacts
@@ -97,13 +97,13 @@ class _Later:
         if seen.type != "event_msg":
             return False
         what = seen.payload.type
-        if what in codex.EVENTS_PASSED_OVER:
+        if what in codex_events.PASSED_OVER:
             return True
-        if what in codex.WORDS:
+        if what in codex_events.WORDS:
             return bool(facts.title and facts.first_user_message)
         if what == "token_count":
             self.tokens.append(line)
-        elif what in codex.TURN_STARTS:
+        elif what in codex_events.TURN_STARTS:
             self.turns.append((seen.timestamp, line))
         else:
             return False

@@ -1,24 +1,32 @@
-"""A process that scans the files it is told to, until nobody tells it any more.
-
-Started as ``python -m holdfast.rollouts.scan_worker`` by ``pool``, not by
-``multiprocessing``, which would import the host program's ``__main__`` again.
-Reads batches from stdin, answers file by file on stdout, and ends with its stdin:
-whoever started it may die of anything, the pipe closes.
-"""
+"""A process that scans files into facts. Started as ``python -m holdfast.rollouts.scan_worker`` for ``pool``."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import select
-import signal
-from contextlib import suppress
+from collections.abc import Iterator
 
-from holdfast.rollouts.frames import ScanRequest, Unframer, decode_batch, encode, framed
+import msgspec
+
+from holdfast.rollouts.facts import ThreadFacts
 from holdfast.rollouts.reading import Scan, scan
+from holdfast.rollouts.workers.serving import serve
 
-ANSWERS_AT_ONCE = 16
-"""Scans per frame: a system call each would cost more than some scans."""
+_ANSWERS_AT_ONCE = 16  # a system call for each would cost more than some scans
+
+
+class ScanRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One file to scan; ``path`` is relative to ``home`` and plain. ``size`` in bytes spares a stat."""
+
+    home: str
+    path: str
+    zst: bool = False
+    offset: int = 0
+    facts: ThreadFacts | None = None
+    size: int | None = None
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_scans = msgspec.msgpack.Decoder(list[Scan]).decode
+_decode_requests = msgspec.msgpack.Decoder(list[ScanRequest]).decode
 
 
 def answer(request: ScanRequest) -> Scan:
@@ -32,41 +40,11 @@ def answer(request: ScanRequest) -> Scan:
     )
 
 
-def main() -> None:
-    """Serve until stdin ends, or nobody reads the answers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
-    _die_with_parent()
-    unframer = Unframer()
-    with suppress(BrokenPipeError):
-        _write(framed(encode([])))  # "started"
-        while piece := os.read(0, 1 << 16):
-            for body in unframer.feed(piece):
-                requests = decode_batch(body).requests
-                for n in range(0, len(requests), ANSWERS_AT_ONCE):
-                    some = [answer(request) for request in requests[n : n + ANSWERS_AT_ONCE]]
-                    _write(framed(encode(some)))
-
-
-def _die_with_parent() -> None:
-    """Have the kernel tell us at once when our stdin closes, also in the middle of a file of 10 GB."""
-
-    def told(_signal: int, _frame: object) -> None:
-        if any(events & select.POLLHUP for _, events in poll.poll(0)):
-            os._exit(0)
-
-    poll = select.poll()
-    poll.register(0, 0)  # hanging up is always reported
-    with suppress(AttributeError, OSError):  # not on every system: then we notice at the next answer
-        signal.signal(signal.SIGIO, told)
-        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
-
-
-def _write(data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(1, view) :]
+def _answers(body: bytes) -> Iterator[bytes]:
+    requests = _decode_requests(body)
+    for n in range(0, len(requests), _ANSWERS_AT_ONCE):
+        yield encode([answer(request) for request in requests[n : n + _ANSWERS_AT_ONCE]])
 
 
 if __name__ == "__main__":
-    main()
+    serve(_answers)

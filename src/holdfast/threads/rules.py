@@ -2,62 +2,42 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import posixpath
 from collections.abc import Sequence
 
-import msgspec
-
 from holdfast.errors import Refused
+from holdfast.threads import cursors
 from holdfast.threads.model import Direction, Query, Sort
 
 LIMIT_MAX = 1_000
 """Threads per page. A page is fetched whole; a longer one would hold the reader past its 10 ms."""
 
 
-class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """The last thread of a page: where the next page goes on, and which question that belongs to.
+class Cursor(cursors.Cursor, frozen=True, array_like=True):
+    """The last thread of a page. ``n`` is its row in the index; below 0, see ``from_files``."""
 
-    ``n`` is its row in the index; below 0, see ``from_files``.
-    """
-
-    version: int
-    question: str
     ms: int
     n: int
     thread_id: str
 
 
-_VERSION = 1
-
-
-def question(query: Query) -> str:
-    """Return a short hash of ``query``: a cursor answers only the question it came from."""
-    return hashlib.blake2b(msgspec.json.encode(query), digest_size=6).hexdigest()
+_CURSOR_VERSION = 1
 
 
 def encode_cursor(query: Query, ms: int, n: int, thread_id: str) -> str:
     """Return the cursor after the thread at ``(ms, n)``, as text safe in a URL."""
-    raw = msgspec.json.encode(Cursor(_VERSION, question(query), ms, n, thread_id))
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return cursors.encode(Cursor(_CURSOR_VERSION, cursors.question(query), ms, n, thread_id))
 
 
 def decode_cursor(query: Query, text: str) -> Cursor:
     """Return what ``encode_cursor`` wrote. Raises ``Refused`` for other text, or the cursor of another question."""
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        cursor = msgspec.json.decode(raw, type=Cursor)
-    except (ValueError, msgspec.DecodeError):
-        raise Refused(
-            f"{text[:40]!r} is no cursor", remedy="Pass the next_cursor of the page before, unchanged."
-        ) from None
-    if cursor.version != _VERSION or cursor.question != question(query):
-        raise Refused(
-            "this cursor belongs to another list: its order or its filters were different",
-            remedy="Start again without a cursor.",
-        )
-    return cursor
+    return cursors.decode(
+        text,
+        Cursor,
+        version=_CURSOR_VERSION,
+        question=cursors.question(query),
+        others="another list: its order or its filters were different",
+    )
 
 
 def from_files(at: int) -> int:

@@ -1,35 +1,8 @@
-"""What the pool and its workers say to each other: msgpack behind a length of four bytes. Pure."""
+"""What processes say to each other over a pipe: a body behind its length, of four bytes. Pure."""
 
 from __future__ import annotations
 
-import msgspec
-
-from holdfast.rollouts.facts import ThreadFacts
-from holdfast.rollouts.reading import Scan
-
 _LENGTH_BYTES = 4
-
-
-class ScanRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One file to scan; ``path`` is relative to ``home`` and plain. ``size`` in bytes spares a stat."""
-
-    home: str
-    path: str
-    zst: bool = False
-    offset: int = 0
-    facts: ThreadFacts | None = None
-    size: int | None = None
-
-
-class Batch(msgspec.Struct, array_like=True):
-    """Files to scan, one answer (``Scan``) each, in this order."""
-
-    requests: list[ScanRequest]
-
-
-encode = msgspec.msgpack.Encoder().encode
-decode_batch = msgspec.msgpack.Decoder(Batch).decode
-decode_scans = msgspec.msgpack.Decoder(list[Scan]).decode
 
 
 def framed(body: bytes) -> bytes:
