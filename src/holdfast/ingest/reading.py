@@ -43,7 +43,8 @@ class Reading:
     def batches(self, todo: Sequence[tuple[Entry, LedgerRow | None]]) -> Generator[list[Scan], None, None]:
         """Yield one scan for each file, in any order; progress is told when a batch was dealt with.
 
-        A list is the caller's until the next one: two batches would take twice the memory. Raises ``Stale`` when the hold was lost, ``Busy`` when ``stop`` was set. Closing it ends the workers.
+        A list is the caller's until the next one: two batches would take twice the memory.
+        Raises ``Stale`` when the hold was lost, ``Busy`` when ``stop`` was set. Closing it ends the workers.
         """
         total_bytes = sum(entry.size for entry, _ in todo)
         batch: list[Scan] = []
