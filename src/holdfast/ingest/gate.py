@@ -7,7 +7,8 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from holdfast import holds
 from holdfast.engine import Engine, Write
@@ -29,7 +30,10 @@ WAIT_MS = 30_000
 """How long an ``open()`` waits for another process's index of the home."""
 
 _POLL_S = 0.05
+_LABEL = "index-"
 _attempts = itertools.count(1)
+_running: set[Owner] = set()
+"""The attempts of this process that may have a hold."""
 
 
 def real_home(path: str | os.PathLike[str]) -> str:
@@ -84,30 +88,32 @@ def index(
     """
     began = time.monotonic()
     real = real_home(path)
-    owner = holds.me(f"index-{next(_attempts)}")
     waited = False
-    while True:
-        survey = glance(engine, real) if recent else look(engine, real, full=full)
-        if recent and (survey.up_to_date or survey.home is None or survey.home.indexed_ms is None):
-            return IndexReport(home=real, unchanged=survey.plan.unchanged, scanned=len(survey.entries), complete=False)
-        if survey.up_to_date:
-            return _nothing_new(engine, survey, began, waited=waited)
-        with engine.write(wait_ms=max(wait_ms, 1_000)) as tx:
-            home = homes.ensure(tx, real)
-            answer = _take(tx, home, owner)
-            # Another process was at work since we looked, or the home moved here with all its rows.
-            outdated = waited or (survey.home is None and ledger.counts(tx, home.home_id)["files"] > 0)
-        if isinstance(answer, Denied):
-            _wait(engine, answer, home, began, wait_ms, on_progress, stop)
-            waited = True
-            continue
-        with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
-            if outdated:
-                survey = glance(engine, real) if recent else look(engine, real, full=full)
-            reading = Reading(
-                engine, home.path, keeper=keeper, full=full, on_progress=on_progress, workers=workers, stop=stop
-            )
-            return Indexing(engine, home, answer, reading, at_first=at_first).run(survey)
+    with _attempt() as owner:
+        while True:
+            survey = glance(engine, real) if recent else look(engine, real, full=full)
+            if recent and (survey.up_to_date or survey.home is None or survey.home.indexed_ms is None):
+                return IndexReport(
+                    home=real, unchanged=survey.plan.unchanged, scanned=len(survey.entries), complete=False
+                )
+            if survey.up_to_date:
+                return _nothing_new(engine, survey, began, waited=waited)
+            with engine.write(wait_ms=max(wait_ms, 1_000)) as tx:
+                home = homes.ensure(tx, real)
+                answer = _take(tx, home, owner)
+                # Another process was at work since we looked, or the home moved here with all its rows.
+                outdated = waited or (survey.home is None and ledger.counts(tx, home.home_id)["files"] > 0)
+            if isinstance(answer, Denied):
+                _wait(engine, answer, home, began, wait_ms, on_progress, stop)
+                waited = True
+                continue
+            with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
+                if outdated:
+                    survey = glance(engine, real) if recent else look(engine, real, full=full)
+                reading = Reading(
+                    engine, home.path, keeper=keeper, full=full, on_progress=on_progress, workers=workers, stop=stop
+                )
+                return Indexing(engine, home, answer, reading, at_first=at_first).run(survey)
 
 
 def refold(engine: Engine, path: str, files: Sequence[str], *, wait_ms: int = WAIT_MS) -> None:
@@ -116,23 +122,40 @@ def refold(engine: Engine, path: str, files: Sequence[str], *, wait_ms: int = WA
     Raises ``Busy`` when another process is still indexing the home after ``wait_ms``.
     """
     began = time.monotonic()
-    owner = holds.me(f"index-{next(_attempts)}")
-    while True:
-        with engine.write() as tx:
-            home = homes.ensure(tx, path)
-            answer = _take(tx, home, owner)
-        if isinstance(answer, Hold):
-            with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
-                reading = Reading(engine, home.path, keeper=keeper, full=True)
-                Indexing(engine, home, answer, reading).refold(files)
-            return
-        _wait(engine, answer, home, began, wait_ms, None, None)
+    with _attempt() as owner:
+        while True:
+            with engine.write() as tx:
+                home = homes.ensure(tx, path)
+                answer = _take(tx, home, owner)
+            if isinstance(answer, Hold):
+                with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
+                    reading = Reading(engine, home.path, keeper=keeper, full=True)
+                    Indexing(engine, home, answer, reading).refold(files)
+                return
+            _wait(engine, answer, home, began, wait_ms, None, None)
+
+
+@contextmanager
+def _attempt() -> Iterator[Owner]:
+    owner = holds.me(f"{_LABEL}{next(_attempts)}")
+    _running.add(owner)
+    try:
+        yield owner
+    finally:
+        _running.discard(owner)
+
+
+def _is_over(owner: Owner) -> bool:
+    """Return True for a dead owner, and for an attempt of ours that ended and could not say so: the disk was full."""
+    if owner.label.startswith(_LABEL) and holds.me(owner.label) == owner:
+        return owner not in _running
+    return holds.is_dead(owner)
 
 
 def _take(tx: Write, home: Home, owner: Owner) -> Hold | Denied:
     # Judged by its last renewal, not by the end it claims: a lease dated by a clock that ran
     # ahead, on another machine perhaps, would shut everybody out until that day.
-    return holds.take(tx, resource(home), owner, lease_ms=LEASE_MS, stale_after_ms=LEASE_MS)
+    return holds.take(tx, resource(home), owner, lease_ms=LEASE_MS, stale_after_ms=LEASE_MS, is_dead=_is_over)
 
 
 def _wait(
@@ -150,7 +173,7 @@ def _wait(
     while True:
         with engine.read() as tx:
             held = holds.get(tx, resource(home))
-            if held is None or holds.over(held, now_ms=tx.now_ms, stale_after_ms=LEASE_MS) or holds.is_dead(held.owner):
+            if held is None or holds.over(held, now_ms=tx.now_ms, stale_after_ms=LEASE_MS) or _is_over(held.owner):
                 return
         how_far = held.note or "0 %"
         waited_ms = round((time.monotonic() - began) * 1000)
