@@ -20,13 +20,15 @@ def made(make_home, searched):
     return home, found
 
 
-def test_feeding_again_reads_nothing(made):
+def test_feeding_again_reads_nothing_and_writes_nothing(made):
     home, found = made
     for n in range(5):
         home.thread(f"thread {n}")
     assert found.follow().messages == 5
+    before = found.engine.status().transactions, found.index.store.status().transactions
     report = found.follow()
     assert (report.threads, report.messages, report.bytes_read) == (0, 0, 0)
+    assert (found.engine.status().transactions, found.index.store.status().transactions) == before
     assert (found.status.messages, found.status.threads, found.status.behind) == (5, 5, 0)
 
 

@@ -193,7 +193,7 @@ def _nothing_new(engine: Engine, survey: Survey, began: float, *, waited: bool) 
     assert survey.home is not None  # a home never indexed is not up to date
     plan = survey.plan
     with engine.read() as tx:
-        threads = store.counts(tx, survey.home.home_id)["threads"]
+        threads = store.count(tx, survey.home.home_id)
         problems = ledger.problems(tx, survey.home.home_id)
     return IndexReport(
         home=survey.home.path,

@@ -183,7 +183,7 @@ class Indexing:
         renamed = stamp != self._home.names_stamp
         if self._put == 0 and not renamed and self._home.indexed_ms is not None:
             with self._engine.read() as tx:
-                return store.counts(tx, self._home.home_id)["threads"]
+                return store.count(tx, self._home.home_id)
         with self._engine.write(wait_ms=30_000) as tx:
             assert isinstance(tx, Writing)  # indexes are SQLite's own business until there is a second engine
             holds.confirm(tx, self._hold)
@@ -196,4 +196,4 @@ class Indexing:
                 homes.set_indexed(tx, self._home, indexed_ms=tx.now_ms, names_stamp=stamp)
                 if self._at_first is not None and self._home.indexed_ms is None:
                     self._at_first(tx, self._home)
-            return store.counts(tx, self._home.home_id)["threads"]
+            return store.count(tx, self._home.home_id)

@@ -53,6 +53,8 @@ def feed(
 ) -> FeedReport:
     """Put in what is missing of ``homes``, or say who is at it, after waiting up to ``wait_ms`` for them.
 
+    With nothing missing nothing is written, and nobody is waited for.
+
     ``stop`` ends it within about 50 ms; what was put in stays. Never raises a
     ``HoldfastError``: a damaged index is made again, and a full disk and the
     like is the ``problem`` of the report.
@@ -61,6 +63,8 @@ def feed(
     stop = stop or threading.Event()
     try:
         with internal("search"):
+            if _has_all(engine, index, homes):
+                return FeedReport(complete=True, duration_ms=_ms_since(began))
             answer = _take(engine, stop, wait_ms)
             if isinstance(answer, Denied):
                 return FeedReport(by=_who(answer), duration_ms=_ms_since(began))
@@ -71,14 +75,40 @@ def feed(
         return FeedReport(problem=str(error), duration_ms=_ms_since(began))
 
 
+def _has_all(engine: Engine, index: Index, homes: Sequence[Home]) -> bool:
+    if index.damaged:
+        return False
+    try:
+        with store.reading(engine) as state, index.read() as tx:
+            places = store.places(tx, [home.home_id for home in homes]).items()
+            return store.fed_identity(tx) == store.identity(state) and not any(
+                store.is_behind(state, home_id, place) for home_id, place in places
+            )
+    except store.StateDamaged:
+        raise
+    except Damaged:
+        index.suspect()
+        return False
+
+
 def _take(engine: Engine, stop: threading.Event, wait_ms: int) -> Hold | Denied:
     owner = holds.me(f"search-{next(_attempts)}")
     until = time.monotonic() + wait_ms / 1000
     while True:
         with engine.write() as tx:
             answer = holds.take(tx, RESOURCE, owner, lease_ms=LEASE_MS)
-        if isinstance(answer, Hold) or time.monotonic() >= until or stop.wait(_WAIT_S):
+        while isinstance(answer, Denied) and _is_held(engine):
+            if time.monotonic() >= until or stop.wait(_WAIT_S):
+                return answer
+        if isinstance(answer, Hold):
             return answer
+
+
+def _is_held(engine: Engine) -> bool:
+    # Only reads: whoever waits does not take the writer's seat from whoever works.
+    with engine.read() as tx:
+        held = holds.get(tx, RESOURCE)
+        return held is not None and not holds.over(held, now_ms=tx.now_ms) and not holds.is_dead(held.owner)
 
 
 def _who(denied: Denied) -> str:

@@ -202,6 +202,9 @@ UPDATE threads
 SET preview = :preview, first_user_ordinal = :first_user_ordinal, revision = :revision
 WHERE n = :n
 
+-- name: count_home
+SELECT count(*) AS threads FROM threads WHERE home_id = :home_id
+
 -- name: count_threads
 SELECT count(*) AS threads, count(*) FILTER (WHERE archived = 1) AS archived,
     count(*) FILTER (WHERE missing_since_ms IS NOT NULL) AS missing

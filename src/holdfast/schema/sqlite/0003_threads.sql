@@ -32,6 +32,10 @@ CREATE TABLE files (
 -- Which files say they are this thread? Asked only of copies and of vanished files.
 CREATE INDEX files_by_thread ON files (thread_id) WHERE status = 'duplicate';
 
+-- What could not be read: few rows of many, asked for by each index. The words are those of the query.
+CREATE INDEX files_with_problems ON files (home_id, path)
+    WHERE status NOT IN ('ok', 'gone') OR problems IS NOT NULL;
+
 -- Columns are of three kinds. Derived: folded from the file, written by every
 -- scan. `*_said`: what only a person said; no scan touches them. And generated
 -- from both. `*_id` without a table of its own is a label.
