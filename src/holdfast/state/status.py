@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from holdfast.ingest import ledger
+from holdfast.sqlite import Limits
 from holdfast.sqlite.locks import pinners, seat_holder
 from holdfast.state.directory import SEARCH_DB, STATE_DB
 from holdfast.threads import homes, store
@@ -35,6 +36,8 @@ class FileStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     bytes: int
     wal_bytes: int
+    wal_bytes_max: int
+    """A write that would take the log beyond this is refused (``Limits.wal_hard_bytes``)."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +116,7 @@ def _homes(state: State) -> tuple[HomeStatus, ...]:
 
 
 def _file(path: str) -> FileStatus:
-    return FileStatus(bytes=_size(path), wal_bytes=_size(f"{path}-wal"))
+    return FileStatus(bytes=_size(path), wal_bytes=_size(f"{path}-wal"), wal_bytes_max=Limits().wal_hard_bytes)
 
 
 def _size(path: str) -> int:

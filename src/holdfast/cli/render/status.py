@@ -59,8 +59,8 @@ def problem_line(problem: Problem) -> str:
 
 
 def _file(file: FileStatus) -> str:
-    wal = f", write-ahead log {words.size(file.wal_bytes)}" if file.wal_bytes else ""
-    return words.size(file.bytes) + wal
+    wal = f", write-ahead log {words.size(file.wal_bytes)} of {words.size(file.wal_bytes_max)} at most"
+    return words.size(file.bytes) + (wal if file.wal_bytes else "")
 
 
 def _words(status: Status) -> str:
