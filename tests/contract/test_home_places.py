@@ -167,3 +167,32 @@ def test_a_home_that_vanishes_under_an_open_state_loses_no_row(make_home, open_s
     assert state.threads.get(id).missing_since_ms is None
     state.index()
     assert [thread.id for thread in state.threads.list()] == [id]
+
+
+def test_sessions_on_a_disk_that_is_not_mounted_are_out_of_sight_and_not_gone(make_home, open_state, tmp_path):
+    home = make_home()
+    id = home.thread("words")
+    state = open_state(home)
+    disk = tmp_path / "disk"
+    home.change(lambda: (home.path / "sessions").rename(disk))
+    home.change(lambda: (home.path / "sessions").symlink_to(disk))
+    disk.rename(tmp_path / "elsewhere")
+
+    (report,) = state.index()
+
+    assert (report.vanished, [(each.path, each.code) for each in report.problems]) == (
+        0,
+        [("sessions", "folder-unreadable")],
+    )
+    assert state.threads.find(id) is None
+    state.chores.close()
+    assert [each.id for each in state.threads.list()] == [id]
+
+
+def test_no_state_goes_where_the_sessions_of_a_home_really_lie(make_home, tmp_path):
+    home = make_home()
+    (tmp_path / "disk").mkdir()
+    home.change(lambda: (home.path / "sessions").symlink_to(tmp_path / "disk"))
+
+    with pytest.raises(holdfast.Refused, match="would lie inside the home"):
+        holdfast.open(home, state_dir=tmp_path / "disk" / "state")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 
 import pytest
 
 import holdfast
 from holdfast.state import said
+from homes import NOON_MS
 
 
 @pytest.fixture
@@ -210,3 +213,71 @@ def test_what_was_said_comes_back_from_the_snapshot_when_the_database_is_lost(na
     assert state.threads.get(home.other).archived
     with open(snapshots(state_dir)[-1], encoding="utf-8") as file:
         assert json.load(file)["homes"] == [str(home)]
+
+
+def said_in_a_program(home, state_dir, end):
+    """Run a program that gives a name and ends without closing its state."""
+    program = f"""
+import os, holdfast
+state = holdfast.open({str(home)!r}, state_dir={str(state_dir)!r}, search=False)
+state.threads.rename({home.id!r}, "of the parent")
+{end}
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    return [each.name for each in said.newest(str(state_dir)).said]
+
+
+def test_a_program_that_ends_without_close_leaves_a_snapshot(named, state_dir):
+    home, state = named
+    state.close()
+
+    assert said_in_a_program(home, state_dir, "") == ["of the parent"]
+
+
+def test_what_a_forked_child_says_is_in_a_snapshot_of_its_own(named, state_dir):
+    home, state = named
+    state.close()
+
+    # The parent ends as by `kill -9`: nobody but the child is there to write it.
+    names = said_in_a_program(
+        home,
+        state_dir,
+        f"""
+if os.fork() == 0:
+    state.threads.rename({home.other!r}, "of the child")
+    state.close()
+    os._exit(0)
+os.wait()
+os._exit(0)
+""",
+    )
+
+    assert sorted(names) == ["of the child", "of the parent"]
+
+
+@pytest.fixture
+def twice(make_home, open_state):
+    """One thread in two homes, as after a home was copied; the copy was worked in last."""
+    home, copy = make_home("home"), make_home("copy")
+    home.id = home.thread("words")
+    copy.thread("words", id=home.id, updated_ms=NOON_MS + 60_000)
+    return home, copy, open_state(home, copy)
+
+
+def test_of_a_thread_in_two_homes_the_one_written_last_is_meant(twice):
+    home, copy, state = twice
+
+    assert state.threads.get(home.id).home == str(copy)
+    assert state.threads.resolve(home.id[:-1]).home == str(copy)
+    assert state.threads.rename(home.id, "named").home == str(copy)
+    assert [(each.home, each.name) for each in state.threads.list()] == [(str(copy), "named"), (str(home), None)]
+
+
+def test_of_a_thread_in_two_homes_the_one_that_is_there_is_archived(twice):
+    home, copy, state = twice
+    (file,) = home.path.rglob("rollout-*")
+    home.change(file.unlink)
+    state.index()
+
+    assert state.threads.archive(home.id).home == str(copy)
+    assert state.threads.list().threads == ()

@@ -251,3 +251,31 @@ def test_a_wall_clock_that_jumps_moves_no_hold(homes, state_dir, child):
         open_home(home, state_dir, wait_ms=0)
     indexer.tell()
     assert indexer.line() == "done 300"
+
+
+# Between a look and the hold
+
+
+@pytest.mark.parametrize("recent", [False, True], ids=["look", "glance"])
+def test_who_looked_before_another_indexed_a_new_file_looks_again(recent, homes, state_dir, monkeypatch):
+    home = homes.make(3)
+    with open_home(home, state_dir) as one, open_home(home, state_dir) as other:
+        found = sorted(home.rglob("rollout-*"))[-1]
+        text, new = found.read_text("utf-8"), thread_id(9_999)
+        old = found.name.removesuffix(".jsonl")[-36:]
+        copy = found.with_name(found.name.replace(old, new))
+        copy.write_text(text.replace(old, new), "utf-8")
+        homes.watch(home)
+        name = "glance" if recent else "look"
+        look = getattr(gate, name)
+
+        def look_slowly(*args, **options):
+            seen = look(*args, **options)
+            monkeypatch.setattr(gate, name, look)
+            one.index()
+            return seen
+
+        monkeypatch.setattr(gate, name, look_slowly)
+        other.catch_up() if recent else other.index()
+
+        assert other.threads.get(new).id == new

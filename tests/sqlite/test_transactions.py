@@ -7,6 +7,8 @@ from sqlite_helpers import INSERT, TEXTS, q, texts
 from holdfast.errors import Busy, Refused, Unsupported
 from holdfast.sql import parse
 from holdfast.sqlite import Store, settings
+from holdfast.sqlite.core import Core
+from holdfast.sqlite.reads import Readers
 
 
 def test_a_write_is_kept_when_its_body_ends_and_taken_back_when_it_raises(store):
@@ -240,3 +242,41 @@ def test_two_handles_share_one_core_and_the_last_close_removes_the_sidecars(stor
     second.close()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["state.db", "state.db.seat"]
     assert (tmp_path / "state.db").stat().st_mode & 0o777 == 0o600
+
+
+def interrupted_once(monkeypatch, owner, name):
+    """Have Ctrl-C come just after ``owner.name`` did its work, once."""
+    real = getattr(owner, name)
+
+    def once(*args, **options):
+        monkeypatch.setattr(owner, name, real)
+        real(*args, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, name, once)
+
+
+def test_ctrl_c_just_after_a_write_began_shuts_nobody_out(store, path, clock, monkeypatch):
+    interrupted_once(monkeypatch, Core, "_begin_immediate")
+    with pytest.raises(KeyboardInterrupt), store.write():
+        pass
+
+    neighbour = apsw.Connection(path)
+    neighbour.execute("BEGIN IMMEDIATE; ROLLBACK")
+    neighbour.close()
+    with store.write(wait_ms=0) as tx:
+        tx.run(INSERT, text="next")
+    assert texts(store) == ["next"]
+
+
+@pytest.mark.parametrize("times", [1, 3])  # more often than there are readers
+def test_ctrl_c_just_after_a_read_began_leaves_no_old_snapshot_behind(store, times, monkeypatch):
+    for _ in range(times):
+        interrupted_once(monkeypatch, Readers, "begin")
+        with pytest.raises(KeyboardInterrupt), store.read():
+            pass
+
+    with store.write() as tx:
+        tx.run(INSERT, text="since")
+    for _ in range(3):
+        assert texts(store) == ["since"]

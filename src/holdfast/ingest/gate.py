@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from holdfast import holds
-from holdfast.engine import Engine, Write
+from holdfast.engine import Engine, Read, Write
 from holdfast.errors import Busy, Refused, Unsupported
 from holdfast.holds import Denied, Hold, Owner
 from holdfast.ingest import ledger
@@ -91,6 +91,8 @@ def index(
     waited = False
     with _attempt() as owner:
         while True:
+            with engine.read() as tx:
+                before = _last(tx, homes.get(tx, real))
             survey = glance(engine, real) if recent else look(engine, real, full=full)
             if recent and (survey.up_to_date or survey.home is None or survey.home.indexed_ms is None):
                 return IndexReport(
@@ -100,9 +102,10 @@ def index(
                 return _nothing_new(engine, survey, began, waited=waited)
             with engine.write(wait_ms=max(wait_ms, 1_000)) as tx:
                 home = homes.ensure(tx, real)
+                # Another was at work since we looked (and may have ended), or the home moved here with all its rows.
+                outdated = _last(tx, home) != before or (before is not None and not holds.over(before, now_ms=0))
+                outdated |= survey.home is None and ledger.counts(tx, home.home_id)["files"] > 0
                 answer = _take(tx, home, owner)
-                # Another process was at work since we looked, or the home moved here with all its rows.
-                outdated = waited or (survey.home is None and ledger.counts(tx, home.home_id)["files"] > 0)
             if isinstance(answer, Denied):
                 _wait(engine, answer, home, began, wait_ms, on_progress, stop)
                 waited = True
@@ -150,6 +153,11 @@ def _is_over(owner: Owner) -> bool:
     if owner.label.startswith(_LABEL) and holds.me(owner.label) == owner:
         return owner not in _running
     return holds.is_dead(owner)
+
+
+def _last(tx: Read, home: Home | None) -> Hold | None:
+    """Return the last hold on indexing ``home``, in force or over."""
+    return None if home is None else holds.get(tx, resource(home))
 
 
 def _take(tx: Write, home: Home, owner: Owner) -> Hold | Denied:

@@ -110,7 +110,8 @@ def entry_at(home: str, path: str) -> Entry | None:
 
 def is_gone(home: str, path: str) -> bool:
     """Return True when ``home`` is there and the file is not: out of sight (no permission, not mounted) is not gone."""
-    if not os.path.isdir(home):
+    root = f"{home}/{path.partition('/')[0]}"
+    if not os.path.isdir(home) or (os.path.islink(root) and not os.path.exists(root)):
         return False
     for spelling in (path, f"{path}.zst"):
         try:

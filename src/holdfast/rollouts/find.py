@@ -90,7 +90,10 @@ class Walk:
                     except OSError as error:
                         self.odd.append((f"{folder}/{child.name}", error.strerror or str(error)))
         except FileNotFoundError:
-            pass  # no such root, or deleted meanwhile: what is not there needs no name
+            # No such root, or deleted meanwhile: what is not there needs no name. A link to a disk
+            # that is not mounted does: its files are out of sight, not gone.
+            if os.path.islink(f"{self._home}/{folder}"):
+                self.unreadable.append((folder, "a link that leads nowhere"))
         except OSError as error:
             self.unreadable.append((folder, error.strerror or str(error)))
         return found

@@ -180,10 +180,14 @@ class Baton:
         core.seat.take(begun_ns, deadline_ns)
         try:
             wal_bytes = core.begin(begun_ns, deadline_ns, reserve)
+            self._group = _Group(time.monotonic_ns(), wal_bytes)
         except BaseException:
+            # Ctrl-C, perhaps after it had begun: an open transaction would shut out every process.
+            self._group = None
+            if core.writer is not None and core.writer.in_transaction:
+                self._roll_back(core.writer)
             core.seat.release()
             raise
-        self._group = _Group(time.monotonic_ns(), wal_bytes)
 
     def _join(self, group: _Group, reserve: bool) -> None:
         core = self._core

@@ -67,6 +67,8 @@ class Readers:
         if connection is None:
             connection = self._connect(reader)
         try:
+            if connection.in_transaction:  # Ctrl-C came between its BEGIN and whoever was to end it
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN")
         except apsw.Error as error:
             raise codes.translate(error, self._path, connection.system_errno) from error
@@ -137,10 +139,14 @@ class ReadScope:
             try:
                 self._begun_ns = time.monotonic_ns()
                 tx = readers.begin(reader, self._clock)
+                tx.release = self._release(reader)
+                self._tx = tx
             except BaseException:
+                # Ctrl-C, perhaps after it had begun: nobody may join what nobody will end.
+                readers.active.pop(threading.get_ident(), None)
                 readers.put(reader)
                 raise
-            tx.release = self._release(reader)
+            return tx
         self._tx = tx
         return tx
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable
 
 from holdfast.origin import internal
@@ -24,6 +27,7 @@ class Chores:
         self._waiting: dict[Hashable, tuple[float, Callable[[], None]]] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
+        _all.add(self)
 
     def promise(self, what: Hashable, work: Callable[[], None], *, in_s: float = 0.0) -> None:
         """Do ``work`` in ``in_s`` seconds, or at ``close``; nothing is promised after that.
@@ -47,6 +51,12 @@ class Chores:
             thread = self._thread
         if thread is not None:
             thread.join()
+
+    def begin_in_child(self) -> None:
+        """In a forked child: what was promised is the parent's to do, and its thread stayed there."""
+        self._changed = threading.Condition()
+        self._waiting = {}
+        self._thread = None
 
     def _run(self) -> None:
         with internal("chores"):
@@ -72,6 +82,24 @@ class Chores:
                 self._changed.wait(left_s)
             self._thread = None
             return None
+
+
+_all: weakref.WeakSet[Chores] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for chores in _all:
+        chores.begin_in_child()
+
+
+def _at_exit() -> None:
+    # A program that ends without `close()` has said things all the same.
+    for chores in list(_all):
+        chores.close()
+
+
+os.register_at_fork(after_in_child=_in_child)
+atexit.register(_at_exit)
 
 
 class Background:

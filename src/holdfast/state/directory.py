@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from holdfast.errors import Refused, Unsupported
+from holdfast.rollouts import paths
 
 STATE_DB = "state.db"
 SEARCH_DB = "search.db"
@@ -35,7 +36,9 @@ def real(path: str | os.PathLike[str] | None) -> str:
 def check_outside(path: str, homes: Iterable[str]) -> None:
     """Raise ``Refused`` when the state directory is, or lies inside, one of these homes (all real paths)."""
     for home in homes:
-        if os.path.commonpath((path, home)) == home:
+        # `sessions` may be a link to another disk: what lies there is the home's, too.
+        parts = (home, *(os.path.realpath(os.path.join(home, part)) for part in (paths.SESSIONS, paths.ARCHIVED)))
+        if any(os.path.commonpath((path, part)) == part for part in parts):
             raise Refused(
                 f"the state directory {path} would lie inside the home {home}; nothing of ours goes into a home",
                 remedy="Name a directory outside of it with --state or HOLDFAST_STATE.",

@@ -91,7 +91,10 @@ LEFT JOIN labels history_mode ON history_mode.label_id = t.history_mode_id
 threads t
 
 -- name: where_id
+-- Homes that were copied share ids: a thread that is there counts, then the one written last.
 WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.thread_id = :thread_id
+ORDER BY t.missing_since_ms IS NOT NULL, t.updated_ms DESC, t.n DESC
+LIMIT 1
 
 -- name: where_id_range
 -- A prefix of an id: every id from `low` to `high`.
@@ -142,6 +145,8 @@ SELECT coalesce(max(n), 0) AS n FROM threads
 
 -- name: get_n
 SELECT n FROM threads WHERE home_id IN (SELECT value FROM json_each(:homes)) AND thread_id = :thread_id
+ORDER BY missing_since_ms IS NOT NULL, updated_ms DESC, n DESC
+LIMIT 1
 
 -- name: present
 -- Which of these threads are known, and which file speaks for each; `seated` is 0

@@ -68,10 +68,11 @@ def resolve(tx: Read, homes: Sequence[int], text: str) -> Thread | None:
             high=bytes.fromhex(digits.ljust(32, "f")),
             limit=_CANDIDATES_MAX,
         )
-        if len(rows) == 1:
-            return thread(rows[0])
+        fitting = list(dict.fromkeys(row["thread_id"] for row in rows))
+        if len(fitting) == 1:  # perhaps in several homes
+            return get(tx, homes, fitting[0])
         if rows:
-            raise rules.ambiguous(text, [ids.text(row["thread_id"]) for row in rows])
+            raise rules.ambiguous(text, [ids.text(id16) for id16 in fitting])
     row = tx.row(_CALLED, homes=json.dumps(homes), called=text, limit=1)
     return None if row is None else thread(row)
 
