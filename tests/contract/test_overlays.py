@@ -281,3 +281,21 @@ def test_of_a_thread_in_two_homes_the_one_that_is_there_is_archived(twice):
 
     assert state.threads.archive(home.id).home == str(copy)
     assert state.threads.list().threads == ()
+
+
+def test_what_was_said_by_a_process_that_was_killed_is_kept_by_the_next_one(named, state_dir):
+    home, state = named
+    state.close()
+    code = (
+        "import os, sys, holdfast\n"
+        "state = holdfast.open(sys.argv[1], state_dir=sys.argv[2], search=False)\n"
+        "state.threads.rename(sys.argv[3], 'precious')\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(home), str(state_dir), home.id], check=False)
+    for kept in snapshots(state_dir):  # should it have been quick enough
+        kept.unlink()
+
+    holdfast.open(home, state_dir=state_dir, search=False).close()
+
+    assert [each.name for each in said.newest(str(state_dir)).said] == ["precious"]

@@ -17,7 +17,7 @@ PINNED = {
     "sqlite": {
         "0001_base": "cd31ebf44edebc62",
         "0002_holds": "053abafed0ff3f30",
-        "0003_threads": "be059f1d3ed1792a",
+        "0003_threads": "e9cfeed25cc02596",
     },
 }
 

@@ -216,6 +216,16 @@ class State:
 
         self._chores.promise("snapshot", save, in_s=_SNAPSHOT_S)
 
+    def promise_missed_snapshot(self) -> None:
+        """Have a snapshot made of what somebody said and was killed before it was kept a second time."""
+        engine = self._writable()
+
+        def save() -> None:
+            if not said.is_kept(engine, self.path):
+                said.save(engine, self.path)
+
+        self._chores.promise("missed snapshot", save)
+
     def holds(self) -> list[holds.Hold]:
         """Return the holds in force, the oldest first."""
         if self.engine is None:

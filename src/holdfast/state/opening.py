@@ -57,6 +57,7 @@ def open_state(
         if new:
             _go_on_from_snapshot(engine, path)
         state = State(path, engine, known, read_only=False, search=search)
+        state.promise_missed_snapshot()
         if refresh or new:
             if wait:
                 state.reports = state.index(on_progress=on_progress, wait_ms=wait_ms)

@@ -59,7 +59,8 @@ def read(tx: Read) -> Snapshot:
         )
         for row in rows
     )
-    known = tuple(home.path for home in homes.listing(tx))
+    # What was said of a home before its index was lost is said again when the new one is whole.
+    known = tuple(home.path for home in homes.listing(tx) if home.indexed_ms is not None)
     return Snapshot(holds.epoch(tx), known, said, store.revision(tx))
 
 
@@ -80,6 +81,16 @@ def holds_all_of(state_dir: str, said_at: tuple[int, int]) -> bool:
     """Return True when the newest snapshot is of that ``moment`` or later, whoever wrote it."""
     latest = newest(state_dir)
     return latest is not None and latest.epoch == said_at[0] and latest.revision >= said_at[1]
+
+
+def is_kept(engine: Engine, state_dir: str) -> bool:
+    """Return True when the newest snapshot holds what the database does. Reads an index of what was said."""
+    with engine.read() as tx:
+        now = read(tx)
+    if not now.said:
+        return True
+    latest = newest(state_dir)
+    return latest is not None and set(now.said) <= set(latest.said)
 
 
 def save(engine: Engine, state_dir: str, *, before: Snapshot | None = None) -> None:

@@ -91,3 +91,6 @@ CREATE TABLE threads (
     archived           INTEGER GENERATED ALWAYS AS (coalesce(archived_said, archived_file)) VIRTUAL,
     UNIQUE (home_id, thread_id)
 ) STRICT;
+
+-- What only people said: few rows of many. The words are those of the query.
+CREATE INDEX threads_said ON threads (home_id) WHERE name_said IS NOT NULL OR archived_said IS NOT NULL;
