@@ -391,3 +391,11 @@ def _without_index(open_state, home, monkeypatch):
         state.wait_for_index()
     state._indexing = None
     return state
+
+
+def test_a_filter_of_one_value_may_be_given_as_that_value(make_home, open_state):
+    home = make_home()
+    home.thread("by hand", source="cli")
+    ours = home.thread("by a script", source="exec")
+
+    assert [thread.id for thread in open_state(home).threads.list(sources="exec")] == [ours]

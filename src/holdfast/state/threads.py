@@ -78,9 +78,9 @@ class Threads:
             sort=_choice(Sort, sort),
             direction=_choice(Direction, direction),
             archived=archived,
-            sources=tuple(sources),
-            providers=tuple(providers),
-            cwds=tuple(cwds),
+            sources=_all(sources),
+            providers=_all(providers),
+            cwds=_all(cwds),
             search=search or None,
             parent=None if parent is None else _id(parent),
             missing=missing,
@@ -191,7 +191,7 @@ class Threads:
         """
         from holdfast.search.model import Filters
 
-        filters = Filters(archived=archived, sources=tuple(sources), providers=tuple(providers), cwds=tuple(cwds))
+        filters = Filters(archived=archived, sources=_all(sources), providers=_all(providers), cwds=_all(cwds))
         return self._state.words.search(self._state, words, limit=limit, cursor=cursor, filters=filters)
 
     def rename(self, text: str, name: str) -> Thread | None:
@@ -272,6 +272,11 @@ class Threads:
 
 def _row_ids(homes: Sequence[Home]) -> list[int]:
     return [home.home_id for home in homes if home.home_id]
+
+
+def _all(values: Iterable[str]) -> tuple[str, ...]:
+    # One text is one value, not its letters.
+    return (values,) if isinstance(values, str) else tuple(values)
 
 
 def _id(text: str) -> bytes:
