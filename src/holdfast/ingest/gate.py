@@ -89,11 +89,15 @@ def index(
     began = time.monotonic()
     real = real_home(path)
     waited = False
+
+    def see() -> Survey:
+        return glance(engine, real) if recent else look(engine, real, full=full)
+
     with _attempt() as owner:
         while True:
             with engine.read() as tx:
                 before = _last(tx, homes.get(tx, real))
-            survey = glance(engine, real) if recent else look(engine, real, full=full)
+            survey = see()
             if recent and (survey.up_to_date or survey.home is None or survey.home.indexed_ms is None):
                 return IndexReport(
                     home=real, unchanged=survey.plan.unchanged, scanned=len(survey.entries), complete=False
@@ -112,7 +116,7 @@ def index(
                 continue
             with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
                 if outdated:
-                    survey = glance(engine, real) if recent else look(engine, real, full=full)
+                    survey = see()
                 reading = Reading(
                     engine, home.path, keeper=keeper, full=full, on_progress=on_progress, workers=workers, stop=stop
                 )
