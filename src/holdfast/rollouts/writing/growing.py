@@ -6,11 +6,13 @@ or so that the next call makes it so.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 
-from holdfast.errors import Damaged, Refused
+from holdfast.errors import Damaged, Full, HoldfastError, Refused, Unsupported
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 
 
@@ -179,3 +181,11 @@ def sync_folder(folder: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def unwritable(error: OSError, what: str, more: str = "") -> HoldfastError:
+    """Return the error for a disk that says no: ``Full`` when it is, else ``Unsupported``."""
+    why = f"{what}: {error.strerror or error}" + (f"; {more}" if more else "")
+    if error.errno in _NO_ROOM:
+        return Full(why, remedy="Make room on the disk that holds the home, then call flush(); or discard().")
+    return Unsupported(why, remedy="Make the home writable again, then call flush(); or discard().")

@@ -29,10 +29,10 @@ def session_meta(
     mode = given.get("history_mode", "paginated")
     if mode not in MODES:
         raise Refused(f"history_mode is one of {', '.join(MODES)}, got {mode!r}")
-    if (base is not None or "history_base" in given) and mode != "paginated":
+    if base is not None and mode != "paginated":
         raise Refused("a legacy thread has no history_base: copy the lines it is to begin with")
-    if base is not None and "history_base" in given:
-        raise Refused("give the base of a fork once: as base=, or as history_base in the meta")
+    if "history_base" in given:
+        raise Refused("give the base of a fork as base=, where it is checked, not inside the meta")
     for name in ("originator", "cli_version"):
         if not isinstance(given.get(name, ""), str):
             raise Refused(f"{name} is a text, got {given[name]!r}")
