@@ -100,8 +100,6 @@ def compress(home: str | os.PathLike[str], path: str, *, cold_ms: int = COLD_MS,
         before = os.stat(full, follow_symlinks=False)
         if wall_ms() - before.st_mtime_ns // 1_000_000 < cold_ms:
             return Compressed(path, "not-cold")
-        if os.path.lexists(full + paths.ZST):
-            return Compressed(path, "already", detail="both spellings are there; the plain one counts")
         id16 = verify(full)
         if id16 is None:
             return Compressed(path, "failed", detail="no session_meta in it says whose it is")
@@ -118,39 +116,50 @@ def compress(home: str | os.PathLike[str], path: str, *, cold_ms: int = COLD_MS,
 
 
 def _compress(full: str, path: str, before: os.stat_result, level: int) -> Compressed:
-    temp = full + paths.ZST + TEMP
+    packed, temp = full + paths.ZST, full + paths.ZST + TEMP
     fd, began = open_file(full)
     try:
         if _marks(began) != _marks(before):
             return Compressed(path, "changed", detail="somebody wrote to it just now")
-        discard(temp)
-        out = os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            for piece in _packed(fd, began.st_size, level):
-                write_all(out, piece)
-            os.lseek(out, 0, os.SEEK_SET)
-            if not same_text(full, pieces.Zst(out)):
-                return Compressed(path, "changed", detail="what was packed is not what the file holds")
-            finish(out, began)
-            after = os.fstat(out).st_size
-        finally:
-            os.close(out)
+        if os.path.lexists(packed):
+            # Of a run that died between its last two steps, or of another time: then the plain one counts.
+            if not _is_packed(packed, full):
+                return Compressed(path, "already", detail=f"{path}{paths.ZST} is there, and holds something else")
+        else:
+            _pack(fd, began, temp, level)
+            if not _is_packed(temp, full) or _marks(os.stat(full, follow_symlinks=False)) != _marks(before):
+                return Compressed(path, "changed", detail="somebody wrote to it meanwhile")
+            put(temp, packed)
+            sync_folder(os.path.dirname(full))
         if _marks(os.stat(full, follow_symlinks=False)) != _marks(before):
+            os.unlink(packed)
             return Compressed(path, "changed", detail="somebody wrote to it meanwhile")
-        try:
-            put(temp, full + paths.ZST)
-        except FileExistsError:
-            return Compressed(path, "already", detail="somebody compressed it meanwhile")
-        sync_folder(os.path.dirname(full))
-        if _marks(os.stat(full, follow_symlinks=False)) != _marks(before):
-            os.unlink(full + paths.ZST)
-            return Compressed(path, "changed", detail="somebody wrote to it meanwhile")
+        after = os.stat(packed).st_size
         os.unlink(full)
         sync_folder(os.path.dirname(full))
     finally:
         os.close(fd)
         discard(temp)
     return Compressed(path, "compressed", before.st_size, after)
+
+
+def _pack(fd: int, began: os.stat_result, temp: str, level: int) -> None:
+    discard(temp)
+    out = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        for piece in _packed(fd, began.st_size, level):
+            write_all(out, piece)
+        finish(out, began)
+    finally:
+        os.close(out)
+
+
+def _is_packed(packed: str, full: str) -> bool:
+    fd, _ = open_file(packed)
+    try:
+        return same_text(full, pieces.Zst(fd))
+    finally:
+        os.close(fd)
 
 
 def _marks(info: os.stat_result) -> tuple[int, int, int, int, int]:
