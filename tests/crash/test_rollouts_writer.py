@@ -321,7 +321,9 @@ class Disk:
         subprocess.run(["mount", "-o", f"remount,{options}", self.path], check=True)
 
     def end(self):
-        subprocess.run(["umount", self.path], check=True)
+        if subprocess.run(["umount", self.path]).returncode:
+            subprocess.run(["umount", "--lazy", self.path], check=True)
+            raise AssertionError(f"something on {self.path} was left open")
 
 
 @pytest.fixture
