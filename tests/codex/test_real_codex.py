@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 
 import pytest
-
 from bench import codex_peer
 from bench.codex_peer import EVERY_SOURCE, NoPeerError
+
 from holdfast.errors import Busy
 from holdfast.lockfiles import holders
 from holdfast.rollouts import RolloutWriter, Turn, compress, history_base, scan, tokens
@@ -112,9 +112,7 @@ def test_codex_lists_reads_and_goes_on_with_what_we_wrote_and_we_with_what_it_wr
             assert said(resumed["thread"]["turns"]) == conversation, kind
             read = peer.call("thread/read", {"threadId": thread.thread_id, "includeTurns": True})
             assert [turn["status"] for turn in read["thread"]["turns"]] == ["completed", "completed"]
-            peer.call(
-                "turn/start", {"threadId": thread.thread_id, "input": [{"type": "text", "text": "question 3"}]}
-            )
+            peer.call("turn/start", {"threadId": thread.thread_id, "input": [{"type": "text", "text": "question 3"}]})
 
     for kind, thread in threads.items():
         facts = scan(thread.path).facts
