@@ -61,6 +61,11 @@ class Recording:
             self._names = read_names(self.home.path)
         return self._names
 
+    def move_to(self, home: Home) -> None:
+        """Record for ``home`` from now on: the same, as the database knows it by now."""
+        self.home = home
+        self.speakers = Speakers(home.home_id)
+
     def forget_names(self) -> None:
         """Have the names file read again when it is next asked for."""
         self._names = None

@@ -43,7 +43,14 @@ class State:
     """
 
     def __init__(
-        self, path: str, engine: Store | None, homes: Sequence[Home], *, read_only: bool, search: bool
+        self,
+        path: str,
+        engine: Store | None,
+        homes: Sequence[Home],
+        *,
+        own: str | None = None,
+        read_only: bool,
+        search: bool,
     ) -> None:
         self.path = path
         """The state directory."""
@@ -54,6 +61,7 @@ class State:
         self.threads = Threads(self)
         self.words = Words(path, read_only=read_only, feeding=search and not read_only)
         self._homes = tuple(homes)
+        self._own = own
         self._chores = Chores()
         self._indexing: Background | None = None
         self._said_at = (0, 0)
@@ -63,6 +71,18 @@ class State:
     def homes(self) -> tuple[Home, ...]:
         """The homes this handle speaks of, as last seen."""
         return self._homes
+
+    @property
+    def own_home(self) -> Home:
+        """The home this program keeps its own transcripts in. Raises ``Refused`` when ``open`` was given none."""
+        self._writable()
+        for home in self._homes:
+            if home.path == self._own:
+                return home
+        raise Refused(
+            "this handle has no home of its own, and holdfast writes transcripts in no other",
+            remedy="Name one: `holdfast.open(own=...)`.",
+        )
 
     # --- transactions ----------------------------------------------------
 
