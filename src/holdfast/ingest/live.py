@@ -37,9 +37,10 @@ Item = Mapping[str, Any]
 
 
 class Later(Protocol):
-    """Has something done in ``in_s`` seconds; once is enough while the same ``what`` waits (see ``Chores.promise``)."""
+    """Whoever does things a moment later: ``Chores.promise``."""
 
-    def __call__(self, what: Hashable, work: Callable[[], None], /, *, in_s: float) -> None: ...
+    def __call__(self, what: Hashable, work: Callable[[], None], /, *, in_s: float) -> None:
+        """Do ``work`` in ``in_s`` seconds; once is enough while the same ``what`` waits."""
 
 
 class LiveThread:
@@ -52,7 +53,9 @@ class LiveThread:
     called after each of those.
     """
 
-    def __init__(self, engine: Engine, home: Home, writer: RolloutWriter, *, later: Later, noted: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, home: Home, writer: RolloutWriter, *, later: Later, noted: Callable[[], None]
+    ) -> None:
         self.id = writer.thread_id
         self.path = writer.path
         """Where the rollout lies, or will, once there is an item."""

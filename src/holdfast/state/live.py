@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from holdfast import ids
 from holdfast.errors import Refused
 from holdfast.ingest.live import LiveThread
-from holdfast.rollouts import HistoryBase, RolloutWriter, history_base, items_of
+from holdfast.rollouts import RolloutWriter, ThreadFacts, find_by_id, history_base, items_of, scan
 from holdfast.rollouts.writing.model import Sync
 from holdfast.state.directory import BACKUPS, sync_folder
-from holdfast.threads.model import Found, Thread
 
 if TYPE_CHECKING:
     from holdfast.state.handle import State
@@ -56,36 +55,32 @@ def fork(state: State, text: str, *, at: int | None, sync: Sync, meta: Mapping[s
     found = state.threads.find(text)
     if found is None:
         return None
-    origin = state.threads.get(found.thread_id)
-    meta = {**(_like(origin) if origin else {}), **meta}
-    base, copied = _base(found, home.path, at), None
-    if base is None:
-        meta["history_mode"] = "legacy" if origin is not None and origin.history_mode == "legacy" else "paginated"
-        meta["forked_from_id"] = found.thread_id
-        copied = items_of(found.file, end_ordinal=at)
-    writer = RolloutWriter.create(home.path, meta, base=base, sync=sync)
-    live = _live(state, writer)
+    facts = scan(found.file).facts or ThreadFacts()
+    like = {"cwd": facts.cwd, "model_provider": facts.model_provider, "history_mode": facts.history_mode}
+    meta = {name: value for name, value in like.items() if value} | dict(meta)
+    # Codex 0.169 continues a file of the same home by pointing at it; of a legacy file, or one that lies elsewhere,
+    # a fork has a copy.
+    points = found.home == home.path and meta["history_mode"] == facts.history_mode == "paginated"
+    base = history_base(found.file, at) if points else None
+    live = _live(
+        state, RolloutWriter.create(home.path, {"forked_from_id": found.thread_id, **meta}, base=base, sync=sync)
+    )
     try:
         live.persist()
-        while copied is not None and (batch := [item for item, _ in zip(copied, range(_COPIED_AT_ONCE), strict=False)]):
-            live.append(batch)
+        if not points:
+            copied = items_of(found.file, resolve_base=lambda id16: _file_of(found.home, id16), end_ordinal=at)
+            while batch := list(islice(copied, _COPIED_AT_ONCE)):
+                live.append(batch)
+            live.flush()
     except BaseException:
         live.discard()
         raise
     return live
 
 
-def _base(found: Found, home: str, at: int | None) -> HistoryBase | None:
-    """Return where the fork goes on in the file of its origin, or None when it must have a copy of its lines."""
-    if found.home != home:
-        return None
-    return history_base(found.file, at)
-
-
-def _like(origin: Thread) -> dict[str, Any]:
-    """Return what a fork has from its origin, as its ``session_meta`` says it."""
-    like = {"cwd": origin.cwd, "model_provider": origin.model_provider}
-    return {name: value for name, value in like.items() if value}
+def _file_of(home: str, id16: bytes) -> str | None:
+    found = find_by_id(home, id16)
+    return None if found is None else found.file
 
 
 def _live(state: State, writer: RolloutWriter) -> LiveThread:

@@ -50,11 +50,11 @@ def open_state(
     path = directory.real(state_dir)
     paths = [] if home is None and own is not None else real_homes(home)
     own_path = None if own is None else os.path.realpath(os.path.expanduser(own))
-    if own_path is not None and own_path not in paths:
-        paths.append(own_path)
-    directory.check_outside(path, paths)
+    directory.check_outside(path, paths if own_path is None else [*paths, own_path])
     if own_path is not None:
         directory.make_home(own_path)
+        if gate.real_home(own_path) not in paths:
+            paths.append(own_path)
     directory.prepare(path)
     engine = Store.open(os.path.join(path, directory.STATE_DB), clock=clock or wall_ms)
     try:
