@@ -35,7 +35,8 @@ with holdfast.open(own=own, state_dir=state_dir, search=False) as state:
             assert answer.durable
             say(answer.last_ordinal)
             if number % 10 == 0:
-                live.append({"type": "event_msg", "payload": {"type": "thread_name_updated", "thread_name": str(number)}})
+                name = {"type": "thread_name_updated", "thread_name": str(number)}
+                live.append({"type": "event_msg", "payload": name})
 """
 
 INDEX = """
