@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from demo import threads
+from demo import threads, writing
 from demo.stage import Stage
 
 
 def main() -> int:
     with Stage() as stage:
         threads.play(stage)
+        writing.play(stage)
     return stage.finish()
 
 

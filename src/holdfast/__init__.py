@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.errors import Busy, Damaged, Full, HoldfastError, Refused, Stale, Unsupported
 
 if TYPE_CHECKING:
+    from holdfast.ingest.live import LiveThread
     from holdfast.ingest.model import IndexReport, Problem, Progress
     from holdfast.state import Conversation, RebuildReport, State, rebuild
     from holdfast.state import open_state as open
@@ -28,6 +29,7 @@ _FROM = {
     "Found": "holdfast.threads.model",
     "Home": "holdfast.threads.model",
     "IndexReport": "holdfast.ingest.model",
+    "LiveThread": "holdfast.ingest.live",
     "Page": "holdfast.threads.model",
     "Problem": "holdfast.ingest.model",
     "Progress": "holdfast.ingest.model",
@@ -52,6 +54,7 @@ __all__ = [
     "HoldfastError",
     "Home",
     "IndexReport",
+    "LiveThread",
     "Page",
     "Problem",
     "Progress",

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 
 from holdfast import holds, sql
-from holdfast.engine import Engine, Read, Write
+from holdfast.engine import Engine, Write
 from holdfast.holds import Hold
-from holdfast.ingest import ledger, rules
-from holdfast.ingest.model import FileRow, IndexReport, LedgerRow, Problem
+from holdfast.ingest import ledger
+from holdfast.ingest.model import IndexReport, LedgerRow, Problem
 from holdfast.ingest.reading import Reading
-from holdfast.ingest.speakers import Speakers
+from holdfast.ingest.recording import Recording
 from holdfast.ingest.survey import Survey, entry_at, is_gone
-from holdfast.rollouts import Entry, Scan, read_names
+from holdfast.rollouts import Entry, Scan
 from holdfast.sqlite import Writing
 from holdfast.threads import homes, store
 from holdfast.threads.model import Home
@@ -41,10 +41,7 @@ class Indexing:
         self._hold = hold
         self._reading = reading
         self._at_first = at_first
-        self._problems: list[Problem] = []
-        self._speakers = Speakers(home.home_id)
-        self._indexed = self._failed = self._put = 0
-        self._names: dict[bytes, str] | None = None
+        self._recording = Recording(home)
 
     def run(self, survey: Survey) -> IndexReport:
         """Do what ``survey`` found. What was committed stays, whatever is raised.
@@ -53,29 +50,30 @@ class Indexing:
         """
         began = time.monotonic()
         plan = survey.plan
-        self._problems += survey.problems
-        self._speakers.vanished = frozenset(row.file_id for row in plan.vanished)
+        recording = self._recording
+        recording.problems += survey.problems
+        recording.speakers.vanished = frozenset(row.file_id for row in plan.vanished)
         self._read(plan.read)
         self._let_go(plan.vanished)
         complete = not survey.gone and os.path.isdir(self._home.path)
         if not complete and not survey.gone:
-            self._problems.append(Problem("", "home-gone", "the home vanished while it was being read"))
+            recording.problems.append(Problem("", "home-gone", "the home vanished while it was being read"))
         threads = self._finish(survey.names_stamp, complete=complete)
         with self._engine.read() as tx:
-            self._problems += ledger.problems(tx, self._home.home_id)
+            recording.problems += ledger.problems(tx, self._home.home_id)
         return IndexReport(
             home=self._home.path,
             scanned=len(survey.entries),
-            indexed=self._indexed,
+            indexed=recording.indexed,
             unchanged=plan.unchanged,
-            failed=self._failed + len(plan.failed),
+            failed=recording.failed + len(plan.failed),
             vanished=len(plan.vanished),
-            duplicates=self._speakers.duplicates,
+            duplicates=recording.speakers.duplicates,
             threads=threads,
             bytes_read=self._reading.bytes_read,
             duration_ms=round((time.monotonic() - began) * 1000),
             complete=complete,
-            problems=tuple(self._problems),
+            problems=tuple(recording.problems),
         )
 
     def refold(self, paths: Sequence[str]) -> None:
@@ -84,72 +82,24 @@ class Indexing:
             known = ledger.load_some(tx, self._home.home_id, paths)
         entries = [entry for path in paths if (entry := entry_at(self._home.path, path))]
         gone = [row for path, row in known.items() if is_gone(self._home.path, path)]
-        self._speakers.vanished = frozenset(row.file_id for row in gone)
+        self._recording.speakers.vanished = frozenset(row.file_id for row in gone)
         self._read([(entry, known.get(entry.path)) for entry in entries])
         self._let_go(gone)
 
     def _read(self, todo: Sequence[tuple[Entry, LedgerRow | None]]) -> None:
-        by_path = {entry.path: (entry, row) for entry, row in todo}
+        entries = {entry.path: entry for entry, _ in todo}
         with closing(self._reading.batches(todo)) as batches:
             for batch in batches:
-                self._flush(batch, by_path)
+                self._flush(batch, entries)
 
-    def _flush(self, batch: list[Scan], by_path: dict[str, tuple[Entry, LedgerRow | None]]) -> None:
+    def _flush(self, batch: list[Scan], entries: Mapping[str, Entry]) -> None:
         """Write one batch: ledger rows and threads together, or neither."""
         # Ascending by id is ascending in time: rows are appended, not squeezed in.
         batch.sort(key=lambda scan: (scan.facts.thread_id or b"") if scan.facts else b"")
         with self._engine.write(wait_ms=30_000) as tx:
             holds.confirm(tx, self._hold)
-            files = self._file_rows(tx, batch, by_path)
-            election = self._speakers.elect(tx, batch, files)
-            ledger.put(tx, files.values())
-            threads = [self._derived(scan, files[scan.path]) for scan in election.speaking]
-            if threads:
-                store.put(tx, self._home.home_id, threads, store.next_revision(tx))
-                self._put += len(threads)
-            left = [
-                file.file_id
-                for path, file in files.items()
-                if (row := by_path[path][1]) is not None
-                if row.thread_id != file.thread_id and file.status != "unreadable"
-            ]
-            unheard = self._speakers.let_go(tx, left, election.contested)
-            if threads and self._home.indexed_ms is not None:
-                # A first index does this once, at its end; until then the home is not called indexed.
-                store.inherit(tx, self._home.home_id, store.revision(tx))
+            unheard = self._recording.write(tx, batch, entries)
         self._adopt(unheard)
-
-    def _file_rows(
-        self, tx: Read, batch: Sequence[Scan], by_path: dict[str, tuple[Entry, LedgerRow | None]]
-    ) -> dict[str, FileRow]:
-        free_id = ledger.next_file_id(tx)
-        files = {}
-        for scan in batch:
-            entry, row = by_path[scan.path]
-            if scan.status == "gone":
-                # Deleted or moved since the walk. The next one sees it gone, or where it is now.
-                self._failed += 1
-                self._problems.append(Problem(scan.path, "gone", "it vanished while the home was being read"))
-                continue
-            files[scan.path] = rules.file_row(scan, entry, row, home_id=self._home.home_id, free_id=free_id)
-            free_id += row is None
-            if scan.status == "ok":
-                self._indexed += 1
-            else:
-                self._failed += 1
-        return files
-
-    def _derived(self, scan: Scan, file: FileRow) -> store.Derived:
-        assert scan.facts is not None  # it speaks for a thread
-        assert file.thread_id is not None
-        row = store.derive(
-            scan.facts,
-            archived=scan.archived,
-            archived_ms=scan.mtime_ns // 1_000_000 if scan.archived else None,
-            name=self._names_by_id().get(file.thread_id),
-        )
-        row["file_id"] = file.file_id
-        return row
 
     def _let_go(self, vanished: Sequence[LedgerRow]) -> None:
         """Mark the files that are gone, and missing those of their threads that no other file speaks for."""
@@ -159,7 +109,7 @@ class Indexing:
             holds.confirm(tx, self._hold)
             ids = [row.file_id for row in vanished]
             ledger.set_status(tx, ids, "gone")
-            unheard = self._speakers.let_go(tx, ids)
+            unheard = self._recording.speakers.let_go(tx, ids)
             ledger.forget_gone(tx, self._home.home_id)
         self._adopt(unheard)
 
@@ -173,15 +123,10 @@ class Indexing:
         if again:
             self._read(again)
 
-    def _names_by_id(self) -> dict[bytes, str]:
-        if self._names is None:
-            self._names = read_names(self._home.path)
-        return self._names
-
     def _finish(self, stamp: str, *, complete: bool) -> int:
         """Make the indexes, apply names and forks, note the home complete; return how many threads it has."""
         renamed = stamp != self._home.names_stamp
-        if self._put == 0 and not renamed and self._home.indexed_ms is not None:
+        if self._recording.put == 0 and not renamed and self._home.indexed_ms is not None:
             with self._engine.read() as tx:
                 return store.count(tx, self._home.home_id)
         with self._engine.write(wait_ms=30_000) as tx:
@@ -191,7 +136,7 @@ class Indexing:
             revision = store.next_revision(tx)
             store.inherit(tx, self._home.home_id, revision)
             if renamed:
-                store.set_names(tx, self._home.home_id, self._names_by_id(), revision)
+                store.set_names(tx, self._home.home_id, self._recording.names(), revision)
             if complete:
                 homes.set_indexed(tx, self._home, indexed_ms=tx.now_ms, names_stamp=stamp)
                 if self._at_first is not None and self._home.indexed_ms is None:

@@ -87,6 +87,18 @@ def may_resume(entry: Entry, row: LedgerRow | None) -> bool:
     )
 
 
+def knows_more(row: LedgerRow, scan: Scan) -> bool:
+    """Return True when the ledger tells of a later state of the file than ``scan``: it only ever grows."""
+    return (
+        row.status == "ok"
+        and not row.zst
+        and not scan.zst
+        and row.inode == scan.inode
+        and row.size > scan.size
+        and row.mtime_ns >= scan.mtime_ns
+    )
+
+
 def file_row(scan: Scan, entry: Entry, row: LedgerRow | None, *, home_id: int, free_id: int) -> FileRow:
     """Return what the ledger is to say of a file that was read.
 

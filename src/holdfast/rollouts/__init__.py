@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from holdfast.rollouts.transcript import Transcript, read_transcript
     from holdfast.rollouts.writing.base import history_base
     from holdfast.rollouts.writing.compose import Turn, tokens
+    from holdfast.rollouts.writing.copying import items_of
     from holdfast.rollouts.writing.lock import writer_lock
     from holdfast.rollouts.writing.materializing import materialize
     from holdfast.rollouts.writing.model import Appended, HistoryBase
@@ -45,6 +46,7 @@ _HOMES = {
     "find_by_id": "find",
     "history_base": "writing.base",
     "inherit": "fold",
+    "items_of": "writing.copying",
     "materialize": "writing.materializing",
     "message_at": "said",
     "messages": "said",
@@ -82,6 +84,7 @@ __all__ = [
     "find_by_id",
     "history_base",
     "inherit",
+    "items_of",
     "materialize",
     "message_at",
     "messages",

@@ -52,6 +52,11 @@ class Chores:
         if thread is not None:
             thread.join()
 
+    @property
+    def closing(self) -> bool:
+        """Whether what is being done now is the last."""
+        return self._closed
+
     def begin_in_child(self) -> None:
         """In a forked child: what was promised is the parent's to do, and its thread stayed there."""
         self._changed = threading.Condition()

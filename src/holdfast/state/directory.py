@@ -33,6 +33,21 @@ def real(path: str | os.PathLike[str] | None) -> str:
     return os.path.realpath(os.path.expanduser(path or default()))
 
 
+def make_home(path: str) -> None:
+    """Make the home at real ``path`` for this user alone (0700), unless it is there.
+
+    Raises ``Unsupported`` when that cannot be, ``Refused`` when something that is no directory is there.
+    """
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except FileExistsError:
+        raise Refused(f"{path} is not a directory, so it is no home", remedy="Name a directory with own=.") from None
+    except OSError as error:
+        raise Unsupported(
+            f"the home {path} cannot be made: {error.strerror}", remedy="Name one that can be written with own=."
+        ) from error
+
+
 def check_outside(path: str, homes: Iterable[str]) -> None:
     """Raise ``Refused`` when the state directory is, or lies inside, one of these homes (all real paths)."""
     for home in homes:
@@ -59,3 +74,12 @@ def prepare(path: str) -> None:
             f"the state directory {path} cannot be written",
             remedy="Name another with --state or HOLDFAST_STATE, or only look: `holdfast.peek()`.",
         )
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in the directory ``path`` survive a power cut. One sync."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

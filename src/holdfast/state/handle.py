@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -28,11 +29,13 @@ from holdfast.threads import lookup
 from holdfast.threads.model import Found, Home, Thread
 
 if TYPE_CHECKING:
+    from holdfast.ingest.live import LiveThread
     from holdfast.search import FeedReport
     from holdfast.search.model import OnProgress as OnFed
 
 T = TypeVar("T")
 _SNAPSHOT_S = 0.25
+_WORDS_S = 1.0
 
 
 class State:
@@ -43,7 +46,14 @@ class State:
     """
 
     def __init__(
-        self, path: str, engine: Store | None, homes: Sequence[Home], *, read_only: bool, search: bool
+        self,
+        path: str,
+        engine: Store | None,
+        homes: Sequence[Home],
+        *,
+        own: str | None = None,
+        read_only: bool,
+        search: bool,
     ) -> None:
         self.path = path
         """The state directory."""
@@ -54,15 +64,29 @@ class State:
         self.threads = Threads(self)
         self.words = Words(path, read_only=read_only, feeding=search and not read_only)
         self._homes = tuple(homes)
+        self._own = own
         self._chores = Chores()
         self._indexing: Background | None = None
         self._said_at = (0, 0)
         self._closed = False
+        self._live: weakref.WeakSet[LiveThread] = weakref.WeakSet()
 
     @property
     def homes(self) -> tuple[Home, ...]:
         """The homes this handle speaks of, as last seen."""
         return self._homes
+
+    @property
+    def own_home(self) -> Home:
+        """The home this program keeps its own transcripts in. Raises ``Refused`` when ``open`` was given none."""
+        self.engine_to_write()
+        for home in self._homes:
+            if home.path == self._own:
+                return home
+        raise Refused(
+            "this handle has no home of its own, and holdfast writes transcripts in no other",
+            remedy="Name one: `holdfast.open(own=...)`.",
+        )
 
     # --- transactions ----------------------------------------------------
 
@@ -72,11 +96,11 @@ class State:
 
     def write(self, *, wait_ms: int = 5_000) -> WriteScope:
         """Begin a write transaction in this thread. Never retries; see ``Store.write``."""
-        return self._writable().write(wait_ms=wait_ms)
+        return self.engine_to_write().write(wait_ms=wait_ms)
 
     def submit(self, fn: Callable[[Writing], T], *, wait_ms: int = 5_000) -> Submitted[T]:
         """Run ``fn(tx)`` in a write on another thread, again while ``Busy``; ``await`` it or ask for ``result()``."""
-        return self._writable().submit(fn, wait_ms=wait_ms)
+        return self.engine_to_write().submit(fn, wait_ms=wait_ms)
 
     def submit_read(self, fn: Callable[[Read], T]) -> Submitted[T]:
         """Run ``fn(tx)`` in a read on another thread; ``await`` it or ask for ``result()``."""
@@ -103,7 +127,7 @@ class State:
         an old folder): ``index`` finds that, too. Homes that somebody is
         indexing just now, or that were never indexed, are left out.
         """
-        engine = self._writable()
+        engine = self.engine_to_write()
         read = 0
         for home in self._homes:
             with suppress(Busy):
@@ -143,12 +167,12 @@ class State:
     def index_thread(self, thread: Thread) -> None:
         """Fold the file of one thread now, so that it has a row."""
         relative = os.path.relpath(thread.rollout_path, thread.home)
-        gate.refold(self._writable(), thread.home, [relative])
+        gate.refold(self.engine_to_write(), thread.home, [relative])
 
     def _index(
         self, *, full: bool, on_progress: OnProgress | None, wait_ms: int, stop: threading.Event | None
     ) -> tuple[IndexReport, ...]:
-        engine = self._writable()
+        engine = self.engine_to_write()
         reports = tuple(
             gate.index(
                 engine,
@@ -207,7 +231,7 @@ class State:
         One snapshot is enough for all that is said within that moment, by
         whichever process: forty agents that rename do not write forty files.
         """
-        engine = self._writable()
+        engine = self.engine_to_write()
         self._said_at = max(self._said_at, said_at)
 
         def save() -> None:
@@ -216,9 +240,18 @@ class State:
 
         self._chores.promise("snapshot", save, in_s=_SNAPSHOT_S)
 
+    def promise_words(self) -> None:
+        """Have the words of what was written go into the index of words, a moment later."""
+
+        def feed() -> None:
+            if not self._chores.closing:  # the next to open does it
+                self.words.feed_in_background(self)
+
+        self._chores.promise("words", feed, in_s=_WORDS_S)
+
     def promise_missed_snapshot(self) -> None:
         """Have a snapshot made of what somebody said and was killed before it was kept a second time."""
-        engine = self._writable()
+        engine = self.engine_to_write()
 
         def save() -> None:
             if not said.is_kept(engine, self.path):
@@ -242,12 +275,22 @@ class State:
         """What was promised for later: repairs and snapshots."""
         return self._chores
 
+    def keep_live(self, live: LiveThread) -> None:
+        """Have ``live`` closed with this handle."""
+        self._live.add(live)
+
     # --- the end -------------------------------------------------------------
 
     def close(self) -> None:
-        """Stop what runs in the background, finish what was promised, give the files up. Twice is fine."""
+        """Close the threads that are being written, finish what was promised, give the files up. Twice is fine.
+
+        Raises ``Full`` or ``Unsupported`` when items of a live thread cannot
+        be written; they are kept, and the handle stays open.
+        """
         if self._closed:
             return
+        for live in list(self._live):
+            live.close()
         if self._indexing is not None:
             self._indexing.close()
         self.words.stop()
@@ -280,7 +323,8 @@ class State:
             )
         return self.engine
 
-    def _writable(self) -> Store:
+    def engine_to_write(self) -> Store:
+        """Return the engine. Raises ``Refused`` for a ``peek``."""
         engine = self._kept()
         if self.read_only:
             raise Refused("this handle was made by peek: it is for reading only", remedy="Use `holdfast.open()`.")

@@ -22,6 +22,7 @@ OneOrMore = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
 def open_state(
     home: OneOrMore = None,
     *,
+    own: str | os.PathLike[str] | None = None,
     state_dir: str | os.PathLike[str] | None = None,
     wait: bool = True,
     refresh: bool = True,
@@ -31,6 +32,10 @@ def open_state(
     clock: Clock | None = None,
 ) -> State:
     """Open the state and index ``home``, then hand over: a path, several, or None for the default home.
+
+    ``own`` is the home this program keeps its own transcripts in: made when
+    missing, indexed like the others, and the one that ``state.threads.create``,
+    ``resume`` and ``fork`` write in. With ``own`` alone no other home is opened.
 
     ``wait=False`` returns at once: the index goes on in the background, and
     reads are answered from what there is of it, else from the files.
@@ -42,9 +47,14 @@ def open_state(
     (another process still indexes it after ``wait_ms``), ``Damaged``,
     ``Unsupported``, ``Full``.
     """
-    paths = real_homes(home)
     path = directory.real(state_dir)
-    directory.check_outside(path, paths)
+    paths = [] if home is None and own is not None else real_homes(home)
+    own_path = None if own is None else os.path.realpath(os.path.expanduser(own))
+    directory.check_outside(path, paths if own_path is None else [*paths, own_path])
+    if own_path is not None:
+        directory.make_home(own_path)
+        if gate.real_home(own_path) not in paths:
+            paths.append(own_path)
     directory.prepare(path)
     engine = Store.open(os.path.join(path, directory.STATE_DB), clock=clock or wall_ms)
     try:
@@ -56,7 +66,7 @@ def open_state(
         new = any(each.indexed_ms is None for each in known)
         if new:
             _go_on_from_snapshot(engine, path)
-        state = State(path, engine, known, read_only=False, search=search)
+        state = State(path, engine, known, own=own_path, read_only=False, search=search)
         state.promise_missed_snapshot()
         if refresh or new:
             if wait:

@@ -15,7 +15,7 @@ import msgspec
 
 from holdfast import holds, ids
 from holdfast.engine import Engine, Read, Write
-from holdfast.state.directory import BACKUPS
+from holdfast.state.directory import BACKUPS, sync_folder
 from holdfast.threads import homes, store
 from holdfast.threads.model import Home
 
@@ -124,7 +124,7 @@ def _put(folder: str, snapshot: Snapshot) -> None:
     except BaseException:
         os.unlink(partial)
         raise
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def newest(state_dir: str) -> Snapshot | None:
@@ -185,11 +185,3 @@ def _left_behind(folder: str) -> list[str]:
                 if time.time() - os.stat(os.path.join(folder, name)).st_mtime > _HOUR_MS / 1000:
                     found.append(name)
     return found
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -16,12 +16,14 @@ from holdfast import ids
 from holdfast.engine import Read, Write
 from holdfast.errors import Refused
 from holdfast.rollouts.transcript import Turn, read_transcript
-from holdfast.state import said
+from holdfast.state import live, said
 from holdfast.threads import listing, rules, store
 from holdfast.threads.lookup import find_thread_path, misled
 from holdfast.threads.model import Direction, Found, Home, Page, Query, Sort, Thread
 
 if TYPE_CHECKING:
+    from holdfast.ingest.live import LiveThread
+    from holdfast.rollouts.writing.model import Sync
     from holdfast.search.model import Hits
     from holdfast.state.handle import State
 
@@ -208,6 +210,34 @@ class Threads:
     def unarchive(self, text: str) -> Thread | None:
         """Take the thread back from the archived ones (an overlay). None: no such thread."""
         return self._say(text, lambda tx, homes, id16: store.set_archived(tx, homes, id16, archived=False))
+
+    # --- writing, in the own home ---
+
+    def create(self, *, cwd: str, sync: Sync = "append", **meta: Any) -> LiveThread:
+        """Return the writer of a new thread in the own home, working in ``cwd`` (absolute). Nothing is there yet.
+
+        ``meta`` are further keys of its ``session_meta``: ``source``,
+        ``model_provider``, ``base_instructions``, ``history_mode``, ``id``, ...
+        ``sync``: ``append`` (an item is on the disk when ``append`` returns),
+        ``turn`` (when its turn ends) or ``never``. Raises ``Refused`` without an own home.
+        """
+        return live.create(self._state, sync=sync, meta={"cwd": cwd, **meta})
+
+    def resume(self, text: str, *, sync: Sync = "append", wait_ms: float = 0) -> LiveThread | None:
+        """Return a writer that goes on with a thread of the own home; None: no such thread.
+
+        A torn last line is put into ``backups/`` and cut off. Raises ``Busy``
+        with the name of who else writes it after ``wait_ms``, ``Refused`` for a thread of another home.
+        """
+        return live.resume(self._state, text, sync=sync, wait_ms=wait_ms)
+
+    def fork(self, text: str, *, at: int | None = None, sync: Sync = "append", **meta: Any) -> LiveThread | None:
+        """Return the writer of a new thread that begins with the lines of another; None: no such thread.
+
+        ``at``: without the lines numbered so and above. In the own home it
+        points at them, as Codex does; those of another home, and of a legacy thread, are copied.
+        """
+        return live.fork(self._state, text, at=at, sync=sync, meta=meta)
 
     def _say(self, text: str, say: Callable[[Write, Sequence[int], bytes], bool | None]) -> Thread | None:
         thread = self.resolve(text)
