@@ -30,6 +30,7 @@ from holdfast.threads.model import Found, Home, Thread
 if TYPE_CHECKING:
     from holdfast.search import FeedReport
     from holdfast.search.model import OnProgress as OnFed
+    from holdfast.state.in_home import InHome
 
 T = TypeVar("T")
 _SNAPSHOT_S = 0.25
@@ -63,6 +64,18 @@ class State:
     def homes(self) -> tuple[Home, ...]:
         """The homes this handle speaks of, as last seen."""
         return self._homes
+
+    @property
+    def in_home(self) -> InHome:
+        """Changes in the homes themselves, with a receipt each. What only a person says needs none of it."""
+        from holdfast.state.in_home import InHome  # for the few who ask for it
+
+        return InHome(self)
+
+    @property
+    def writable(self) -> Store:
+        """The engine, for who is going to write. Raises ``Refused`` when this handle only reads."""
+        return self._writable()
 
     # --- transactions ----------------------------------------------------
 
