@@ -152,6 +152,8 @@ def _both(home: str, root: str, id16: bytes, file: str) -> list[str]:
     if not _is_below(plain, top):
         raise Refused(f"{file} really lies at {plain}, which is not below {top}")
     found = [each for each in (plain, plain + paths.ZST) if os.path.lexists(each)]
+    if not found:
+        raise Refused(f"{file} is gone: it was moved or deleted just now", remedy="Give the command again.")
     for each in found:
         if os.path.islink(each):
             raise Refused(f"{each} is a symbolic link: what it leads to is not touched")

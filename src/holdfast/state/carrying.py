@@ -101,7 +101,7 @@ def carry_out(
         except HalfDone:
             follow(state, plan, [])
             raise
-    subjects = plan.subjects or (thread.id,)
+    subjects = dict.fromkeys((thread.id, *plan.subjects))
     notes = follow(state, plan, [(subject, said_of) for subject in subjects if said_of])
     return InHomeChange(state.threads.get(thread.id) or thread, plan, receipt_id, left_out, notes)
 
