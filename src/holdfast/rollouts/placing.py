@@ -113,7 +113,7 @@ def mark(
     the end. Raises ``Refused`` for a paginated thread, a compressed one, and an
     unknown mode. Folds the file once, to keep what is not set.
     """
-    root = paths.ARCHIVED if _is_below(file, _root(home, paths.ARCHIVED)) else paths.SESSIONS
+    root = paths.ARCHIVED if _lies_at(file).startswith(f"{_root(home, paths.ARCHIVED)}/") else paths.SESSIONS
     found = _both(home, root, id16, file)
     facts = scan(file).facts
     if facts is None or facts.thread_id != id16:
@@ -148,8 +148,8 @@ def _both(home: str, root: str, id16: bytes, file: str) -> list[str]:
     if not name.endswith((f"{text}{paths.PLAIN}", f"{text}{paths.PLAIN}{paths.ZST}")):
         raise Refused(f"{file} is not named for thread {text}: Codex would not touch it, and neither do we")
     top = _root(home, root)
-    plain = paths.logical(os.path.join(os.path.realpath(os.path.dirname(file)), name))
-    if not _is_below(plain, top):
+    plain = paths.logical(_lies_at(file))
+    if not plain.startswith(f"{top}/"):
         raise Refused(f"{file} really lies at {plain}, which is not below {top}")
     found = [each for each in (plain, plain + paths.ZST) if os.path.lexists(each)]
     if not found:
@@ -178,8 +178,9 @@ def _root(home: str, part: str) -> str:
     return os.path.realpath(f"{home}/{part}")
 
 
-def _is_below(path: str, folder: str) -> bool:
-    return os.path.realpath(path).startswith(folder + "/")
+def _lies_at(file: str) -> str:
+    """Return the path with every link on the way to it followed; the file itself may still be one."""
+    return os.path.join(os.path.realpath(os.path.dirname(file)), os.path.basename(file))
 
 
 def _names_file(home: str) -> str:

@@ -79,14 +79,21 @@ def names_locked(home: str, dry_run: bool) -> Iterator[None]:
 
 
 def carry_out(
-    state: State, plan: Plan, thread: Thread, left_out: tuple[tuple[str, str], ...], dry_run: bool, said_of: str = ""
+    state: State,
+    plan: Plan,
+    thread: Thread,
+    left_out: tuple[tuple[str, str], ...],
+    dry_run: bool,
+    said_of: str = "",
+    notes: tuple[str, ...] = (),
 ) -> InHomeChange:
     """Write the receipt of ``plan``, do it, and return what became of ``thread``.
 
     ``said_of``: what people said of it (``name``, ``archived``) and the files say from now on.
     """
+    notes = notes if plan.changes else ()
     if dry_run:
-        return InHomeChange(thread, plan, None, left_out)
+        return InHomeChange(thread, plan, None, left_out, notes)
     receipt_id = None
     if plan.changes:
         try:
@@ -102,7 +109,7 @@ def carry_out(
             follow(state, plan, [])
             raise
     subjects = dict.fromkeys((thread.id, *plan.subjects))
-    notes = follow(state, plan, [(subject, said_of) for subject in subjects if said_of])
+    notes += follow(state, plan, [(subject, said_of) for subject in subjects if said_of])
     return InHomeChange(state.threads.get(thread.id) or thread, plan, receipt_id, left_out, notes)
 
 

@@ -27,9 +27,19 @@ from holdfast.threads.model import Found, Thread
 if TYPE_CHECKING:
     from holdfast.state.handle import State
 
+_CODEX_DB = "state_5.sqlite"
 _NAME_NOT_SEEN = (
     "Codex 0.169 keeps the names of paginated threads in its own database and does not read this one; holdfast does."
 )
+# What a Codex 0.169 that has a database does not notice (tests/codex). It looks at the files for the lists of
+# its own picker; for a list of everything, and to open a thread, it believes its rows.
+_NOT_NOTICED = {
+    "archive": "Its picker sees the move; other lists leave the thread out.",
+    "unarchive": "Its picker lists the thread, but it refuses to resume it, as archived: "
+    "undo this and use `codex unarchive` when that is wanted.",
+    "git": "It shows the git facts it has there.",
+    "delete": "It lists the thread no more, but keeps its row.",
+}
 
 
 class InHome:
@@ -65,10 +75,8 @@ class InHome:
         def decide() -> tuple[Change, ...]:
             return placing.rename(found.home, id16, name, _now_ms())
 
-        change = self._one(f"rename thread {thread.id} to {name.strip()!r}", named, decide, dry_run, "name")
-        if change.thread.history_mode == "paginated":
-            return msgspec.structs.replace(change, notes=(*change.notes, _NAME_NOT_SEEN))
-        return change
+        notes = (_NAME_NOT_SEEN,) if thread.history_mode == "paginated" else ()
+        return self._one(f"rename thread {thread.id} to {name.strip()!r}", named, decide, dry_run, "name", notes)
 
     def set_git(
         self,
@@ -90,7 +98,8 @@ class InHome:
         def decide() -> tuple[Change, ...]:
             return placing.mark(found.home, parsed(thread.id), found.file, _now_ms(), git=git)
 
-        return self._one(f"set the git facts of thread {thread.id}", named, decide, dry_run)
+        notes = self._not_noticed(thread, "git")
+        return self._one(f"set the git facts of thread {thread.id}", named, decide, dry_run, notes=notes)
 
     def set_memory_mode(self, text: str, mode: str, *, dry_run: bool = False) -> InHomeChange | None:
         """Append the memory mode, ``enabled`` or ``disabled``, to a legacy rollout. ``Refused`` for a paginated one."""
@@ -125,15 +134,17 @@ class InHome:
                     if each is thread:
                         raise of_it
                     left_out.append((each.id, str(of_it)))
+                elif each is thread and not of_it:
+                    raise Refused(f"{found.file} is not named for thread {thread.id}: Codex would not touch it either")
                 else:
                     changes += of_it
                     removed.append(each)
-            if not changes:
-                raise Refused(f"no file of thread {thread.id} lies where Codex keeps them")
             changes += placing.forget_names(found.home, [parsed(each.id) for each in removed])
             title = f"delete thread {thread.id}{_and_others(len(removed) - 1)}"
             plan = placing.plan(title, found.home, [parsed(each.id) for each in removed], changes)
-            return carry_out(self._state, plan, thread, tuple(left_out), dry_run)
+            return carry_out(
+                self._state, plan, thread, tuple(left_out), dry_run, notes=self._not_noticed(thread, "delete")
+            )
 
     # --- receipts ------------------------------------------------------------------
 
@@ -178,7 +189,9 @@ class InHome:
                 moved += [each] if of_it else []
             title = f"{word} thread {thread.id}{_and_others(len(moved) - (thread in moved))}"
             plan = placing.plan(title, found.home, [parsed(each.id) for each in moved], changes)
-            return carry_out(self._state, plan, thread, tuple(left_out), dry_run, "archived")
+            return carry_out(
+                self._state, plan, thread, tuple(left_out), dry_run, "archived", self._not_noticed(thread, word)
+            )
 
     def _moves(self, at: Found, *, archived: bool) -> tuple[Change, ...]:
         lies_archived = at.path.startswith(f"{at.home}/archived_sessions/")
@@ -195,13 +208,14 @@ class InHome:
         decide: Callable[[], tuple[Change, ...]],
         dry_run: bool,
         said_of: str = "",
+        notes: tuple[str, ...] = (),
     ) -> InHomeChange:
         thread, found = named
         with locked(thread, [thread], dry_run), ExitStack() as held:
             if said_of == "name":
                 held.enter_context(names_locked(found.home, dry_run))
             plan = placing.plan(title, found.home, [parsed(thread.id)], decide())
-            return carry_out(self._state, plan, thread, (), dry_run, said_of)
+            return carry_out(self._state, plan, thread, (), dry_run, said_of, notes)
 
     # --- who is concerned --------------------------------------------------------------
 
@@ -230,6 +244,11 @@ class InHome:
                         raise Refused(f"{found.file} could not be read, so it may be another thread's: left alone")
                     return found
         return None
+
+    def _not_noticed(self, thread: Thread, what: str) -> tuple[str, ...]:
+        if not os.path.exists(f"{thread.home}/{_CODEX_DB}"):
+            return ()
+        return (f"Codex's own database in this home was not told. {_NOT_NOTICED[what]}",)
 
     def _descendants(self, thread: Thread) -> list[Thread]:
         """Return the threads of the sub-agents that ``thread`` started, and theirs; parents before children."""
