@@ -200,7 +200,8 @@ def set_archived(tx: Write, homes: Sequence[int], thread_id: bytes, archived: bo
 
 def unsay(tx: Write, homes: Sequence[int], thread_id: bytes, what: str) -> bool:
     """Take back the ``name`` or the ``archived`` that was said of a thread: its files say it now. True: it was said."""
-    return bool(_say(tx, f"unsay_{what}", homes, thread_id))
+    statement = {"name": "unsay_name", "archived": "unsay_archived"}[what]
+    return bool(_say(tx, statement, homes, thread_id))
 
 
 def _say(tx: Write, statement: str, homes: Sequence[int], thread_id: bytes, **said: object) -> int | None:

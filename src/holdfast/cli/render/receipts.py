@@ -103,10 +103,14 @@ def print_undo(receipt: Receipt, *, dry_run: bool) -> None:
         return
     from holdfast.receipts import standings
 
-    for step, files in reversed(list(zip(receipt.steps, standings(receipt), strict=True))):
-        if files == "changed" and not step.undone:
-            out.line(safe.line(f"Could not {step.undo}: changed since, by somebody else; nothing would be undone"))
-        elif step.undone or files == "before":
+    stand = list(zip(receipt.steps, standings(receipt), strict=True))
+    changed = [step for step, files in stand if files == "changed" and not step.undone]
+    if changed:
+        out.line("Nothing would be undone: somebody changed the files of these steps since.")
+    for step in changed:
+        out.line(safe.line(f"  {step.what}"))
+    for step, files in reversed([] if changed else stand):
+        if step.undone or files == "before":
             out.line(safe.line(f"Nothing to do for: {step.what}"))
         else:
             out.line(safe.line(f"Would {step.undo}"))
