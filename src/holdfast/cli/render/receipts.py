@@ -37,7 +37,7 @@ def print_change(change: InHomeChange, what: str, *, dry_run: bool) -> None:
     if dry_run:
         out.line(safe.line(f"Would {change.plan.title}:" if steps else f"{change.thread.id}: nothing to do"))
         for step in steps:
-            out.line(safe.line(f"  {step['what']}"))
+            out.line("  " + safe.line(step["what"]))
     else:
         out.line(safe.line(f"{change.thread.id} {what} {change.thread.label}"))
         if change.receipt:
@@ -78,7 +78,7 @@ def print_receipts(receipts: Sequence[Receipt]) -> None:
     for receipt in receipts:
         when = words.local(receipt.written_ms) if out.is_terminal() else words.utc(receipt.written_ms)
         if out.is_terminal():
-            out.line(safe.line(f"{receipt.id}  {when}  {receipt.state:10}  {receipt.title}"))
+            out.line(f"{receipt.id}  {when}  {receipt.state:10}  {safe.line(receipt.title)}")
         else:
             out.fields(receipt.id, when, receipt.state, receipt.title)
 
@@ -87,13 +87,13 @@ def print_receipt(receipt: Receipt) -> None:
     """Print the steps of a receipt."""
     from holdfast.receipts import standings
 
-    out.line(safe.line(f"{receipt.id}  {words.local(receipt.written_ms)}  {receipt.state}"))
+    out.line(f"{receipt.id}  {words.local(receipt.written_ms)}  {receipt.state}")
     out.line(safe.line(f"{receipt.title}, in {receipt.plan.folder}"))
     for number, (step, files) in enumerate(zip(receipt.steps, standings(receipt), strict=True), start=1):
         noted = "undone" if step.undone else "done" if step.done else "not noted as done"
         out.line(safe.line(f"{number}. {step.what}"))
-        out.line(safe.line(f"   {noted}; its files are {_FILES[files]}"))
-        out.line(safe.line(f"   undo: {step.undo}"))
+        out.line(f"   {noted}; its files are {_FILES[files]}")
+        out.line("   undo: " + safe.line(step.undo))
 
 
 def print_undo(receipt: Receipt, *, dry_run: bool) -> None:
@@ -108,7 +108,7 @@ def print_undo(receipt: Receipt, *, dry_run: bool) -> None:
     if changed:
         out.line("Nothing would be undone: somebody changed the files of these steps since.")
     for step in changed:
-        out.line(safe.line(f"  {step.what}"))
+        out.line("  " + safe.line(step.what))
     for step, files in reversed([] if changed else stand):
         if step.undone or files == "before":
             out.line(safe.line(f"Nothing to do for: {step.what}"))
