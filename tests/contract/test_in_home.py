@@ -62,6 +62,11 @@ def refused(home, do, match, kind=holdfast.Refused):
     assert looks(home) == before
 
 
+def half_done(do, match):
+    with pytest.raises(holdfast.HalfDone, match=match):
+        do()
+
+
 def relative(home, *ids):
     return {str(home.file(id).relative_to(home.path)) for id in ids}
 
@@ -468,6 +473,59 @@ with holdfast.open(home, state_dir=state_dir, search=False) as state:
     assert looks(home) == before
     again = home.change(lambda: state.threads.archive(home.top, in_home=True))
     assert len(again.plan.changes) == 3
+
+
+def test_when_not_even_the_first_step_can_be_done_nothing_is_left_behind(make_home, open_state, monkeypatch):
+    home = make_home()
+    id = home.thread("words")
+    state = open_state(home)
+
+    def broken(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", broken)
+        patched.setattr(os, "rename", lambda a, b: os.replace(a, b) if "receipts" in str(a) else broken())
+        refused(home, lambda: state.threads.archive(id, in_home=True), "Read-only file system; nothing was changed")
+
+    assert state.in_home.receipts() == []
+
+
+def test_a_first_step_that_was_done_by_half_is_no_nothing(made, monkeypatch):
+    home, state = made
+    before = looks(home)
+    unlink = os.unlink
+
+    def keeps(path, **more):
+        if "/sessions/" in str(path):
+            raise OSError(1, "Operation not permitted")
+        unlink(path, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", keeps)
+        home.change(lambda: half_done(lambda: state.threads.archive(home.top, in_home=True), "at step 1 of 3"))
+
+    (receipt,) = state.in_home.receipts()
+    assert str(receipts.standings(receipt)[0]) == "between"
+    home.change(lambda: state.in_home.undo(receipt.id))
+    assert looks(home) == before
+
+
+def test_sessions_may_be_a_link_to_another_folder(make_home, open_state, tmp_path):
+    home = make_home()
+    id = home.thread("words")
+    home.change(
+        lambda: ((home.path / "sessions").rename(tmp_path / "far"), (home.path / "sessions").symlink_to("../far"))
+    )
+    state = open_state(home)
+    before = looks(home)
+
+    done = home.change(lambda: state.threads.archive(id, in_home=True))
+    assert done.thread.archived and state.threads.find(id).source == "index"
+    home.change(lambda: state.in_home.undo(done.receipt))
+
+    assert looks(home) == before
+    assert not state.threads.get(id).archived
 
 
 def test_what_was_stopped_in_the_middle_can_be_finished(made, state_dir):

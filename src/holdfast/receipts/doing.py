@@ -39,7 +39,9 @@ def carry_out(receipt: Receipt) -> Receipt:
                 try:
                     steps.do(receipt, step, lambda: keeping.put(receipt))
                 except OSError as error:
-                    if not began:
+                    if not began and steps.standing(receipt.plan, step) is Standing.BEFORE:
+                        steps.clear_partial(receipt, step)
+                        _remove_folders(receipt)
                         keeping.discard(receipt)
                         kind = Full if error.errno in _NO_ROOM else Refused
                         raise kind(f"could not {step.what}: {error.strerror}; nothing was changed") from error
@@ -80,9 +82,7 @@ def undo(receipt: Receipt) -> Receipt:
                 raise _half_done(receipt, number, error.strerror or str(error), doing="undoing") from error
             step.undone = True
             keeping.put(receipt)
-        for folder in reversed(receipt.folders):
-            with suppress(OSError):  # somebody put something else into it
-                os.rmdir(folder)
+        _remove_folders(receipt)
         keeping.drop_copies(receipt)
     return receipt
 
@@ -105,6 +105,12 @@ def _begun(receipt: Receipt) -> bool:
                 f"{before.path} was changed after this was planned; nothing was done", remedy="Give the command again."
             )
     return first_done
+
+
+def _remove_folders(receipt: Receipt) -> None:
+    for folder in reversed(receipt.folders):
+        with suppress(OSError):  # somebody put something else into it
+            os.rmdir(folder)
 
 
 def _half_done(receipt: Receipt, number: int, why: str, *, doing: str = "carrying out") -> HalfDone:

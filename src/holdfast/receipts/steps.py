@@ -137,7 +137,7 @@ def _of_append(plan: Plan, step: Step, append: Append) -> Standing:
         return Standing.BEFORE
     if not now.is_there or (before.is_there and not append.shared and not before.same_file(now)):
         return Standing.CHANGED
-    written = _content(append.path)[before.size :] if append.shared else _tail(append.path, before.size)
+    written = _read(append.path, before.size, len(append.data) + 1)
     if written == append.data or (append.shared and written.startswith(append.data)):
         return Standing.AFTER
     # A part of it: killed while writing, or while cutting it off again.
@@ -240,10 +240,10 @@ def _content(path: str) -> bytes:
         return file.read()
 
 
-def _tail(path: str, offset: int) -> bytes:
+def _read(path: str, offset: int, bytes_max: int) -> bytes:
     with open(path, "rb") as file:
         file.seek(offset)
-        return file.read()
+        return file.read(bytes_max)
 
 
 def _size(path: str) -> int:

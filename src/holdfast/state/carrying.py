@@ -139,7 +139,8 @@ def follow(state: State, plan: Plan, unsaid: Sequence[tuple[str, str]]) -> tuple
         return ()
     notes: tuple[str, ...] = ()
     try:
-        gate.refold(engine, home, _rollouts_of(state, plan))
+        if files := _rollouts_of(state, plan):
+            gate.refold(engine, home, files)
     except Busy as busy:
         notes = (f"The index follows a little later: {busy}.",)
     if unsaid:
