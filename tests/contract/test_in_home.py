@@ -310,6 +310,15 @@ def test_a_file_that_says_it_is_another_threads_is_not_deleted(made):
     assert home.files(home.top) == [wrong]
 
 
+def test_a_folder_whose_name_is_no_text_is_left_alone(made):
+    home, state = made
+    odd = os.fsencode(home.path / "sessions/2026/11") + b"/\xff"
+    name = os.fsencode(home.file(home.top).name)
+    home.change(lambda: (os.mkdir(odd), os.link(home.file(home.top), odd + b"/" + name)))
+
+    refused(home, lambda: state.in_home.delete(home.top), "is not UTF-8: no receipt could hold it")
+
+
 def test_a_file_that_lies_there_already_is_never_replaced(made):
     home, state = made
     there = home.path / "archived_sessions" / home.file(home.top).name

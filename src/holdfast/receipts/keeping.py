@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from holdfast.changes import Append, Move, Plan, Remove, Rewrite, paths_of
-from holdfast.errors import Refused
+from holdfast.errors import Busy, Refused
 from holdfast.receipts.model import FILE, Receipt, steps_of
 
 KEPT = 100
@@ -117,10 +118,6 @@ def load(at: str) -> Receipt:
 @contextmanager
 def sole_hand(receipt: Receipt) -> Iterator[None]:
     """Be the only one who carries this receipt out or undoes it, and know how far it is by now."""
-    import fcntl
-
-    from holdfast.errors import Busy
-
     fd = os.open(receipt.at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
@@ -197,7 +194,8 @@ def _let_old_ones_go(folder: str, kept: int, bytes_max: int) -> None:
     for number, receipt in enumerate(listing(folder)):
         size += _size(receipt.at)
         if number and receipt.state != "unfinished" and (number >= kept or size > bytes_max):
-            discard(receipt)
+            with suppress(Busy, OSError), sole_hand(receipt):  # nobody is just undoing it
+                discard(receipt)
     for name in os.listdir(folder):
         half = os.path.join(folder, name)
         with suppress(OSError):

@@ -60,6 +60,15 @@ def name_date(name: str) -> tuple[str, str, str] | None:
     return year, month, day
 
 
+def is_text(path: str) -> bool:
+    """Return False for a name that is no UTF-8: it comes from the system with lone surrogates in it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def likely_folders(id16: bytes) -> list[str]:
     """Return where the file of a UUIDv7 thread should lie, relative to the home, likeliest first.
 

@@ -30,6 +30,9 @@ def plan(title: str, home: str, subjects: Iterable[bytes], changes: Iterable[Cha
     """Return the plan of these changes, with how each file looks now."""
     changes = tuple(changes)
     named = dict.fromkeys(path for change in changes for path in paths_of(change))
+    for path in named:
+        if not paths.is_text(path):
+            raise Refused(f"{path!r} is not UTF-8: no receipt could hold it, so it is not touched")
     seen = tuple(_seen(path) for path in named)
     return Plan(title, home, tuple(map(ids.text, subjects)), changes, seen)
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from holdfast.state.handle import State
 
 
+_PATIENCE_MS = 2_000  # the locks are held meanwhile; the next who reads the row has it mended
+
+
 class InHomeChange(msgspec.Struct, frozen=True):
     """What was done to a home, or with ``dry_run`` would be.
 
@@ -140,7 +143,7 @@ def follow(state: State, plan: Plan, unsaid: Sequence[tuple[str, str]]) -> tuple
     notes: tuple[str, ...] = ()
     try:
         if files := _rollouts_of(state, plan):
-            gate.refold(engine, home, files)
+            gate.refold(engine, home, files, wait_ms=_PATIENCE_MS)
     except Busy as busy:
         notes = (f"The index follows a little later: {busy}.",)
     if unsaid:
