@@ -120,9 +120,24 @@ def test_codex_with_rows_of_its_own_does_not_notice_these(known_home, state):
         with pytest.raises(codex_peer.NoPeerError, match="is archived"):
             peer.call("thread/resume", {"threadId": ARCHIVED})
         assert peer.call("thread/read", {"threadId": DELETED})["thread"]["id"] == DELETED
-        # Its own commands still find what was archived, and can be given for what was deleted.
+        with pytest.raises(codex_peer.NoPeerError, match="no archived rollout found"):
+            peer.call("thread/unarchive", {"threadId": PAGINATED})
+        # Its own commands still find a legacy thread that was archived, and can be given for what was deleted.
         assert peer.call("thread/unarchive", {"threadId": LEGACY})["thread"]["id"] == LEGACY
         peer.call("thread/delete", {"threadId": DELETED})
+
+
+def test_codex_with_rows_of_its_own_is_content_again_once_it_is_undone(known_home, state):
+    with codex_peer.running(known_home.path) as peer:
+        before = listed(peer)
+    done = change_it_all(state)
+    for receipt in reversed(done):
+        state.in_home.undo(receipt)
+
+    with codex_peer.running(known_home.path) as peer:
+        assert listed(peer) == before
+        for id in (LEGACY, PAGINATED, DELETED, RENAMED):
+            assert peer.call("thread/resume", {"threadId": id})["thread"]["id"] == id
 
 
 def test_a_thread_that_codex_has_open_is_left_alone(home, state):

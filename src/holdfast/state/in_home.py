@@ -34,7 +34,8 @@ _NAME_NOT_SEEN = (
 # What a Codex 0.169 that has a database does not notice (tests/codex). It looks at the files for the lists of
 # its own picker; for a list of everything, and to open a thread, it believes its rows.
 _NOT_NOTICED = {
-    "archive": "Its picker sees the move; other lists leave the thread out.",
+    "archive": "Its picker sees the move, other lists leave the thread out, and `codex unarchive` finds legacy threads "
+    "only: take it back with holdfast.",
     "unarchive": "Its picker lists the thread, but it refuses to resume it, as archived: "
     "undo this and use `codex unarchive` when that is wanted.",
     "git": "It shows the git facts it has there.",
