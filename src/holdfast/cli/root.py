@@ -10,10 +10,10 @@ from holdfast.cli.lazy import LazyGroup
 COMMANDS = {
     "index": ("holdfast.cli.index:index", "Index homes: find every thread, read what changed."),
     "threads": ("holdfast.cli.threads:threads", "List, show, find, search, rename and archive threads."),
-    "receipts": ("holdfast.cli.receipts:receipts", "List and show what was changed in homes."),
-    "undo": ("holdfast.cli.undo:undo", "Undo what was changed in a home."),
     "status": ("holdfast.cli.status:status", "Show what is indexed, how big it is, and what is wrong."),
     "holds": ("holdfast.cli.holds:holds", "Show who is working on what, and until when."),
+    "receipts": ("holdfast.cli.receipts:receipts", "List and show what was changed in homes."),
+    "undo": ("holdfast.cli.undo:undo", "Undo what was changed in a home."),
 }
 
 
