@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from holdfast.errors import Busy, Damaged, Full, HoldfastError, Refused, Stale, Unsupported
+from holdfast.errors import Busy, Damaged, Full, HalfDone, HoldfastError, Refused, Stale, Unsupported
 
 if TYPE_CHECKING:
     from holdfast.ingest.live import LiveThread
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from holdfast.state import Conversation, RebuildReport, State, rebuild
     from holdfast.state import open_state as open
     from holdfast.state import peek_state as peek
+    from holdfast.state.carrying import InHomeChange
     from holdfast.threads.model import Direction, Found, Home, Page, Query, Sort, Thread
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ _FROM = {
     "Direction": "holdfast.threads.model",
     "Found": "holdfast.threads.model",
     "Home": "holdfast.threads.model",
+    "InHomeChange": "holdfast.state.carrying",
     "IndexReport": "holdfast.ingest.model",
     "LiveThread": "holdfast.ingest.live",
     "Page": "holdfast.threads.model",
@@ -51,8 +53,10 @@ __all__ = [
     "Direction",
     "Found",
     "Full",
+    "HalfDone",
     "HoldfastError",
     "Home",
+    "InHomeChange",
     "IndexReport",
     "LiveThread",
     "Page",

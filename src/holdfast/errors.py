@@ -3,6 +3,7 @@
     HoldfastError
     ├── Busy         try again
     │   └── Full     ... once there is room: the disk, a quota or a cap of ours is reached
+    ├── HalfDone     finish it or undo it: a change to files was stopped in the middle
     ├── Damaged      stop: the bytes on disk are not what we wrote
     ├── Refused      change the call: it asks for something the rules forbid
     │   └── Stale    ... because the caller's hold or snapshot is out of date
@@ -38,6 +39,13 @@ class Full(Busy):
     """No room: the disk, a quota, or one of our own caps. Nothing was changed."""
 
     remedy = "Make room on the disk that holds the state directory, then try again."
+
+
+class HalfDone(HoldfastError):
+    """Some steps of a change to files were done, and then one could not be. The receipt says which."""
+
+    exit_code = 74  # EX_IOERR
+    remedy = "`holdfast receipts list` shows what was stopped in the middle; `holdfast undo ID` undoes it."
 
 
 class Damaged(HoldfastError):

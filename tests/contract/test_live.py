@@ -325,9 +325,9 @@ def test_an_index_that_read_the_file_earlier_gives_way(own, monkeypatch):
 
     flush = Indexing._flush
 
-    def meanwhile(self, batch, entries):
+    def meanwhile(self, batch, known):
         live.append({"type": "event_msg", "payload": {"type": "thread_name_updated", "thread_name": "newer"}})
-        flush(self, batch, entries)
+        flush(self, batch, known)
 
     monkeypatch.setattr(Indexing, "_flush", meanwhile)
     state.index(full=True)

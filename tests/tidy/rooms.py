@@ -9,10 +9,10 @@ from pathlib import Path
 from modules import PACKAGE, Module, imports, modules
 
 ROWS = (
-    ("errors", "ids", "clock", "origin", "findings"),
+    ("errors", "ids", "clock", "origin", "findings", "changes"),
     ("sql", "lockfiles"),
     ("engine",),
-    ("sqlite", "postgres", "rollouts"),
+    ("sqlite", "postgres", "rollouts", "receipts"),
     ("schema",),
     ("holds",),
     ("threads", "tools", "jobs", "logs", "board", "watch"),
@@ -30,7 +30,8 @@ PURE_ROLES = {"model", "rules", "lines", "items", "parse", "fold", "blocks", "fa
 PURE_FOLDERS = ("holdfast.rollouts.dialects",)
 # Pure files whose name does not say so.
 PURE_MODULES = {
-    "holdfast.rollouts.workers.frames", "holdfast.search.trigrams", "holdfast.search.words", "holdfast.threads.cursors",
+    "holdfast.changes", "holdfast.rollouts.workers.frames", "holdfast.search.trigrams", "holdfast.search.words",
+    "holdfast.threads.cursors",
 }  # fmt: skip
 
 # What a pure file may import from outside: nothing here opens, waits, asks the time or draws a number.

@@ -12,6 +12,8 @@ COMMANDS = {
     "threads": ("holdfast.cli.threads:threads", "List, show, find, search, rename and archive threads."),
     "status": ("holdfast.cli.status:status", "Show what is indexed, how big it is, and what is wrong."),
     "holds": ("holdfast.cli.holds:holds", "Show who is working on what, and until when."),
+    "receipts": ("holdfast.cli.receipts:receipts", "List and show what was changed in homes."),
+    "undo": ("holdfast.cli.undo:undo", "Undo what was changed in a home."),
 }
 
 
@@ -38,7 +40,7 @@ def root(ctx: click.Context, given: Given) -> None:
     """Find, read and search every thread your coding agents wrote; lose none.
 
     Without a command: says what is on this machine and what to run next.
-    Nothing is ever written to a home.
+    Nothing is written to a home, unless --in-home asks for it by name.
 
     \b
     Examples:

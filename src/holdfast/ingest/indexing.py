@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from holdfast import holds, sql
@@ -17,7 +17,7 @@ from holdfast.holds import Hold
 from holdfast.ingest import ledger
 from holdfast.ingest.model import IndexReport, LedgerRow, Problem
 from holdfast.ingest.reading import Reading
-from holdfast.ingest.recording import Recording
+from holdfast.ingest.recording import Known, Recording
 from holdfast.ingest.survey import Survey, entry_at, is_gone
 from holdfast.rollouts import Entry, Scan
 from holdfast.sqlite import Writing
@@ -87,18 +87,18 @@ class Indexing:
         self._let_go(gone)
 
     def _read(self, todo: Sequence[tuple[Entry, LedgerRow | None]]) -> None:
-        entries = {entry.path: entry for entry, _ in todo}
+        known = {entry.path: (entry, row) for entry, row in todo}
         with closing(self._reading.batches(todo)) as batches:
             for batch in batches:
-                self._flush(batch, entries)
+                self._flush(batch, known)
 
-    def _flush(self, batch: list[Scan], entries: Mapping[str, Entry]) -> None:
+    def _flush(self, batch: list[Scan], known: Known) -> None:
         """Write one batch: ledger rows and threads together, or neither."""
         # Ascending by id is ascending in time: rows are appended, not squeezed in.
         batch.sort(key=lambda scan: (scan.facts.thread_id or b"") if scan.facts else b"")
         with self._engine.write(wait_ms=30_000) as tx:
             holds.confirm(tx, self._hold)
-            unheard = self._recording.write(tx, batch, entries)
+            unheard = self._recording.write(tx, batch, known)
         self._adopt(unheard)
 
     def _let_go(self, vanished: Sequence[LedgerRow]) -> None:

@@ -254,7 +254,9 @@ class LiveThread:
         with self._engine.write(wait_ms=_WAIT_MS) as tx:
             if not recording.home.home_id or recording.home.indexed_ms is None:
                 recording.move_to(homes.ensure(tx, recording.home.path))
-            recording.write(tx, [found], {self._relative: entry})
+            # What the ledger says is what we wrote, or somebody's who saw less: nobody else may add to the file.
+            noted = ledger.load_some(tx, recording.home.home_id, [self._relative]).get(self._relative)
+            recording.write(tx, [found], {self._relative: (entry, noted)})
 
 
 def _seen(facts: ThreadFacts) -> ThreadFacts:

@@ -16,6 +16,9 @@ from holdfast.rollouts import Entry, Scan, read_names
 from holdfast.threads import store
 from holdfast.threads.model import Home
 
+Known = Mapping[str, tuple[Entry, LedgerRow | None]]
+"""By relative path: the file as it was found, and what the ledger said of it then."""
+
 
 class Recording:
     """Scans of one home in, rows out; counts what came of them."""
@@ -29,14 +32,14 @@ class Recording:
         self.problems: list[Problem] = []
         self._names: dict[bytes, str] | None = None
 
-    def write(self, tx: Write, batch: Sequence[Scan], entries: Mapping[str, Entry]) -> list[bytes]:
-        """Write one batch, whose files lay in the home as ``entries`` (by path) say.
+    def write(self, tx: Write, batch: Sequence[Scan], known: Known) -> list[bytes]:
+        """Write one batch; ``known`` is what was known of its files when they were read.
 
         Returns the threads that lost their file, or have a worse one: their copies may speak now.
         """
         # Asked again: since the walk, whoever writes a thread may have noted more of its file.
         noted = ledger.load_some(tx, self.home.home_id, [scan.path for scan in batch])
-        files = self._file_rows(tx, batch, entries, noted)
+        files = self._file_rows(tx, batch, known, noted)
         election = self.speakers.elect(tx, [scan for scan in batch if scan.path in files], files)
         ledger.put(tx, files.values())
         threads = [self._derived(scan, files[scan.path]) for scan in election.speaking]
@@ -71,20 +74,21 @@ class Recording:
         self._names = None
 
     def _file_rows(
-        self, tx: Read, batch: Sequence[Scan], entries: Mapping[str, Entry], noted: Mapping[str, LedgerRow]
+        self, tx: Read, batch: Sequence[Scan], known: Known, noted: Mapping[str, LedgerRow]
     ) -> dict[str, FileRow]:
         free_id = ledger.next_file_id(tx)
         files = {}
         for scan in batch:
+            entry, before = known[scan.path]
             row = noted.get(scan.path)
             if scan.status == "gone":
                 # Deleted or moved since the walk. The next one sees it gone, or where it is now.
                 self.failed += 1
                 self.problems.append(Problem(scan.path, "gone", "it vanished while the home was being read"))
                 continue
-            if row is not None and rules.knows_more(row, scan):
+            if row is not None and row != before and rules.knows_more(row, scan):
                 continue
-            files[scan.path] = rules.file_row(scan, entries[scan.path], row, home_id=self.home.home_id, free_id=free_id)
+            files[scan.path] = rules.file_row(scan, entry, row, home_id=self.home.home_id, free_id=free_id)
             free_id += row is None
             if scan.status == "ok":
                 self.indexed += 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from holdfast.rollouts.writing.base import history_base
     from holdfast.rollouts.writing.compose import Turn, tokens
     from holdfast.rollouts.writing.copying import items_of
-    from holdfast.rollouts.writing.lock import writer_lock
+    from holdfast.rollouts.writing.lock import names_lock, writer_lock
     from holdfast.rollouts.writing.materializing import materialize
     from holdfast.rollouts.writing.model import Appended, HistoryBase
     from holdfast.rollouts.writing.writer import RolloutWriter
@@ -50,6 +50,7 @@ _HOMES = {
     "materialize": "writing.materializing",
     "message_at": "said",
     "messages": "said",
+    "names_lock": "writing.lock",
     "names_stamp": "names",
     "newest_folders": "find",
     "read_names": "names",
@@ -88,6 +89,7 @@ __all__ = [
     "materialize",
     "message_at",
     "messages",
+    "names_lock",
     "names_stamp",
     "newest_folders",
     "read_names",

@@ -59,6 +59,12 @@ def names_stamp(home: str) -> str:
     return f"{info.st_ino}-{info.st_size}-{info.st_mtime_ns}"
 
 
+def named_id(line: bytes) -> bytes | None:
+    """Return the thread that a line of the names file is about; None when it cannot be read."""
+    named = _NAMED.read(line.strip()) if line.strip() else None
+    return ids.parse(named.id) if named and named.id else None
+
+
 def _take(names: dict[bytes, str], line: bytes) -> None:
     named = _NAMED.read(line) if line else None
     id16 = ids.parse(named.id) if named and named.id else None

@@ -51,6 +51,24 @@ def name_ms(name: str) -> int | None:
     return times.ms(name[len(PREFIX) : len(PREFIX) + 19]) if name.startswith(PREFIX) else None
 
 
+def name_date(name: str) -> tuple[str, str, str] | None:
+    """Return year, month and day as a file name spells them: the folders it belongs into. None without a date."""
+    date = name[len(PREFIX) : len(PREFIX) + 10] if name.startswith(PREFIX) else ""
+    year, month, day = date[:4], date[5:7], date[8:]
+    if not (year + month + day).isdecimal() or len(date) != 10 or date[4] + date[7] != "--":
+        return None
+    return year, month, day
+
+
+def is_text(path: str) -> bool:
+    """Return False for a name that is no UTF-8: it comes from the system with lone surrogates in it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def likely_folders(id16: bytes) -> list[str]:
     """Return where the file of a UUIDv7 thread should lie, relative to the home, likeliest first.
 

@@ -11,6 +11,7 @@ from holdfast.rollouts import paths
 STATE_DB = "state.db"
 SEARCH_DB = "search.db"
 BACKUPS = "backups"
+RECEIPTS = "receipts"
 
 
 def default() -> str:

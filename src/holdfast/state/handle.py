@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from holdfast.ingest.live import LiveThread
     from holdfast.search import FeedReport
     from holdfast.search.model import OnProgress as OnFed
+    from holdfast.state.in_home import InHome
 
 T = TypeVar("T")
 _SNAPSHOT_S = 0.25
@@ -87,6 +88,13 @@ class State:
             "this handle has no home of its own, and holdfast writes transcripts in no other",
             remedy="Name one: `holdfast.open(own=...)`.",
         )
+
+    @property
+    def in_home(self) -> InHome:
+        """Changes in the homes themselves, with a receipt each. What only a person says needs none of it."""
+        from holdfast.state.in_home import InHome  # for the few who ask for it
+
+        return InHome(self)
 
     # --- transactions ----------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import msgspec
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from holdfast.ingest.live import LiveThread
     from holdfast.rollouts.writing.model import Sync
     from holdfast.search.model import Hits
+    from holdfast.state.carrying import InHomeChange
     from holdfast.state.handle import State
+    from holdfast.state.in_home import InHome
 
 
 E = TypeVar("E", bound=StrEnum)
@@ -196,19 +198,40 @@ class Threads:
         filters = Filters(archived=archived, sources=_all(sources), providers=_all(providers), cwds=_all(cwds))
         return self._state.words.search(self._state, words, limit=limit, cursor=cursor, filters=filters)
 
-    def rename(self, text: str, name: str) -> Thread | None:
+    @overload
+    def rename(self, text: str, name: str, *, in_home: Literal[False] = False) -> Thread | None: ...
+    @overload
+    def rename(self, text: str, name: str, *, in_home: Literal[True]) -> InHomeChange | None: ...
+    def rename(self, text: str, name: str, *, in_home: bool = False) -> Thread | InHomeChange | None:
         """Call the thread ``name``; an empty one takes the name away. None when there is no such thread.
 
-        An overlay in our state: the home is not touched.
+        An overlay in our state: the home is not touched, unless ``in_home`` asks for it (``InHome.rename``).
         """
+        if in_home:
+            return self._in_home().rename(text, name)
         return self._say(text, lambda tx, homes, id16: store.rename(tx, homes, id16, name))
 
-    def archive(self, text: str) -> Thread | None:
-        """Put the thread among the archived ones (an overlay; the home is not touched). None: no such thread."""
+    @overload
+    def archive(self, text: str, *, in_home: Literal[False] = False) -> Thread | None: ...
+    @overload
+    def archive(self, text: str, *, in_home: Literal[True]) -> InHomeChange | None: ...
+    def archive(self, text: str, *, in_home: bool = False) -> Thread | InHomeChange | None:
+        """Put the thread among the archived ones. None: no such thread.
+
+        An overlay; ``in_home`` moves its file instead, and those of its sub-agents (``InHome.archive``).
+        """
+        if in_home:
+            return self._in_home().archive(text)
         return self._say(text, lambda tx, homes, id16: store.set_archived(tx, homes, id16, archived=True))
 
-    def unarchive(self, text: str) -> Thread | None:
-        """Take the thread back from the archived ones (an overlay). None: no such thread."""
+    @overload
+    def unarchive(self, text: str, *, in_home: Literal[False] = False) -> Thread | None: ...
+    @overload
+    def unarchive(self, text: str, *, in_home: Literal[True]) -> InHomeChange | None: ...
+    def unarchive(self, text: str, *, in_home: bool = False) -> Thread | InHomeChange | None:
+        """Take the thread back from the archived ones: an overlay, or with ``in_home`` its file."""
+        if in_home:
+            return self._in_home().unarchive(text)
         return self._say(text, lambda tx, homes, id16: store.set_archived(tx, homes, id16, archived=False))
 
     # --- writing, in the own home ---
@@ -238,6 +261,14 @@ class Threads:
         points at them, as Codex does; those of another home, and of a legacy thread, are copied.
         """
         return live.fork(self._state, text, at=at, sync=sync, meta=meta)
+
+    def _in_home(self) -> InHome:
+        if self._tx is not None:
+            raise Refused(
+                "files cannot be changed inside a transaction: it could be rolled back, they could not",
+                remedy="Call it on state.threads.",
+            )
+        return self._state.in_home
 
     def _say(self, text: str, say: Callable[[Write, Sequence[int], bytes], bool | None]) -> Thread | None:
         thread = self.resolve(text)

@@ -191,6 +191,13 @@ SET archived_said = CASE WHEN archived_file = :archived THEN NULL ELSE :archived
     revision = :revision
 WHERE n = :n AND archived <> :archived
 
+-- name: unsay_name
+UPDATE threads SET name_said = NULL, revision = :revision WHERE n = :n AND name_said IS NOT NULL
+
+-- name: unsay_archived
+UPDATE threads SET archived_said = NULL, archived_said_ms = NULL, revision = :revision
+WHERE n = :n AND archived_said IS NOT NULL
+
 -- name: heirs
 -- Forks that continue a base and do not have its first words (see `fold.inherit`).
 SELECT c.n, c.thread_id, c.base_thread_id, coalesce(b.preview, b.first_user_message) AS preview, b.first_user_ordinal

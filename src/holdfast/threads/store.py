@@ -198,6 +198,12 @@ def set_archived(tx: Write, homes: Sequence[int], thread_id: bytes, archived: bo
     return None if changed is None else changed == 1
 
 
+def unsay(tx: Write, homes: Sequence[int], thread_id: bytes, what: str) -> bool:
+    """Take back the ``name`` or the ``archived`` that was said of a thread: its files say it now. True: it was said."""
+    statement = {"name": "unsay_name", "archived": "unsay_archived"}[what]
+    return bool(_say(tx, statement, homes, thread_id))
+
+
 def _say(tx: Write, statement: str, homes: Sequence[int], thread_id: bytes, **said: object) -> int | None:
     row = tx.row(_SQL["get_n"], homes=json.dumps(homes), thread_id=thread_id)
     if row is None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from holdfast import lockfiles
 from holdfast.errors import Busy
+from holdfast.rollouts.names import FILE as NAMES
 
 FOLDER = "thread-writer-locks"
 COORDINATION = ".coordination.lock"
@@ -36,3 +37,8 @@ def writer_lock(home: str | os.PathLike[str], thread_id: str, *, wait_ms: float 
             f"thread {thread_id} has another writer: {busy}",
             remedy="End the agent that works on this thread, or fork the thread.",
         ) from None
+
+
+def names_lock(home: str | os.PathLike[str]) -> lockfiles.FileLock:
+    """Take the lock of the home's names file, as Codex 0.169 does, and return it. ``Busy`` after 2 s."""
+    return lockfiles.take(f"{os.fspath(home)}/{NAMES}.lock", wait_ms=2_000)

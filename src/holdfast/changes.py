@@ -1,0 +1,93 @@
+"""What is to be done to files: values that can be shown, kept, carried out and undone. Pure; knows no subject."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Move(msgspec.Struct, frozen=True, tag="move"):
+    """A file gets another name. ``mtime_ns``: the time it is to carry afterwards; None leaves its own."""
+
+    source: str
+    target: str
+    mtime_ns: int | None = None
+
+
+class Remove(msgspec.Struct, frozen=True, tag="remove"):
+    """A file goes."""
+
+    path: str
+
+
+class Append(msgspec.Struct, frozen=True, tag="append"):
+    """``data`` is written behind the end of a file, which is made when it is not there.
+
+    ``shared``: others append whole lines, too; theirs stay when this is undone.
+    """
+
+    path: str
+    data: bytes
+    shared: bool = False
+
+
+class Rewrite(msgspec.Struct, frozen=True, tag="rewrite"):
+    """A file gets ``data`` for its content, all at once. ``shared`` as for ``Append``."""
+
+    path: str
+    data: bytes
+    shared: bool = False
+
+
+Change = Move | Remove | Append | Rewrite
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A file as it was when a plan was made. ``inode`` 0: there was none."""
+
+    path: str
+    device: int = 0
+    inode: int = 0
+    size: int = 0
+    mtime_ns: int = 0
+
+    @classmethod
+    def of(cls, path: str, info: Any) -> Seen:
+        """Return what ``lstat`` said of ``path``; None: there is no such file."""
+        if info is None:
+            return cls(path)
+        return cls(path, info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+
+    @property
+    def is_there(self) -> bool:
+        """True when there was such a file."""
+        return self.inode != 0
+
+    def same_file(self, other: Seen) -> bool:
+        """Return True when ``other`` is this very file, whatever it holds by now."""
+        return self.is_there and (self.device, self.inode) == (other.device, other.inode)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Changes in their order, and what they were decided on.
+
+    ``title`` is a sentence for a person; ``folder`` is the one it is about, and
+    ``subjects`` whoever of it is concerned, by id. ``seen`` holds every path
+    that a change names, as it was.
+    """
+
+    title: str
+    folder: str
+    subjects: tuple[str, ...]
+    changes: tuple[Change, ...]
+    seen: tuple[Seen, ...]
+
+    def before(self, path: str) -> Seen:
+        """Return how ``path`` was when this was planned."""
+        return next(seen for seen in self.seen if seen.path == path)
+
+
+def paths_of(change: Change) -> tuple[str, ...]:
+    """Return the paths a change names: the one it takes something from first."""
+    return (change.source, change.target) if isinstance(change, Move) else (change.path,)

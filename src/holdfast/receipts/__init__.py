@@ -1,0 +1,10 @@
+"""Receipts: what is about to be done to somebody's files, kept before it is done, and how to undo it.
+
+Knows files, knows no subject: whoever asks holds the locks that its files need.
+"""
+
+from holdfast.receipts.doing import carry_out, standings, undo
+from holdfast.receipts.keeping import find, listing, write
+from holdfast.receipts.model import Receipt, Standing, Step
+
+__all__ = ["Receipt", "Standing", "Step", "carry_out", "find", "listing", "standings", "undo", "write"]

@@ -1,0 +1,95 @@
+"""A receipt: the plan, how far it was carried out, and what undoes each step."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from holdfast.changes import Append, Change, Move, Plan, Remove, Rewrite, Seen
+
+FILE = "receipt.json"
+
+
+class Standing(StrEnum):
+    """How the files of one step stand."""
+
+    BEFORE = "before"
+    """As they were planned on, or put back to that."""
+    BETWEEN = "between"
+    """Someone was killed in the middle of this step. It can be finished, and undone."""
+    AFTER = "after"
+    CHANGED = "changed"
+    """Somebody else changed them since: neither."""
+
+
+class Step(msgspec.Struct):
+    """One change, and what is known of it. ``copy`` is a file beside the receipt: what the change takes away.
+
+    ``put`` and ``put_back`` are the files that took the place of another, noted before they did.
+    """
+
+    what: str
+    undo: str
+    change: Change
+    copy: str | None = None
+    done: bool = False
+    undone: bool = False
+    put: Seen | None = None
+    put_back: Seen | None = None
+
+
+class Receipt(msgspec.Struct, kw_only=True):
+    """What was done, step by step. ``folders`` were made for it, the outermost first.
+
+    ``at`` is where the receipt itself lies; it is not written into the file.
+    """
+
+    id: str
+    title: str
+    written_ms: int
+    plan: Plan
+    steps: list[Step]
+    folders: list[str] = []
+    at: str = ""
+    version: int = 1
+
+    @property
+    def state(self) -> str:
+        """``done``, ``undone``, or ``unfinished``: it was stopped, and can be finished or undone."""
+        if all(step.undone for step in self.steps):
+            return "undone"
+        if all(step.done for step in self.steps) and not any(step.undone for step in self.steps):
+            return "done"
+        return "unfinished"
+
+    @property
+    def steps_done(self) -> int:
+        """How many steps are noted as done and not as undone. The one behind may have been done, too."""
+        return sum(step.done and not step.undone for step in self.steps)
+
+
+def steps_of(plan: Plan) -> list[Step]:
+    """Return the steps of a plan, in words: what each does, and what undoes it."""
+    return [Step(*_words(plan, change), change) for change in plan.changes]
+
+
+def _words(plan: Plan, change: Change) -> tuple[str, str]:
+    match change:
+        case Move(source, target, mtime_ns):
+            touched = "" if mtime_ns is None else ", and make it the file written last"
+            back = "" if mtime_ns is None else ", and give it its time back"
+            return f"move {source} to {target}{touched}", f"move {target} to {source}{back}"
+        case Remove(path):
+            return f"remove {path}", f"put the copy back to {path}"
+        case Append(path, data):
+            lines = data.decode("utf-8", "replace").strip()
+            before = plan.before(path)
+            undo = f"cut {path} back to {before.size} bytes" if before.is_there else f"remove {path}"
+            return f"append {len(data)} bytes to {path}: {lines}", undo
+        case Rewrite(path, data):
+            size = plan.before(path).size
+            return (
+                f"rewrite {path}: {size} bytes become {len(data)}",
+                f"put the {size} bytes of the copy back to {path}",
+            )

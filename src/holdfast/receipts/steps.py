@@ -1,0 +1,257 @@
+"""One step: how its files stand, doing it, undoing it. Each may be repeated after a kill at any point."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from holdfast.changes import Append, Move, Plan, Remove, Rewrite, Seen
+from holdfast.receipts.keeping import copy_file, sync_folder
+from holdfast.receipts.model import Receipt, Standing, Step
+
+Note = Callable[[], None]
+"""Puts on disk what was just noted in the step."""
+
+
+def seen(path: str) -> Seen:
+    """Return what lies at ``path`` now."""
+    try:
+        return Seen.of(path, os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return Seen(path)
+
+
+def standing(plan: Plan, step: Step) -> Standing:
+    """Return how the files of a step stand. Reads what was appended, or a shared file whole."""
+    match step.change:
+        case Move():
+            return _of_move(plan, step.change)
+        case Remove(path):
+            now, before = seen(path), plan.before(path)
+            if not now.is_there:
+                return Standing.AFTER
+            # Put back from a copy it is another file of the same size and time.
+            return Standing.BEFORE if _alike(now, before) else Standing.CHANGED
+        case Append():
+            return _of_append(plan, step, step.change)
+        case Rewrite():
+            return _of_rewrite(plan, step, step.change)
+
+
+def do(receipt: Receipt, step: Step, note: Note) -> None:
+    """Do one step, or the rest of it."""
+    plan = receipt.plan
+    match step.change:
+        case Move(source, target, mtime_ns):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            _rename(source, target, plan.before(source).mtime_ns if mtime_ns is None else mtime_ns)
+            for folder in receipt.folders:
+                sync_folder(os.path.dirname(folder))
+        case Remove(path):
+            os.unlink(path)
+        case Append(path, data):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            before = plan.before(path)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            try:
+                rest = data[os.fstat(fd).st_size - before.size :]
+                while rest:
+                    rest = rest[os.write(fd, rest) :]
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        case Rewrite(path, data):
+
+            def note_put(new: Seen) -> None:
+                step.put = new
+                note()
+
+            _replace(receipt, path, data, None, note_put)
+    _sync_folders(step)
+
+
+def undo(receipt: Receipt, step: Step, note: Note) -> None:
+    """Put back what one step, or a part of it, changed."""
+    plan = receipt.plan
+
+    def note_put_back(new: Seen) -> None:
+        step.put_back = new
+        note()
+
+    match step.change:
+        case Move(source, target, _):
+            os.makedirs(os.path.dirname(source), exist_ok=True)
+            _rename(target, source, plan.before(source).mtime_ns)
+        case Remove(path):
+            assert step.copy is not None  # written with the receipt
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            _put_back(receipt, os.path.join(receipt.at, step.copy), path)
+        case Append(path, data):
+            before = plan.before(path)
+            went_on = _size(path) - before.size - len(data)
+            if went_on > 0:
+                content = _content(path)
+                content = content[: before.size] + content[before.size + len(data) :]
+                _replace(receipt, path, content, None, note_put_back)
+            elif before.is_there:
+                _cut(path, before)
+            else:
+                os.unlink(path)
+        case Rewrite(path, data):
+            assert step.copy is not None  # written with the receipt
+            tail = _content(path)[len(data) :]
+            old = _content(os.path.join(receipt.at, step.copy))
+            mtime_ns = None if tail else plan.before(path).mtime_ns
+            _replace(receipt, path, old + tail, mtime_ns, note_put_back)
+    _sync_folders(step)
+
+
+def clear_partial(receipt: Receipt, step: Step) -> None:
+    """Remove the half-written file that a kill in this step may have left beside its path."""
+    if isinstance(step.change, Append | Rewrite | Remove):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(_partial(receipt, step.change.path))
+
+
+# --- how files stand ---------------------------------------------------------------
+
+
+def _of_move(plan: Plan, move: Move) -> Standing:
+    here, there, before = seen(move.source), seen(move.target), plan.before(move.source)
+    after_ns = before.mtime_ns if move.mtime_ns is None else move.mtime_ns
+    for now in (here, there):
+        is_it = before.same_file(now) and now.size == before.size and now.mtime_ns in (before.mtime_ns, after_ns)
+        if now.is_there and not is_it:
+            return Standing.CHANGED
+    if here.is_there and not there.is_there and here.mtime_ns == before.mtime_ns:
+        return Standing.BEFORE
+    if there.is_there and not here.is_there and there.mtime_ns == after_ns:
+        return Standing.AFTER
+    return Standing.BETWEEN if here.is_there or there.is_there else Standing.CHANGED
+
+
+def _of_append(plan: Plan, step: Step, append: Append) -> Standing:
+    now, before = seen(append.path), plan.before(append.path)
+    if now == before or _is(step.put_back, now):
+        return Standing.BEFORE
+    if not now.is_there or (before.is_there and not append.shared and not before.same_file(now)):
+        return Standing.CHANGED
+    written = _read(append.path, before.size, len(append.data) + 1)
+    if written == append.data or (append.shared and written.startswith(append.data)):
+        return Standing.AFTER
+    # A part of it: killed while writing, or while cutting it off again.
+    return Standing.BETWEEN if append.data.startswith(written) and now.size >= before.size else Standing.CHANGED
+
+
+def _of_rewrite(plan: Plan, step: Step, rewrite: Rewrite) -> Standing:
+    now, before = seen(rewrite.path), plan.before(rewrite.path)
+    if now == before or _is(step.put_back, now):
+        return Standing.BEFORE
+    if not now.is_there:
+        return Standing.CHANGED
+    content = _content(rewrite.path)
+    whole = content.startswith(rewrite.data) if rewrite.shared else content == rewrite.data
+    return Standing.AFTER if whole else Standing.CHANGED
+
+
+def _is(noted: Seen | None, now: Seen) -> bool:
+    # What others append afterwards is theirs, and changes nothing of whose file it is.
+    return noted is not None and noted.same_file(now)
+
+
+def _alike(now: Seen, before: Seen) -> bool:
+    return (now.size, now.mtime_ns) == (before.size, before.mtime_ns)
+
+
+# --- what is done to them ----------------------------------------------------------
+
+
+def _rename(source: str, target: str, mtime_ns: int) -> None:
+    """Give a file another name, never over another file; goes on where a killed one stopped."""
+    if os.path.lexists(source):
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except FileExistsError:
+            if not seen(source).same_file(seen(target)):
+                raise
+        except OSError:  # a disk that knows no links
+            if os.path.lexists(target):
+                raise
+            os.rename(source, target)
+        with suppress(FileNotFoundError):
+            os.unlink(source)
+    if seen(target).mtime_ns != mtime_ns:
+        os.utime(target, ns=(os.stat(target).st_atime_ns, mtime_ns), follow_symlinks=False)
+
+
+def _put_back(receipt: Receipt, copy: str, path: str) -> None:
+    try:
+        os.link(copy, path, follow_symlinks=False)
+        return
+    except FileExistsError:
+        raise
+    except OSError:  # another disk
+        partial = _partial(receipt, path)
+        copy_file(copy, partial)
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(path):
+            raise
+        os.rename(partial, path)
+    with suppress(FileNotFoundError):
+        os.unlink(partial)
+
+
+def _replace(receipt: Receipt, path: str, content: bytes, mtime_ns: int | None, note: Callable[[Seen], None]) -> None:
+    """Put a file with this content in the place of another of the same mode; ``note`` hears of it before."""
+    partial = _partial(receipt, path)
+    old = os.stat(path)
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), old.st_mode & 0o7777)
+        file.write(content)
+        file.flush()
+        if mtime_ns is not None:
+            os.utime(file.fileno(), ns=(old.st_atime_ns, mtime_ns))
+        os.fsync(file.fileno())
+    note(seen(partial))
+    os.rename(partial, path)
+
+
+def _cut(path: str, before: Seen) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.ftruncate(fd, before.size)
+        os.utime(fd, ns=(os.fstat(fd).st_atime_ns, before.mtime_ns))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _partial(receipt: Receipt, path: str) -> str:
+    return os.path.join(os.path.dirname(path), f".holdfast-{receipt.id}")
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _read(path: str, offset: int, bytes_max: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(bytes_max)
+
+
+def _size(path: str) -> int:
+    return os.stat(path).st_size
+
+
+def _sync_folders(step: Step) -> None:
+    change = step.change
+    paths = (change.source, change.target) if isinstance(change, Move) else (change.path,)
+    for folder in {os.path.dirname(path) for path in paths}:
+        sync_folder(folder)

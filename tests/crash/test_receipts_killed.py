@@ -1,0 +1,156 @@
+"""A change to files, and its undoing, killed before every single call to the kernel: it can be undone, and finished."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from holdfast import receipts
+from processes import children
+
+NOON_NS = 1_795_262_400_000_000_000
+
+# A process that forks once per kill: the child dies before its nth call, whatever that is.
+CODE = """
+from itertools import count
+from holdfast import receipts
+from holdfast.changes import Append, Move, Plan, Remove, Rewrite, Seen
+
+place, kept, what = sys.argv[1:]
+CALLS = "open link unlink rename write ftruncate utime fsync mkdir rmdir".split()
+
+def arm(number):
+    calls = count(1)
+    def before(call):
+        def counted(*args, **more):
+            if next(calls) == number:
+                os.kill(os.getpid(), 9)
+            return call(*args, **more)
+        return counted
+    for name in CALLS:
+        setattr(os, name, before(getattr(os, name)))
+
+def seen(path):
+    return Seen.of(path, os.lstat(path) if os.path.lexists(path) else None)
+
+def plan():
+    changes = (
+        Move(f"{place}/a/moved", f"{place}/b/2026/moved", 1795262999000000000),
+        Remove(f"{place}/a/removed"),
+        Append(f"{place}/a/longer", b"more\\n"),
+        Append(f"{place}/new", b"first\\n", shared=True),
+        Rewrite(f"{place}/names", b"two\\n", shared=True),
+    )
+    paths = ["a/moved", "b/2026/moved", "a/removed", "a/longer", "new", "names"]
+    return Plan("change it all", place, (), changes, tuple(seen(f"{place}/{path}") for path in paths))
+
+for number in count(1):
+    hear()  # the place is as before
+    if what == "undo":
+        receipts.carry_out(receipts.write(kept, plan()))
+    pid = os.fork()
+    if pid == 0:
+        if what == "undo":
+            (receipt,) = receipts.listing(kept)
+            arm(number)
+            receipts.undo(receipt)
+        else:
+            planned = plan()
+            arm(number)
+            receipts.carry_out(receipts.write(kept, planned))
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert status in (0, 9), status
+    say("ended" if status == 0 else "killed")
+"""
+
+
+def make(place):
+    shutil.rmtree(place, ignore_errors=True)
+    (place / "a").mkdir(parents=True)
+    for name, content in (("a/moved", "m"), ("a/removed", "r"), ("a/longer", "begun\n"), ("names", "one\ntwo\n")):
+        (place / name).write_text(content)
+        os.utime(place / name, ns=(NOON_NS, NOON_NS))
+
+
+def looks(place):
+    """Names, contents, times and modes: all that a person could miss."""
+    return {
+        str(path.relative_to(place)): (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode)
+        if path.is_file()
+        else None
+        for path in sorted(place.rglob("*"))
+    }
+
+
+def contents(place):
+    return {name: found and found[0] for name, found in looks(place).items()}
+
+
+AFTER = {
+    "a": None,
+    "a/longer": b"begun\nmore\n",
+    "b": None,
+    "b/2026": None,
+    "b/2026/moved": b"m",
+    "names": b"two\n",
+    "new": b"first\n",
+}
+
+
+@pytest.fixture
+def kills(tmp_path):
+    """Yield after each kill, with everything as it was before it was begun; until nothing is left to kill."""
+    place, kept = tmp_path / "place", tmp_path / "kept"
+
+    def kills(what):
+        with children("") as start:
+            process = start(CODE, place, kept, what)
+            for number in range(1, 1_000):
+                make(place)
+                shutil.rmtree(kept, ignore_errors=True)
+                process.tell()
+                ended = process.line()
+                assert ended in ("killed", "ended")
+                yield place, kept
+                if ended == "ended":
+                    assert number > 40
+                    return
+
+    return kills
+
+
+def test_killed_anywhere_a_change_can_be_undone(kills, tmp_path):
+    make(tmp_path / "fresh")
+    before = looks(tmp_path / "fresh")
+    for place, kept in kills("do"):
+        found = receipts.listing(str(kept))
+        if not found:
+            assert looks(place) == before  # nothing is done before there is a receipt
+        for receipt in found:
+            assert receipts.undo(receipt).state == "undone"
+            assert looks(place) == before
+            assert receipts.undo(receipts.listing(str(kept))[0]).state == "undone"
+
+
+def test_killed_anywhere_a_change_can_be_finished(kills):
+    for place, kept in kills("do"):
+        for receipt in receipts.listing(str(kept)):
+            # What is noted is what was done, but for the one step that was in hand.
+            stand = receipts.standings(receipt)
+            assert set(stand[: receipt.steps_done]) <= {"after"}
+            assert set(stand[receipt.steps_done + 1 :]) <= {"before"}
+            assert receipts.carry_out(receipt).state == "done"
+            assert contents(place) == AFTER
+            assert receipts.undo(receipt).state == "undone"
+
+
+def test_an_undoing_killed_anywhere_can_be_done_again(kills, tmp_path):
+    make(tmp_path / "fresh")
+    before = looks(tmp_path / "fresh")
+    for place, kept in kills("undo"):
+        (receipt,) = receipts.listing(str(kept))
+        assert receipts.undo(receipt).state == "undone"
+        assert looks(place) == before
