@@ -107,7 +107,10 @@ class Seat:
         if time.monotonic_ns() >= deadline_ns:
             raise self._busy(begun_ns)
         if self._stand_in is None:
-            self._stand_in = _StandIn(self._fd)
+            try:
+                self._stand_in = _StandIn(self._fd)
+            except RuntimeError as error:  # no more threads, or the interpreter is ending
+                raise Busy(f"the writer's seat of {self._path} is taken, and {error} to wait for it") from error
         if _SETLK is not None:
             fcntl.fcntl(self._fd, _SETLK, _RING)
         try:
@@ -150,20 +153,20 @@ class _StandIn:
         """Return True with the seat taken, False at the deadline without it."""
         gate = threading.Lock()
         gate.acquire()
-        with self._lock:
-            self._gate = gate
-            if not self._standing:
-                self._standing = True
-                self._order.release()
         try:
+            with self._lock:
+                self._gate = gate
+                if not self._standing:
+                    self._standing = True
+                    self._order.release()
             if gate.acquire(timeout=max(0, deadline_ns - time.monotonic_ns()) / 1e9):
                 return True
-        except BaseException:  # Ctrl-C
+            # Handed over in the same moment as the deadline counts: it is ours now.
+            return not self._withdraw()
+        except BaseException:  # Ctrl-C, perhaps with the seat in our hands
             if not self._withdraw():
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
             raise
-        # Handed over in the same moment as the deadline counts: it is ours now.
-        return not self._withdraw()
 
     def stands(self) -> bool:
         """Whether it is in the queue, or holds the seat and has not yet decided whose it is."""
