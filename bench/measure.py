@@ -221,8 +221,8 @@ class Row:
     """One line of a result: ours, what we aim at, and the peer beside it.
 
     ``peer`` is measured in this run unless ``peer_is`` says where else it comes
-    from. ``at_most`` and ``ratio_least`` are the targets; without one the line is
-    only told.
+    from. ``at_most``, ``at_least`` and ``ratio_least`` are the targets; without one
+    the line is only told.
     """
 
     what: str
@@ -233,6 +233,7 @@ class Row:
     ratio_least: float | None = None
     peer_is: str = ""
     note: str = ""
+    at_least: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -240,8 +241,10 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        if self.ours is None or (self.at_most is None and self.ratio_least is None):
+        if self.ours is None or (self.at_most is None and self.at_least is None and self.ratio_least is None):
             return ""
+        if self.at_least is not None and self.ours < self.at_least:
+            return "MISSED"
         if self.at_most is not None and self.ours > self.at_most:
             return "MISSED"
         if self.ratio_least is not None:
@@ -254,6 +257,7 @@ class Row:
     @property
     def target(self) -> str:
         parts = [f"<= {number(self.at_most)} {self.unit}"] if self.at_most is not None else []
+        parts += [f">= {number(self.at_least)} {self.unit}".rstrip()] if self.at_least is not None else []
         parts += [f">= {number(self.ratio_least)}x"] if self.ratio_least is not None else []
         return ", ".join(parts)
 

@@ -12,6 +12,14 @@ from sqlite_helpers import INSERT, q, texts
 from holdfast.errors import Busy, Damaged, Full, Refused, Unsupported
 from holdfast.sqlite import Store, pinners, seat_holder
 
+
+def descriptors():
+    """Yield the links of every descriptor of this process that is still open."""
+    for entry in os.scandir("/proc/self/fd"):
+        if os.path.exists(entry.path):
+            yield entry.path
+
+
 HOLD_THE_SEAT = """
 store = Store.open(PATH, clock=wall_ms)
 with store.write() as tx:
@@ -69,6 +77,80 @@ def test_the_seat_of_a_killed_process_is_free_and_its_work_is_gone(store, child)
     with store.write(wait_ms=0) as tx:
         tx.run(INSERT, text="ours")
     assert texts(store) == ["ours"]
+
+
+def test_who_waits_has_the_seat_as_soon_as_its_holder_is_killed(store, child):
+    other = child(HOLD_THE_SEAT)
+    assert other.line() == "in"
+    wrote = store.submit(lambda tx: tx.run(INSERT, text="ours"), wait_ms=60_000)
+    while store.status().busy_waits == 0:  # bounded: the thread does nothing before it waits
+        pass
+    other.kill()
+    assert wrote.result(30) == 1
+    assert texts(store) == ["ours"]
+
+
+def test_a_wait_that_ended_takes_no_seat_later_and_the_next_one_goes_on(store, child, path):
+    other = child(HOLD_THE_SEAT)
+    assert other.line() == "in"
+    for _ in range(3):
+        with pytest.raises(Busy, match=f"held by pid {other.pid} "), store.write(wait_ms=10):
+            pass
+    other.tell()
+    assert other.line() == "out"
+    third = child(ADD % "third")
+    assert third.line() == "done"
+    with store.write(wait_ms=30_000) as tx:
+        tx.run(INSERT, text="ours")
+    assert texts(store) == ["theirs", "third", "ours"]
+
+
+def test_a_store_closed_while_it_stands_in_the_queue_leaves_no_seat_and_no_descriptor(make, child, path):
+    store = make(read_wait_ms=10)
+    other = child(HOLD_THE_SEAT)
+    assert other.line() == "in"
+    with pytest.raises(Busy), store.write(wait_ms=10):
+        pass
+    store.close()
+    other.tell()
+    assert other.line() == "out"
+    while f"{path}.seat" in [os.readlink(entry) for entry in descriptors()]:  # bounded: the seat is free
+        pass
+    assert seat_holder(path) is None
+
+
+def test_who_is_forked_while_its_parent_stands_in_the_queue_waits_for_itself(store, child, path):
+    other = child(HOLD_THE_SEAT)
+    assert other.line() == "in"
+    told = child("""
+store = Store.open(PATH, clock=wall_ms)
+def add(text, wait_ms):
+    try:
+        with store.write(wait_ms=wait_ms) as tx:
+            tx.run(q(f"INSERT INTO notes (text) VALUES ('{text}')"))
+    except Busy as error:
+        say("busy")
+add("early", 10)
+pid = os.fork()
+if pid == 0:
+    add("early, too", 10)
+    hear()
+    add("child", 60_000)
+    store.close()
+    os._exit(0)
+say("forked")
+assert os.waitpid(pid, 0)[1] == 0
+add("parent", 60_000)
+store.close()
+say("done")
+""")
+    assert sorted(told.line() for _ in range(3)) == ["busy", "busy", "forked"]
+    other.tell()
+    assert other.line() == "out"
+    told.tell()
+    assert told.line() == "done"
+    assert texts(store) == ["theirs", "child", "parent"]
+    assert seat_holder(path) is None
 
 
 def test_a_neighbour_that_does_not_know_the_seat_is_waited_for_and_named(store, child):

@@ -55,9 +55,10 @@ WHERE home_id = :home_id AND (status NOT IN ('ok', 'gone') OR problems IS NOT NU
 ORDER BY path
 
 -- name: count_files
+-- `+`: every row is read, and the table itself is the shortest way to them all. 65 ms for a million.
 SELECT count(*) AS files, count(*) FILTER (WHERE status NOT IN ('ok', 'duplicate', 'gone')) AS failed,
     CAST(coalesce(sum(size), 0) AS BIGINT) AS bytes
-FROM files WHERE home_id = :home_id AND status <> 'gone'
+FROM files WHERE +home_id = :home_id AND status <> 'gone'
 
 -- name: count_files_to
 -- Counts no further than `limit`: what asks only wants to know whether there are more.

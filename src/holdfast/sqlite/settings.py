@@ -35,7 +35,7 @@ class Limits:
     """Writes that may share one COMMIT."""
     group_ms: float = 5.0
     """How old a group may be and still take one more."""
-    seat_ms: float = 5.0
+    seat_ms: float = 2.0
     """How long one process may take the seat again and again while another waits."""
     readers: int = 2
     """Pooled read connections: 16 threads, a page: p99 3.5 ms on two, 58 ms on one each."""

@@ -118,7 +118,12 @@ class Threads:
         """Return the one thread that ``text`` means, or None. Raises ``Refused`` when several begin with it."""
         with self._reading() as tx:
             homes = self._state.look_up_homes(tx)
-            thread = store.resolve(tx, _row_ids(homes), text) if tx is not None else None
+            thread = None
+            if tx is not None:
+                known, asked = _row_ids(homes), tx  # names for the closure, which knows no None
+                thread = store.resolve(
+                    tx, known, text, titled=lambda title: self._state.words.candidates(self._state, asked, known, title)
+                )
         if thread is not None:
             return thread
         id16 = ids.parse(text)

@@ -18,3 +18,6 @@ CREATE INDEX IF NOT EXISTS threads_by_parent ON threads (parent_thread_id, updat
 CREATE INDEX IF NOT EXISTS threads_by_base ON threads (base_thread_id) WHERE base_thread_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS threads_by_revision ON threads (revision);
 CREATE INDEX IF NOT EXISTS threads_by_file ON threads (file_id);
+CREATE INDEX IF NOT EXISTS threads_by_name ON threads (coalesce(name_said, name_file, name_folded))
+    WHERE coalesce(name_said, name_file, name_folded) IS NOT NULL;
+CREATE INDEX IF NOT EXISTS threads_missing ON threads (home_id) WHERE missing_since_ms IS NOT NULL;

@@ -90,6 +90,10 @@ LEFT JOIN labels history_mode ON history_mode.label_id = t.history_mode_id
 -- name: chosen_by_id
 threads t
 
+-- name: chosen_among
+-- The candidates are known: fetch them by row id.
+json_each(:among) candidates CROSS JOIN threads t ON t.n = candidates.value
+
 -- name: where_id
 -- Homes that were copied share ids: a thread that is there counts, then the one written last.
 WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.thread_id = :thread_id
@@ -102,12 +106,18 @@ WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.thread_id BETWEEN
 ORDER BY t.thread_id
 LIMIT :limit
 
--- name: where_called
--- Newest first: the caller wants the thread somebody last worked in.
-WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.missing_since_ms IS NULL
-  AND (coalesce(t.name_said, t.name_file, t.name_folded) = :called OR coalesce(t.title, t.first_user_message) = :called)
-ORDER BY coalesce(t.name_said, t.name_file, t.name_folded) = :called DESC, t.updated_ms DESC
-LIMIT :limit
+-- name: where_named
+-- Newest first: the caller wants the thread somebody last worked in. `+` leaves the choice to the index of names.
+WHERE +t.home_id IN (SELECT value FROM json_each(:homes)) AND t.missing_since_ms IS NULL
+  AND coalesce(t.name_said, t.name_file, t.name_folded) = :called
+ORDER BY t.updated_ms DESC
+LIMIT 1
+
+-- name: where_titled
+WHERE +t.home_id IN (SELECT value FROM json_each(:homes)) AND t.missing_since_ms IS NULL
+  AND coalesce(t.title, t.first_user_message) = :called
+ORDER BY t.updated_ms DESC
+LIMIT 1
 
 -- name: chosen_page
 -- The rows of a page, found in indexes alone; the outer query fetches the rest of each.
@@ -218,9 +228,10 @@ WHERE n = :n
 SELECT count(*) AS threads FROM threads WHERE home_id = :home_id
 
 -- name: count_threads
-SELECT count(*) AS threads, count(*) FILTER (WHERE archived = 1) AS archived,
-    count(*) FILTER (WHERE missing_since_ms IS NOT NULL) AS missing
-FROM threads WHERE home_id = :home_id
+-- Three counts of three indexes: one pass over the rows would read them all, a second for a million.
+SELECT (SELECT count(*) FROM threads WHERE home_id = :home_id) AS threads,
+    (SELECT count(*) FROM threads WHERE home_id = :home_id AND archived = 1) AS archived,
+    (SELECT count(*) FROM threads WHERE home_id = :home_id AND missing_since_ms IS NOT NULL) AS missing
 
 -- name: said
 -- Everything that no rollout knows.
