@@ -368,7 +368,7 @@ def test_a_store_refuses_another_programs_file_and_leaves_every_byte(path, mode,
     theirs.close()
     before, names = Path(path).read_bytes(), set(os.listdir(os.path.dirname(path)))
 
-    with pytest.raises(Refused, match="another program's database.*left as it is"):
+    with pytest.raises(Refused, match=r"another program's database.*left as it is"):
         Store.open(path)
 
     assert Path(path).read_bytes() == before
@@ -479,7 +479,7 @@ def test_a_failed_statement_of_no_meaning_leaves_no_lock(conn, open_one):
 def test_values_that_sqlite_has_no_word_for_are_refused(conn):
     with pytest.raises(OverflowError, match="too large"):
         conn.execute("SELECT ?", (2**70,))
-    with pytest.raises(sqlite.ProgrammingError, match="type object.*convert the rest"):
+    with pytest.raises(sqlite.ProgrammingError, match=r"type object.*convert the rest"):
         conn.execute("SELECT ?", (object(),))
 
 
