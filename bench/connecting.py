@@ -1,4 +1,4 @@
-"""A tick that opens a database, asks one question and closes it: ``holdfast.sqlite.connect`` beside ``sqlite3.connect``.
+"""A tick that opens a database, asks and closes it: ``holdfast.sqlite.connect`` beside ``sqlite3.connect``.
 
     python bench/connecting.py [DIRECTORY] [--rounds 7] [--ticks 400]
 

@@ -7,6 +7,9 @@ lock, is the ``__cause__``, and its words are in the text.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import apsw
 
 from holdfast.errors import Busy, Damaged, Full, HoldfastError
@@ -94,6 +97,23 @@ def from_ours(error: HoldfastError) -> Error:
         told = kind(str(error), remedy=error.remedy or None)
     told.exit_code = error.exit_code
     return told
+
+
+@contextmanager
+def named() -> Iterator[None]:
+    """Give what is raised inside its PEP 249 name."""
+    try:
+        yield
+    except HoldfastError as error:
+        told = from_ours(error)
+        if told is error:
+            raise
+        try:
+            raise told from error
+        finally:
+            # Its traceback leads to this frame: a name here would make a circle, and keep
+            # a connection that is dropped until the collector runs.
+            del told
 
 
 def of_binding(error: Exception) -> Exception:

@@ -25,6 +25,16 @@ class Answer:
     description: Description | None = None
     changed: int = -1
 
+    @classmethod
+    def of(cls, name: str, rows: list[tuple[Any, ...]]) -> Answer:
+        """Return an answer of one column; without rows it is that of a statement that gives none."""
+        return cls(rows, (column(name),) if rows else None)
+
+
+def column(name: str) -> tuple[Any, ...]:
+    """Return the description of a column that has no declared type (PEP 249)."""
+    return (name, None, None, None, None, None, None)
+
 
 class Run:
     """A statement with its values; with ``many``, ``params`` are the values of many. May be run again."""

@@ -13,15 +13,14 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import apsw
 
 from holdfast.clock import wall_ms
 from holdfast.errors import Busy, Full, HoldfastError
-from holdfast.sqlite import codes, exceptions, linger, pragmas, settings, texts
+from holdfast.sqlite import exceptions, linger, pragmas, settings, texts, upkeep
 from holdfast.sqlite.baton import Baton
 from holdfast.sqlite.core import Core
 from holdfast.sqlite.exceptions import NotSupportedError, OperationalError, ProgrammingError
@@ -72,19 +71,19 @@ class Session:
 
     def execute(self, sql: str, params: Params) -> Answer:
         """Run one statement; every row is fetched before this returns."""
-        text = _one(sql)
+        text = texts.one(sql)
         if not isinstance(params, (tuple, list, dict, Mapping, Sequence)):
             raise ProgrammingError("parameters are of unsupported type")
-        with self.lock, _pep249():
+        with self.lock, exceptions.named():
             self._check()
             return self._dispatch(text, params)
 
     def execute_many(self, sql: str, params: Iterable[Params]) -> Answer:
         """Run one INSERT, UPDATE, DELETE or REPLACE for each of ``params``; in autocommit all or none."""
-        text = _one(sql)
+        text = texts.one(sql)
         if not text.changing:
             raise ProgrammingError("executemany() can only execute DML statements.")
-        with self.lock, _pep249():
+        with self.lock, exceptions.named():
             self._check()
             if self._tx is None and not self.implicit:
                 params = list(params)  # a group that another's failure took back is run again
@@ -92,7 +91,7 @@ class Session:
 
     def execute_script(self, script: str) -> None:
         """Commit, then run each statement of ``script`` by itself, as if in autocommit."""
-        with self.lock, _pep249():
+        with self.lock, exceptions.named():
             self._check()
             self.commit()
             implicit, self.implicit = self.implicit, False
@@ -104,14 +103,14 @@ class Session:
 
     def commit(self) -> None:
         """Make the open transaction durable. A commit that fails was rolled back."""
-        with self.lock, _pep249():
+        with self.lock, exceptions.named():
             self._check()
             if self._tx is not None:
                 self._leave(failed=False)
 
     def roll_back(self) -> None:
         """Take the open transaction back."""
-        with self.lock, _pep249():
+        with self.lock, exceptions.named():
             self._lost = ""
             self._check()
             if self._tx is not None:
@@ -161,7 +160,9 @@ class Session:
             case "PRAGMA":
                 return self._pragma(text)
             case "VACUUM":
-                return self._vacuum(text, params)
+                if self._tx is not None:
+                    raise OperationalError("cannot VACUUM from within a transaction")
+                return upkeep.vacuum(self.core, self.wait_ms, text.sql, params)
             case "ATTACH" | "DETACH":
                 raise NotSupportedError(f"{text.word} is refused: a store keeps one file; open the other by itself")
         if text.temporary:
@@ -290,61 +291,21 @@ class Session:
                 # Like SQLite: inside a transaction it changes nothing, and says nothing.
                 if pragma.value is not None and self._tx is None:
                     self._foreign_keys = pragma.on
-                return _one_column("foreign_keys", [(int(self._foreign_keys),)] if pragma.value is None else [])
+                return Answer.of("foreign_keys", [(int(self._foreign_keys),)] if pragma.value is None else [])
             case "busy_timeout":
                 if pragma.value is not None:
                     self.wait_ms = pragmas.number(pragma)
-                return _one_column("timeout", [(self.wait_ms,)])
+                return Answer.of("timeout", [(self.wait_ms,)])
             case "wal_checkpoint":
-                return self._checkpoint()
+                if self._tx is not None:
+                    raise OperationalError("database table is locked")
+                return upkeep.checkpoint(self.core, self.wait_ms)
             case name if name in pragmas.WRITTEN and (pragma.value is not None or name not in pragmas.ASKED):
                 run = Run(text, ())
                 return self._in_transaction(run) if self._tx is not None else self._by_itself(run)
             case name if name in pragmas.ASKED and (pragma.value is None or name in pragmas.CALLED):
                 return self._ask(text, ())
-        return _one_column(pragma.name, pragmas.settled(pragma, self.core.durability))
-
-    def _checkpoint(self) -> Answer:
-        if self._tx is not None:
-            raise OperationalError("database table is locked")
-        with self._exclusive():
-            emptied = self.core.wal.truncate()
-        return Answer(
-            [(0, 0, 0) if emptied else (1, -1, -1)], tuple(_column(n) for n in ("busy", "log", "checkpointed"))
-        )
-
-    def _vacuum(self, text: Text, params: Params) -> Answer:
-        if self._tx is not None:
-            raise OperationalError("cannot VACUUM from within a transaction")
-        with self._exclusive() as connection:
-            try:
-                return Answer(connection.execute(text.sql, params).fetchall())
-            except apsw.Error as error:
-                raise codes.translate(error, "VACUUM", connection.system_errno) from error
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[apsw.Connection]:
-        core = self.core
-        begun_ns, deadline_ns = time.monotonic_ns(), settings.deadline(self.wait_ms)
-        with core.baton.exclusive(begun_ns, deadline_ns):
-            if core.writer is None or core.reopen_writer:
-                core.open()
-            assert core.writer is not None
-            core.identify()
-            core.patience.deadline_ns = deadline_ns
-            core.wal.allow(reserve=False)
-            yield core.writer
-
-
-def _one(sql: str) -> Text:
-    if not isinstance(sql, str):
-        raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
-    if "\0" in sql:
-        raise ProgrammingError("the query contains a null character")
-    text = texts.read(sql)
-    if not text.single:
-        raise ProgrammingError("You can only execute one statement at a time.")
-    return text
+        return Answer.of(pragma.name, pragmas.settled(pragma, self.core.durability))
 
 
 def _life() -> _Life:
@@ -352,25 +313,6 @@ def _life() -> _Life:
     if life is None:
         life = _thread.life = _Life()
     return life
-
-
-def _column(name: str) -> tuple[Any, ...]:
-    return (name, None, None, None, None, None, None)
-
-
-def _one_column(name: str, rows: list[tuple[Any, ...]]) -> Answer:
-    return Answer(rows, (_column(name),) if rows else None)
-
-
-@contextmanager
-def _pep249() -> Iterator[None]:
-    try:
-        yield
-    except HoldfastError as error:
-        told = exceptions.from_ours(error)
-        if told is error:
-            raise
-        raise told from error
 
 
 def _end_all() -> None:

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import apsw
 
+from holdfast.sqlite.exceptions import ProgrammingError
+
 _SKIPPED = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$)|;)*", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]+")
 _TEMPORARY = re.compile(
@@ -45,6 +47,18 @@ class Text:
     asks_changes: bool
     savepoint: str
     """The name in SAVEPOINT, RELEASE or ROLLBACK TO, folded; else empty."""
+
+
+def one(sql: str) -> Text:
+    """Return what ``read`` returns. Raises ``ProgrammingError`` unless it is one statement."""
+    if not isinstance(sql, str):
+        raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
+    if "\0" in sql:
+        raise ProgrammingError("the query contains a null character")
+    text = read(sql)
+    if not text.single:
+        raise ProgrammingError("You can only execute one statement at a time.")
+    return text
 
 
 @lru_cache(512)
