@@ -16,7 +16,7 @@ from connect_helpers import descriptors, sidecars
 from holdfast import sqlite
 from holdfast.errors import Busy, HoldfastError, Refused
 from holdfast.sql import statement
-from holdfast.sqlite import Store
+from holdfast.sqlite import Limits, Store
 
 SCHEMA = """
 -- a comment; with a semicolon
@@ -156,8 +156,10 @@ except OperationalError as error: say(error)
     assert f"held by pid {os.getpid()} " in other.line()
 
 
-def test_a_held_transaction_joins_no_group_and_keeps_nobody_from_committing(conn, path):
+def test_a_held_transaction_joins_no_group_and_keeps_nobody_from_committing(open_one, path):
     # A member of a group returns when the last has committed. One that stays open would be waited for.
+    conn = open_one(limits=Limits(group_ms=60_000))
+    conn.executescript(SCHEMA)
     with Store.open(path, application_id=None) as store:
         first_is_in, another_waits = threading.Event(), threading.Event()
         insert = statement("INSERT INTO notes (text) VALUES ('of the store')")
@@ -174,9 +176,11 @@ def test_a_held_transaction_joins_no_group_and_keeps_nobody_from_committing(conn
             done = pool.submit(write)
             first_is_in.wait()
             conn.execute("INSERT INTO notes (text) VALUES ('held')")
-            assert done.result(10) == "returned"
-        assert conn.in_transaction
-    conn.commit()
+            try:
+                assert done.result(10) == "returned"
+                assert conn.in_transaction
+            finally:
+                conn.commit()
     assert texts(conn) == ["of the store", "held"]
 
 
