@@ -83,6 +83,15 @@ def load(package: str) -> Mapping[str, Statement]:
     return statements
 
 
+def statement(text: str, name: str = "statement") -> Statement:
+    """Return one statement written where it is used: ``statement("SELECT text FROM notes WHERE id = :id")``.
+
+    ``name`` is what errors call it. Make it once, at the top of a module.
+    """
+    bare = without_comments(text)
+    return _statement(name, bare, _psycopg(bare))
+
+
 def parse(text: str) -> dict[str, str]:
     """Return the statements in ``text`` by name, without comments.
 

@@ -434,3 +434,20 @@ def test_a_look_at_a_file_that_is_just_being_migrated_sees_the_old_shape(path, c
         tx.script("CREATE TABLE half (x INTEGER)")
         with Store.peek(path, clock=clock) as other:
             assert schema.check_readable(other) is False
+
+
+def test_a_program_brings_a_tree_of_its_own(tmp_path, clock):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "0001_notes.sql").write_text("CREATE TABLE notes (id INTEGER PRIMARY KEY) STRICT;")
+    with Store.open(tmp_path / "notes.db", clock=clock) as store:
+        assert schema.migrate(store, tree) == 1
+        assert schema.check(store, tree) is True
+        schema.migrations.cache_clear()  # as the next release of the program finds it
+        (tree / "0002_texts.sql").write_text("ALTER TABLE notes ADD COLUMN text TEXT;")
+        assert schema.check(store, tree) is False
+        assert schema.migrate(store, tree, min_reader=2) == 1
+        schema.migrations.cache_clear()
+        (tree / "0002_texts.sql").unlink()
+        with pytest.raises(Unsupported, match="made by a newer version of this program: it has 2 migrations"):
+            schema.migrate(store, tree)

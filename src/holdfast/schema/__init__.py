@@ -1,10 +1,13 @@
-"""The shape of the database, moved forward one named file at a time.
+"""The shape of a database, moved forward one named file at a time: ours, or that of a program with a Store.
+
+A *tree* is a folder of ``0001_name.sql``, ``0002_name.sql``: one of ours by its
+name, another program's by its package (``"notes.migrations"``) or its path.
 
 Forward only. Every migration runs once, inside the writer's transaction, after
 looking again at what is there; its checksum is kept, over the text without
 comments and spaces, so that a comment may be mended and a changed table is
 caught. ``user_version`` counts the migrations and ``min_reader`` says from
-which count on an older holdfast may still read the file.
+which count on an older program may still read the file.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING, TypeAlias
 
 from holdfast import sql
 from holdfast.engine import Read
@@ -21,9 +25,13 @@ from holdfast.errors import Damaged, Refused, Unsupported
 from holdfast.schema.clock_anchor import anchored_clock
 from holdfast.sqlite import Reading, Store
 
+if TYPE_CHECKING:  # 3 ms of imports, for an annotation
+    from pathlib import Path
+
 __all__ = [
     "MIN_READER",
     "Migration",
+    "Tree",
     "anchored_clock",
     "canonical",
     "check",
@@ -35,8 +43,10 @@ __all__ = [
 _SQL = sql.load("holdfast.schema")
 _SPACE = re.compile(r"\s+")
 
+Tree: TypeAlias = "str | Path"
+
 MIN_READER = {"sqlite": 1, "search": 1}
-"""For each tree: a file of this version may be read by any version that knows this many
+"""For each tree of ours: a file of this version may be read by any version that knows this many
 migrations. Raise it only when a migration changes what old columns mean."""
 
 
@@ -50,10 +60,17 @@ class Migration:
 
 
 @cache
-def migrations(tree: str) -> tuple[Migration, ...]:
-    """Return the migrations of ``tree`` (``sqlite``, ``search``) in order. Reads a few small files, once."""
-    names = sorted(name for name in os.listdir(f"{sql.folder(__name__)}/{tree}") if name.endswith(".sql"))
-    return tuple(_migration(name.removesuffix(".sql"), sql.load_script(__name__, f"{tree}/{name}")) for name in names)
+def migrations(tree: Tree) -> tuple[Migration, ...]:
+    """Return the migrations of ``tree`` in order. Reads a few small files, once.
+
+    Raises ``FileNotFoundError`` or ``ModuleNotFoundError`` when there is no such tree.
+    """
+    folder = _folder(tree)
+    made = []
+    for name in sorted(name for name in os.listdir(folder) if name.endswith(".sql")):
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            made.append(_migration(name.removesuffix(".sql"), file.read()))
+    return tuple(made)
 
 
 def canonical(text: str) -> str:
@@ -61,13 +78,19 @@ def canonical(text: str) -> str:
     return _SPACE.sub(" ", sql.without_comments(text)).strip()
 
 
-def migrate(store: Store, tree: str = "sqlite") -> int:
+def migrate(store: Store, tree: Tree = "sqlite", *, min_reader: int = 1) -> int:
     """Bring the file to today's shape and return how many migrations ran.
 
+    All that are missing run in one transaction, once, however many processes
+    begin at the same time. ``min_reader`` is how many migrations a program must
+    know to read what is written from now on; raise it when a migration changes
+    what old columns mean.
+
     Costs the read of ``check`` when there is nothing to do. Raises
-    ``Unsupported`` when a newer holdfast made the file (it is never written,
-    moved or deleted), ``Damaged`` when what was applied is not what we shipped,
-    ``Refused`` when the file holds another program's tables.
+    ``Unsupported`` when a newer program made the file (it is never written,
+    moved or deleted), ``Damaged`` when what was applied is not what the tree
+    has, ``Refused`` when the file holds another program's tables or a migration
+    is no good SQL: then nothing of it was kept.
     """
     if check(store, tree):
         return 0
@@ -81,12 +104,12 @@ def migrate(store: Store, tree: str = "sqlite") -> int:
             tx.script(step.text)
             tx.run(_SQL["record_migration"], name=step.name, checksum=step.checksum, applied_ms=tx.now_ms)
         if todo:
-            tx.run(_SQL["put_min_reader"], min_reader=MIN_READER.get(tree, 1))
+            tx.run(_SQL["put_min_reader"], min_reader=MIN_READER.get(str(tree), min_reader))
             tx.user_version = len(migrations(tree))
         return len(todo)
 
 
-def check(store: Store, tree: str = "sqlite") -> bool:
+def check(store: Store, tree: Tree = "sqlite") -> bool:
     """Return True when the file has today's shape, False when it must be migrated.
 
     One read, no write. Raises ``Unsupported`` for a file of a newer holdfast,
@@ -96,7 +119,7 @@ def check(store: Store, tree: str = "sqlite") -> bool:
         return _look(tx, store.path, tree) == len(migrations(tree))
 
 
-def check_readable(store: Store, tree: str = "sqlite") -> bool:
+def check_readable(store: Store, tree: Tree = "sqlite") -> bool:
     """Return True when this version can read the file as it is, False when it must be migrated first.
 
     That is today's shape, and a newer one whose ``min_reader`` allows us. One
@@ -111,7 +134,7 @@ def check_readable(store: Store, tree: str = "sqlite") -> bool:
         return True
 
 
-def _look(tx: Reading, path: str, tree: str) -> int:
+def _look(tx: Reading, path: str, tree: Tree) -> int:
     """Return how many migrations the file has, after comparing them with ours."""
     if (min_reader := _min_reader_of_newer(tx, tree)) is not None:
         raise _newer(tx, path, tree, min_reader)
@@ -119,7 +142,7 @@ def _look(tx: Reading, path: str, tree: str) -> int:
         if tx.user_version or tx.row(_SQL["has_tables"]):
             raise Refused(
                 f"{path} holds tables that are not ours; it was left as it is",
-                remedy="Name another state directory, with HOLDFAST_STATE or --state.",
+                remedy="Name another path (of the state directory: HOLDFAST_STATE or --state).",
             )
         return 0
     applied = [(row["name"], row["checksum"]) for row in tx.rows(_SQL["list_migrations"])]
@@ -131,7 +154,7 @@ def _look(tx: Reading, path: str, tree: str) -> int:
     return len(applied)
 
 
-def _min_reader_of_newer(tx: Reading, tree: str) -> int | None:
+def _min_reader_of_newer(tx: Reading, tree: Tree) -> int | None:
     # None: the file is not newer than we are, or not ours at all.
     if tx.user_version <= len(migrations(tree)) or not _has_migrations(tx):
         return None
@@ -143,14 +166,21 @@ def _has_migrations(tx: Read) -> bool:
     return tx.row(_SQL["has_migrations"]) is not None
 
 
-def _newer(tx: Reading, path: str, tree: str, min_reader: int) -> Unsupported:
+def _newer(tx: Reading, path: str, tree: Tree, min_reader: int) -> Unsupported:
     known = len(migrations(tree))
+    program = "holdfast" if tree in MIN_READER else "version of this program"
+    upgrade = "Upgrade holdfast" if tree in MIN_READER else "Upgrade the program"
+    look = "holdfast.peek()" if tree in MIN_READER else "Store.peek"
     return Unsupported(
-        f"{path} was made by a newer holdfast: it has {tx.user_version} migrations, this version knows {known}",
-        remedy="Upgrade holdfast."
-        if min_reader > known
-        else "Upgrade holdfast; until then `holdfast.peek()` can still read it.",
+        f"{path} was made by a newer {program}: it has {tx.user_version} migrations, this version knows {known}",
+        remedy=f"{upgrade}." if min_reader > known else f"{upgrade}; until then `{look}` can still read it.",
     )
+
+
+def _folder(tree: Tree) -> str:
+    if not isinstance(tree, str):
+        return os.fspath(tree)
+    return f"{sql.folder(__name__)}/{tree}" if tree in MIN_READER else sql.folder(tree)
 
 
 def _migration(name: str, text: str) -> Migration:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # core imports us
 _BATON = "baton"
 _SAVEPOINT = "SAVEPOINT member"
 _RELEASE = "RELEASE member"
+_HELD = -1  # in place of a thread: the transaction is held from statement to statement, by whoever has it
 _ROLLBACK_MEMBER = "ROLLBACK TO member; RELEASE member"
 
 
@@ -65,13 +66,20 @@ class Baton:
         self._members_max = core.limits.group_members
         self._age_max_ns = int(core.limits.group_ms * 1e6)
         self.holder = 0
-        """Thread that holds the baton; 0 when nobody does."""
+        """Thread that holds the baton; 0 when nobody does, -1 while a transaction is held."""
+        self._held_by = ""
         self.current: Writing | None = None
         self.inherited = False
         """Whether this came with a fork: the transaction it speaks of is the parent's."""
 
-    def enter(self, clock: Clock, wait_ms: int, reserve: bool) -> Writing:
+    def enter(
+        self, clock: Clock, wait_ms: int, reserve: bool, *, held: bool = False, foreign_keys: bool = True
+    ) -> Writing:
         """Take the baton, begin or join, and return the transaction.
+
+        ``held`` is for a transaction that lasts longer than one call, and may be
+        left by another thread: it joins nobody, because those before it would
+        wait for it. What is left within the age of a group may still be joined.
 
         Raises ``Busy`` at the deadline, ``Full`` above the WAL's limit,
         ``Damaged`` when the files are not those we opened, ``Refused`` inside
@@ -86,12 +94,15 @@ class Baton:
             raise self._too_long(begun_ns)
         self.holder = me
         try:
+            if held and self._group is not None:  # the baton came with a group: we are its last
+                self._commit(self._group)
             if self._group is None:
                 self._begin(begun_ns, deadline_ns, reserve)
                 first = True
             else:
                 self._join(self._group, reserve)
                 first = False
+            self._core.use_foreign_keys(foreign_keys)
         except BaseException:
             self._end_turn(wait=False)
             raise
@@ -103,6 +114,9 @@ class Baton:
         except BaseException:
             self.leave(tx, failed=True)
             raise
+        if held:
+            self._held_by = threading.current_thread().name
+            self.holder = _HELD
         return tx
 
     def leave(self, tx: Writing, *, failed: bool) -> None:
@@ -240,6 +254,7 @@ class Baton:
                 core.committed(group.members, group.wal_bytes)
         except apsw.Error as error:
             group.error = codes.translate_commit(error, core.path, connection.system_errno)
+            group.error.__cause__ = error
             if isinstance(group.error, Refused) and group.members > 1:
                 # A deferred constraint: whose, nobody knows. Alone, it will be told.
                 group.error = _told_to_another(group.error)
@@ -278,7 +293,9 @@ class Baton:
 
     def _too_long(self, begun_ns: int) -> Busy:
         now_ns = time.monotonic_ns()
-        holder = next((thread.name for thread in threading.enumerate() if thread.ident == self.holder), "")
+        holder = self._held_by
+        if self.holder != _HELD:
+            holder = next((thread.name for thread in threading.enumerate() if thread.ident == self.holder), "")
         seat_ns = self._core.seat.taken_ns
         waited = f"waited {(now_ns - begun_ns) // 1_000_000} ms for the writer's seat of {self._core.path}, "
         if seat_ns:

@@ -28,12 +28,14 @@ _VACUUM_LOOK_EVERY = 1024  # commits between two looks at the free pages
 class Core:
     """See the module. ``path`` is the real path; everything else is set by the first to open."""
 
-    def __init__(self, path: str, durability: Durability, limits: Limits, application_id: int) -> None:
+    def __init__(self, path: str, durability: Durability, limits: Limits, application_id: int | None) -> None:
         self.path = path
         self.durability = durability
         self.limits = limits
         self.application_id = application_id
         self.handles = 0
+        self.idle_until_ns = 0
+        """When an open file that has no handle left is to be closed (``linger.py``)."""
         self.commits = 0
         self.members = 0
         self.damaged = ""
@@ -49,6 +51,7 @@ class Core:
         # What a forked child makes anew: locks and threads do not survive a fork.
         self._opening = threading.RLock()
         self.writer: apsw.Connection | None = None
+        self._foreign_keys = True
         self.patience = Patience()
         self.seat = Seat(self.path, self.limits.seat_ms)
         self.baton = Baton(self)
@@ -73,6 +76,7 @@ class Core:
                 writer = settings.connect(self.path, apsw.SQLITE_OPEN_READWRITE, self.patience)
                 try:
                     creation.check_header(writer, self.path, self.application_id)
+                    self._fold_lower(writer)
                     settings.for_writing(writer, self.durability)
                     self.wal.watch(writer)
                     self._remember()
@@ -83,6 +87,28 @@ class Core:
             except apsw.Error as error:
                 raise codes.translate(error, self.path) from error
             self.writer = writer
+            self._foreign_keys = True
+
+    def check_application(self, application_id: int | None) -> None:
+        """Raise ``Refused`` when the file, open already, is not of ``application_id``. One short read."""
+        if application_id is None or application_id == self.application_id:
+            return
+        reader = self.readers.take()
+        try:
+            found = settings.pragma_int(reader.connection or self._open_reader(reader), "application_id")
+        finally:
+            self.readers.put(reader)
+        if found != application_id:
+            raise Refused(f"{self.path} is open in this process as another program's: its application_id is {found:#x}")
+
+    def use_foreign_keys(self, on: bool) -> None:
+        """Enforce foreign keys in the writes that come, or not. For the holder of the baton.
+
+        A change costs every prepared statement; nothing otherwise.
+        """
+        if on != self._foreign_keys and self.writer is not None:
+            self.writer.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(on))
+            self._foreign_keys = on
 
     def check_usable(self) -> None:
         """Raise ``Refused`` once closed, ``Unsupported`` in a child forked in mid-transaction."""
@@ -243,11 +269,18 @@ class Core:
             connection = settings.connect(self.path, apsw.SQLITE_OPEN_READWRITE, reader.patience)
             settings.for_reading(connection)
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            self._fold_lower(connection)
             self._guard(connection)
         except apsw.Error as error:
             raise codes.translate(error, self.path) from error
         reader.connection = connection
         return connection
+
+    def _fold_lower(self, connection: apsw.Connection) -> None:
+        # Only in files that are a store's: an index another program made on lower(x) would not fit.
+        ours = settings.APPLICATION_ID if self.application_id is None else self.application_id
+        if settings.pragma_int(connection, "application_id") == ours:
+            settings.fold_lower(connection)
 
     def _guard(self, connection: apsw.Connection) -> None:
         if not guard.SUPPORTED:

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import apsw
 
-from holdfast.errors import Damaged, Refused, Unsupported
+from holdfast.errors import Busy, Damaged, Refused, Unsupported
 from holdfast.sqlite import codes
 from holdfast.sqlite.seat import Seat
 from holdfast.sqlite.settings import Patience, connect, deadline, pragma_int, run_all
@@ -24,13 +24,14 @@ PAGE_BYTES = 4096  # 8192: 3 % smaller files, 69 % more WAL per update
 _PATIENCE_MS = 5_000  # with a neighbour that does not know the seat
 
 
-def prepare(path: str, application_id: int, wait_ms: int) -> None:
+def prepare(path: str, application_id: int | None, wait_ms: int) -> None:
     """Make ``path`` a database of ours in WAL mode, if it is not one yet.
 
     A missing directory is made (0700), a missing file too (0600). A file of 0
-    bytes without a WAL is a creation that was cut short. Raises ``Damaged`` for
-    a file that is no database, ``Refused`` for another program's, ``Busy`` when
-    another process creates for longer than ``wait_ms``.
+    bytes without a WAL is a creation that was cut short. With ``application_id``
+    None the file may be anybody's, and keeps its id. Raises ``Damaged`` for a
+    file that is no database, ``Refused`` for another program's, which is then
+    as it was, and ``Busy`` when another process creates for longer than ``wait_ms``.
     """
     if _is_ready(path, application_id):
         return
@@ -48,20 +49,65 @@ def prepare(path: str, application_id: int, wait_ms: int) -> None:
         seat.close()
 
 
-def check_header(connection: apsw.Connection, path: str, application_id: int) -> None:
-    """Raise ``Damaged`` if this is no database, ``Refused`` if it is another program's. Reads one page."""
+def check_header(connection: apsw.Connection, path: str, application_id: int | None) -> None:
+    """Raise ``Damaged`` if this is no database, ``Refused`` if it is another program's. Reads one page.
+
+    We give a file its id before anything else: one with tables and another id, or none, is not ours.
+    """
     try:
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0][0]
     except apsw.Error as error:
         raise codes.translate(error, path, connection.system_errno) from error
+    if application_id is None:
+        return
     found = pragma_int(connection, "application_id")
-    if found not in (0, application_id):
+    if found != application_id and (found or tables):
         raise Refused(
-            f"{path} is another program's database: its application_id is {found:#x}, not {application_id:#x}"
+            f"{path} is another program's database: its application_id is {found:#x}, not {application_id:#x}; "
+            "it was left as it is",
+            remedy="Name another path (of the state directory: HOLDFAST_STATE or --state). "
+            "`holdfast.sqlite.connect` opens any program's database as it is.",
         )
 
 
-def _is_ready(path: str, application_id: int) -> bool:
+def in_use(path: str) -> bool:
+    """Whether a log of ``path`` has something in it, or an index: then only with it the file is whole."""
+    # An empty log without an index holds nothing, and nobody has it open.
+    try:
+        return os.stat(f"{path}-wal").st_size > 0 or os.path.exists(f"{path}-shm")
+    except FileNotFoundError:
+        return False
+
+
+def uri(path: str, *, immutable: bool) -> str:
+    """Return ``path`` as SQLite's URI. ``immutable`` makes no sidecars and takes no locks."""
+    # All that sqlite.org/uri.html reads in a path; urllib.parse would cost 5 ms of imports.
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{quoted}{'?immutable=1' if immutable else ''}"
+
+
+def _check_untouched(path: str, application_id: int) -> None:
+    # A refusal must come before SQLite may write: the first read of a connection that
+    # may, recovers a log or a journal, and its close can empty the log.
+    patience = Patience()
+    patience.deadline_ns = deadline(_PATIENCE_MS)
+    immutable = not in_use(path)
+    try:
+        connection = apsw.Connection(
+            uri(path, immutable=immutable), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        )
+    except apsw.Error:
+        return  # whoever opens it next meets the same, and says so
+    try:
+        connection.set_busy_handler(patience)
+        check_header(connection, path, application_id)
+    except (Busy, Damaged, Unsupported):
+        return  # without locks a file in mid-write looks torn; the next look takes them
+    finally:
+        connection.close()
+
+
+def _is_ready(path: str, application_id: int | None) -> bool:
     try:
         if os.stat(path).st_size == 0:
             check_empty(path)
@@ -69,11 +115,15 @@ def _is_ready(path: str, application_id: int) -> bool:
     except FileNotFoundError:
         check_empty(path)
         return False
+    if application_id is not None:
+        _check_untouched(path, application_id)
     patience = Patience()
     patience.deadline_ns = deadline(_PATIENCE_MS)
     connection = _opened(path, patience)
     try:
         check_header(connection, path, application_id)
+        if application_id is not None and pragma_int(connection, "application_id") != application_id:
+            return False  # a database without tables: it becomes ours
         return str(connection.pragma("journal_mode")) == "wal"
     finally:
         connection.close()
@@ -89,7 +139,7 @@ def check_empty(path: str) -> None:
         raise Damaged(f"{path} is missing or empty, but a write-ahead log of {wal_bytes} bytes lies beside it")
 
 
-def _create(path: str, application_id: int) -> None:
+def _create(path: str, application_id: int | None) -> None:
     # O_EXCL: the file is new, so nobody in this process can have it open in
     # SQLite, and this one close cancels nobody's locks.
     try:
@@ -105,10 +155,10 @@ def _create(path: str, application_id: int) -> None:
         if pragma_int(connection, "page_count") == 0:
             run_all(
                 connection,
-                f"PRAGMA page_size = {PAGE_BYTES};"
-                "PRAGMA auto_vacuum = INCREMENTAL;"
-                f"PRAGMA application_id = {application_id};",
+                f"PRAGMA page_size = {PAGE_BYTES};PRAGMA auto_vacuum = INCREMENTAL;",
             )
+        if application_id is not None:
+            connection.execute(f"PRAGMA application_id = {application_id}")
         mode = connection.pragma("journal_mode", "wal")
         if mode != "wal":
             raise Refused(f"{path} cannot be put in WAL mode: it stays in {mode}")

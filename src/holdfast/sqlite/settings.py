@@ -120,6 +120,11 @@ def connect(path: str, flags: int, patience: Callable[[int], bool]) -> apsw.Conn
     ):
         connection.config(option, value)
     run_all(connection, _EVERY_CONNECTION)
+    return connection
+
+
+def fold_lower(connection: apsw.Connection) -> None:
+    """Make ``lower()`` fold all of Unicode, as PostgreSQL does: SQLite's own folds ASCII only."""
     connection.create_scalar_function(
         "lower",
         _lower,
@@ -128,7 +133,6 @@ def connect(path: str, flags: int, patience: Callable[[int], bool]) -> apsw.Conn
         # Without this flag trusted_schema=OFF forbids it in indexes, views and triggers.
         flags=apsw.SQLITE_INNOCUOUS,
     )
-    return connection
 
 
 # mmap: a file that shrinks under a mapping is a SIGBUS, and mapping gained nothing.
@@ -159,7 +163,6 @@ def for_reading(connection: apsw.Connection) -> None:
 
 
 def _lower(*values: apsw.SQLiteValue) -> str | None:
-    """Fold as PostgreSQL does: SQLite's own folds ASCII only."""
     (value,) = values
     if value is None:
         return None

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, TypeVar
 
-from holdfast.clock import Clock
+from holdfast.clock import Clock, wall_ms
 from holdfast.engine import Engine, Read
 from holdfast.errors import Refused
-from holdfast.sqlite import filesystems, settings
+from holdfast.sqlite import filesystems, linger, settings
 from holdfast.sqlite.core import Core
-from holdfast.sqlite.fork import opened, registering
 from holdfast.sqlite.locks import Holder, Pinner, pinners
 from holdfast.sqlite.peek import Peek
 from holdfast.sqlite.reads import ReadScope
@@ -27,9 +26,6 @@ from holdfast.sqlite.submit import Pool, Submitted
 from holdfast.sqlite.transactions import Writing
 
 T = TypeVar("T")
-
-_cores: dict[str, Core] = {}
-"""The files this process has open for writing, by real path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,35 +94,24 @@ class Store:
         cls,
         path: str | os.PathLike[str],
         *,
-        clock: Clock,
+        clock: Clock = wall_ms,
         durability: Durability = "full",
         limits: Limits | None = None,
-        application_id: int = APPLICATION_ID,
+        application_id: int | None = APPLICATION_ID,
     ) -> Store:
         """Open, and create when missing: 0.7 ms, 4 ms when the file is new.
 
         A second open of the same file in this process shares the connections;
         the limits are those of the first, and another durability is ``Refused``.
-        Raises ``Unsupported`` (library or filesystem), ``Damaged`` (not a
-        database), ``Refused`` (another program's), ``Busy``.
+        ``application_id`` is written into a new file, and told apart in an old
+        one; with None the file may be any program's. Raises ``Unsupported``
+        (library or filesystem), ``Damaged`` (not a database), ``Refused``
+        (another program's, left as it was), ``Busy``.
         """
-        settings.check_version()
-        real = os.path.realpath(path)
-        with registering:
-            core = _cores.get(real)
-            if core is None:
-                filesystems.check(real)
-                core = Core(real, durability, limits or Limits(), application_id)
-                core.open()
-                _cores[real] = core
-                opened.add(core)
-            elif core.durability != durability:
-                raise Refused(f"{real} is open in this process with durability={core.durability!r}, not {durability!r}")
-            core.handles += 1
-        return cls(core, clock)
+        return cls(linger.take(path, durability, limits, application_id), clock)
 
     @classmethod
-    def peek(cls, path: str | os.PathLike[str], *, clock: Clock) -> Store:
+    def peek(cls, path: str | os.PathLike[str], *, clock: Clock = wall_ms) -> Store:
         """Open for reading only: never creates, migrates or writes. See ``peek.py`` for its limits.
 
         Raises ``FileNotFoundError`` when there is no such file.
@@ -210,7 +195,7 @@ class Store:
             return
         self._pool.close()
         if isinstance(self._core, Core):
-            _let_go(self._core)
+            linger.let_go(self._core)
         else:
             self._core.close()
         self._closed = True
@@ -230,15 +215,6 @@ class Store:
 def _as_engine(store: Store) -> Engine:
     # Never called: the type checker reads here that a store is an engine.
     return store
-
-
-def _let_go(core: Core) -> None:
-    with registering:
-        if core.handles == 1:
-            core.close()
-            opened.discard(core)
-            del _cores[core.path]
-        core.handles -= 1
 
 
 def _size(path: str) -> int:

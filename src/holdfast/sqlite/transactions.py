@@ -51,7 +51,7 @@ class Reading:
             names = [column[0] for column in cursor.get_description()]
             cursor.close()  # the rest is not wanted, and an open cursor pins the WAL
         except (apsw.Error, KeyError, TypeError) as error:
-            raise self._failed(connection, error, statement.name) from error
+            raise self.failed(connection, error, statement.name) from error
         return dict(zip(names, first, strict=True))
 
     def rows(self, statement: Statement, /, **params: object) -> list[Row]:
@@ -67,7 +67,7 @@ class Reading:
                 return []
             return [dict(zip(names, row)) for row in cursor]  # noqa: B905 - the widths are SQLite's; strict costs 5 %
         except (apsw.Error, KeyError, TypeError) as error:
-            raise self._failed(connection, error, statement.name) from error
+            raise self.failed(connection, error, statement.name) from error
 
     def tuples(self, statement: Statement, /, **params: object) -> list[tuple[Any, ...]]:
         """Return every row as a tuple, columns in the statement's order; all are fetched before this returns."""
@@ -75,7 +75,7 @@ class Reading:
         try:
             return connection.execute(statement.sqlite, params).fetchall()
         except (apsw.Error, KeyError, TypeError) as error:
-            raise self._failed(connection, error, statement.name) from error
+            raise self.failed(connection, error, statement.name) from error
 
     @property
     def user_version(self) -> int:
@@ -85,6 +85,10 @@ class Reading:
     def end(self) -> None:
         """Make every later use of this object a ``Refused``."""
         self._connection = None
+
+    def bare(self) -> apsw.Connection:
+        """Return the connection itself, for the files of this folder that run other people's SQL texts."""
+        return self._live()
 
     def _live(self) -> apsw.Connection:
         if self._connection is None:
@@ -98,7 +102,8 @@ class Reading:
             raise Refused(f"{statement.name}: where a transaction begins and ends is the store's to say")
         return self._live()
 
-    def _failed(self, connection: apsw.Connection, error: Exception, doing: str) -> HoldfastError:
+    def failed(self, connection: apsw.Connection, error: Exception, doing: str) -> HoldfastError:
+        """Return what a statement raised as one of ours."""
         if isinstance(error, apsw.Error):
             return codes.translate(error, doing, connection.system_errno)
         # apsw: KeyError for a parameter without a value, TypeError for a type SQLite has not.
@@ -125,7 +130,7 @@ class Writing(Reading):
             for _ in connection.execute(statement.sqlite, params):
                 pass  # rows of a RETURNING that nobody asked for
         except (apsw.Error, KeyError, TypeError) as error:
-            raise self._failed(connection, error, statement.name) from error
+            raise self.failed(connection, error, statement.name) from error
         return connection.changes() if _first_word(statement.sqlite) in _CHANGES_ROWS else 0
 
     def run_many(self, statement: Statement, params: Iterable[Mapping[str, object]], /) -> int:
@@ -139,7 +144,7 @@ class Writing(Reading):
             for _ in connection.executemany(statement.sqlite, params):
                 pass
         except (apsw.Error, KeyError, TypeError) as error:
-            raise self._failed(connection, error, statement.name) from error
+            raise self.failed(connection, error, statement.name) from error
         return connection.total_changes() - before
 
     def script(self, text: str) -> None:
@@ -151,7 +156,7 @@ class Writing(Reading):
             for _ in connection.execute(text):
                 pass
         except apsw.Error as error:
-            raise self._failed(connection, error, "script") from error
+            raise self.failed(connection, error, "script") from error
         finally:
             connection.authorizer = None
 
@@ -166,7 +171,7 @@ class Writing(Reading):
         try:
             connection.execute(f"PRAGMA user_version = {int(version)}")
         except apsw.Error as error:
-            raise self._failed(connection, error, "user_version") from error
+            raise self.failed(connection, error, "user_version") from error
 
     def _live(self) -> apsw.Connection:
         if self.broken is not None:
@@ -174,8 +179,9 @@ class Writing(Reading):
             raise type(self.broken)(f"this transaction was rolled back: {self.broken}")
         return super()._live()
 
-    def _failed(self, connection: apsw.Connection, error: Exception, doing: str) -> HoldfastError:
-        failure = super()._failed(connection, error, doing)
+    def failed(self, connection: apsw.Connection, error: Exception, doing: str) -> HoldfastError:
+        """Return what a statement raised, and note when SQLite ended the transaction with it."""
+        failure = super().failed(connection, error, doing)
         if not connection.in_transaction:
             self.broken = failure
         return failure
