@@ -23,6 +23,7 @@ from holdfast.rollouts import Entry, Scan, read_names
 from holdfast.sqlite import Writing
 from holdfast.threads import homes, store
 from holdfast.threads.model import Home
+from holdfast.tools import store as tools
 
 _INDEXES = sql.load_script("holdfast.threads", "indexes.sql")
 
@@ -79,7 +80,7 @@ class Indexing:
         )
 
     def refold(self, paths: Sequence[str]) -> None:
-        """Fold these files again: with a ``reading`` that is full, whatever the ledger says of them."""
+        """Fold these files again; a ``reading`` that is not full goes on where each long one was."""
         with self._engine.read() as tx:
             known = ledger.load_some(tx, self._home.home_id, paths)
         entries = [entry for path in paths if (entry := entry_at(self._home.path, path))]
@@ -106,6 +107,7 @@ class Indexing:
             threads = [self._derived(scan, files[scan.path]) for scan in election.speaking]
             if threads:
                 store.put(tx, self._home.home_id, threads, store.next_revision(tx))
+                tools.put(tx, self._home.home_id, _tools_of(election.speaking))
                 self._put += len(threads)
             left = [
                 file.file_id
@@ -197,3 +199,11 @@ class Indexing:
                 if self._at_first is not None and self._home.indexed_ms is None:
                     self._at_first(tx, self._home)
             return store.count(tx, self._home.home_id)
+
+
+def _tools_of(scans: Sequence[Scan]) -> dict[bytes, str | None]:
+    return {
+        scan.facts.thread_id: scan.facts.tools
+        for scan in scans
+        if scan.facts is not None and scan.facts.thread_id is not None
+    }

@@ -5,28 +5,25 @@ Answers come from the index; where there is none, or it is wrong, from the files
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from holdfast import ids
-from holdfast.engine import Read, Write
+from holdfast.engine import Read
 from holdfast.errors import Refused
 from holdfast.rollouts.transcript import Turn, read_transcript
-from holdfast.state import said
+from holdfast.state.doors import choice, row_ids, thread_id_of
+from holdfast.state.overlays import Overlays
+from holdfast.state.spawning import Spawning
 from holdfast.threads import listing, rules, store
 from holdfast.threads.lookup import find_thread_path, misled
-from holdfast.threads.model import Direction, Found, Home, Page, Query, Sort, Thread
+from holdfast.threads.model import Direction, Found, Page, Query, Sort, Thread
 
 if TYPE_CHECKING:
     from holdfast.search.model import Hits
-    from holdfast.state.handle import State
-
-
-E = TypeVar("E", bound=StrEnum)
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -37,16 +34,12 @@ class Conversation(msgspec.Struct, frozen=True):
     problems: list[tuple[str, str]]
 
 
-class Threads:
+class Threads(Overlays, Spawning):
     """The threads of the homes a ``State`` was opened for.
 
     Where a method takes ``text``, it means a thread by its id, the unique
     beginning of one (4 hex digits or more), its name, or its title.
     """
-
-    def __init__(self, state: State, tx: Read | None = None) -> None:
-        self._state = state
-        self._tx = tx
 
     def within(self, tx: Read) -> Threads:
         """Return the same doors inside ``tx``: ``state.submit(lambda tx: state.threads.within(tx).rename(...))``."""
@@ -65,31 +58,36 @@ class Threads:
         cwds: Iterable[str] = (),
         search: str | None = None,
         parent: str | None = None,
+        ancestor: str | None = None,
         missing: bool = False,
+        deleted: bool = False,
     ) -> Page:
         """Return a page of threads; see ``Query`` for the filters. ``cursor`` is the last page's ``next_cursor``.
 
         Under 1 ms from the index, at any depth; with ``search``, under 20 ms
         among 100,000 threads once their words are in. ``page.complete`` is False
         while a home is still being indexed. Raises ``Refused`` for a limit
-        outside 1 to 1,000, an unknown order, or a cursor of another list.
+        outside 1 to 1,000, an unknown order, a cursor of another list, or
+        ``parent`` and ``ancestor`` together.
         """
         query = Query(
-            sort=_choice(Sort, sort),
-            direction=_choice(Direction, direction),
+            sort=choice(Sort, sort),
+            direction=choice(Direction, direction),
             archived=archived,
             sources=_all(sources),
             providers=_all(providers),
             cwds=_all(cwds),
             search=search or None,
-            parent=None if parent is None else _id(parent),
+            parent=None if parent is None else thread_id_of(parent),
+            ancestor=None if ancestor is None else thread_id_of(ancestor),
             missing=missing,
+            deleted=deleted,
         )
         with self._reading() as tx:
             homes = self._state.look_up_homes(tx)
             complete = tx is not None and all(home.indexed_ms is not None for home in homes)
             if tx is not None and not (cursor and rules.decode_cursor(query, cursor).n < 0):
-                known = _row_ids(homes)
+                known = row_ids(homes)
                 among = self._state.words.candidates(self._state, tx, known, query.search) if query.search else None
                 page = listing.page(tx, known, query, limit=limit, cursor=cursor, among=among)
                 if complete:
@@ -98,14 +96,15 @@ class Threads:
                     return msgspec.structs.replace(page, complete=False)
         from holdfast.threads import from_files  # only where there is no index yet, or was none when the walk began
 
-        return from_files.page([home.path for home in homes], query, limit=limit, cursor=cursor)
+        page = from_files.page([home.path for home in homes], query, limit=limit, cursor=cursor)
+        return msgspec.structs.replace(page, threads=tuple(each for each in page if not self._is_deleted(each)))
 
     def get(self, thread_id: str) -> Thread | None:
         """Return the thread with this id, or None. One statement; without an index, a search of the files."""
-        id16 = _id(thread_id)
+        id16 = thread_id_of(thread_id)
         with self._reading() as tx:
             homes = self._state.look_up_homes(tx)
-            thread = store.get(tx, _row_ids(homes), id16) if tx is not None else None
+            thread = store.get(tx, row_ids(homes), id16) if tx is not None else None
         if thread is not None or all(home.indexed_ms is not None for home in homes):
             return thread
         return self._from_files(lambda files, home: files.get(home, id16))
@@ -114,7 +113,7 @@ class Threads:
         """Return the one thread that ``text`` means, or None. Raises ``Refused`` when several begin with it."""
         with self._reading() as tx:
             homes = self._state.look_up_homes(tx)
-            thread = store.resolve(tx, _row_ids(homes), text) if tx is not None else None
+            thread = store.resolve(tx, row_ids(homes), text) if tx is not None else None
         if thread is not None:
             return thread
         id16 = ids.parse(text)
@@ -209,36 +208,34 @@ class Threads:
         """Take the thread back from the archived ones (an overlay). None: no such thread."""
         return self._say(text, lambda tx, homes, id16: store.set_archived(tx, homes, id16, archived=False))
 
-    def _say(self, text: str, say: Callable[[Write, Sequence[int], bytes], bool | None]) -> Thread | None:
-        thread = self.resolve(text)
-        if thread is None:
-            return None
-        id16 = ids.parse(thread.id)
-        assert id16 is not None  # ours
-        if not self._known(id16):
-            if self._tx is not None:
-                raise Refused(
-                    f"thread {thread.id} is younger than the index, which cannot be changed inside a transaction",
-                    remedy="Call state.index() before, or do it outside of the transaction.",
-                )
-            self._state.index_thread(thread)
-        with self._writing() as tx:
-            homes = _row_ids(self._state.look_up_homes(tx))
-            say(tx, homes, id16)
-            answer = store.get(tx, homes, id16)
-            said_at = said.moment(tx)
-        self._state.promise_snapshot(said_at)
-        return answer
+    def refresh(self, text: str) -> Thread | None:
+        """Fold what was written to the thread's rollout since it was folded; return the thread as it is then, or None.
 
-    def _known(self, id16: bytes) -> bool:
+        Of a long rollout only the new lines are read. With nothing new, one
+        short read. Raises ``Busy`` when another process indexes the home for
+        longer than 30 s, ``Refused`` inside a transaction: folding needs its own.
+        """
+        if self._tx is not None:
+            raise Refused("a refresh needs transactions of its own", remedy="Do it outside of yours.")
+        found = self.find(text)
+        if found is None:
+            return self.resolve(text)  # known, perhaps, but its file is gone
+        home = next(each for each in self._state.homes if each.path == found.home)
+        file = os.path.relpath(found.path, found.home)
+        if found.repair is not None or not self._state.is_folded(home, file):
+            self._state.fold_again(home, [file])
+        return self.get(found.thread_id)
+
+    def _is_deleted(self, thread: Thread) -> bool:
+        """Ask of a thread that the files told of."""
         with self._reading() as tx:
-            return tx is not None and store.get(tx, _row_ids(self._state.look_up_homes(tx)), id16) is not None
+            return tx is not None and store.is_deleted(tx, thread.home, thread_id_of(thread.id))
 
     def _file_of(self, home: str, id16: bytes) -> str | None:
         with self._reading() as tx:
             for each in self._state.look_up_homes(tx):
                 if each.path == home:
-                    found = find_thread_path(tx if each.home_id else None, each, id16)
+                    found = find_thread_path(tx if each.home_id else None, each, id16, deleted=True)
                     return None if found is None else found.file
         return None
 
@@ -247,48 +244,11 @@ class Threads:
 
         for home in self._state.homes:
             thread = ask(from_files, home.path)
-            if thread is not None:
+            if thread is not None and not self._is_deleted(thread):
                 return thread
         return None
-
-    @contextmanager
-    def _reading(self) -> Iterator[Read | None]:
-        if self._tx is not None or self._state.engine is None:
-            yield self._tx
-            return
-        with self._state.engine.read() as tx:
-            yield tx
-
-    @contextmanager
-    def _writing(self) -> Iterator[Write]:
-        if self._tx is not None:
-            if not hasattr(self._tx, "run"):
-                raise Refused("this transaction is for reading: use state.write() or state.submit()")
-            yield cast("Write", self._tx)
-            return
-        with self._state.write() as tx:
-            yield tx
-
-
-def _row_ids(homes: Sequence[Home]) -> list[int]:
-    return [home.home_id for home in homes if home.home_id]
 
 
 def _all(values: Iterable[str]) -> tuple[str, ...]:
     # One text is one value, not its letters.
     return (values,) if isinstance(values, str) else tuple(values)
-
-
-def _id(text: str) -> bytes:
-    id16 = ids.parse(text)
-    if id16 is None:
-        raise Refused(f"{text!r} is no thread id", remedy="A thread id is a UUID; `resolve` takes names, too.")
-    return id16
-
-
-def _choice(kind: type[E], value: str) -> E:
-    try:
-        return kind(value)
-    except ValueError:
-        known = ", ".join(each.value for each in kind)
-        raise Refused(f"{value!r} is not one of: {known}") from None
