@@ -39,7 +39,7 @@ __all__ = [
 
 
 def messages_of(engine: Engine, index: Index, ns: Sequence[int]) -> dict[int, int]:
-    """Return how many messages of these threads (row ids of state.db) are in the index. Raises nothing of its damage."""
+    """Return how many messages of these threads (row ids of state.db) are in the index; none of a damaged one."""
     with store.reading(engine) as state:
         try:
             with index.read() as tx:

@@ -147,7 +147,7 @@ class State:
         gate.refold(self._writable(), thread.home, [relative])
 
     def fold_again(self, home: Home, files: Sequence[str]) -> None:
-        """Fold what was written to these files (relative to ``home``) since they were folded, long ones from there on."""
+        """Fold what was written to these files (relative to ``home``) since; of long ones only that."""
         gate.refold(self._writable(), home.path, files, full=False)
 
     def is_folded(self, home: Home, file: str) -> bool:

@@ -1,4 +1,4 @@
-"""What only people said (names, archived, git, deleted, edges, tools), kept a second time: small snapshots beside the database.
+"""What only people said (names, git, deleted, tools, ...), kept a second time: small snapshots beside the database.
 
 Everything else in ``state.db`` can be folded again from the rollouts; this
 cannot. So each change is followed by a snapshot, and a rebuild reads the
