@@ -221,9 +221,13 @@ class Threads(Overlays, Spawning):
         if found is None:
             return self.resolve(text)  # known, perhaps, but its file is gone
         home = next(each for each in self._state.homes if each.path == found.home)
-        file = os.path.relpath(found.path, found.home)
-        if found.repair is not None or not self._state.is_folded(home, file):
-            self._state.fold_again(home, [file])
+        files = [os.path.relpath(found.path, found.home)]
+        with self._reading() as tx:
+            wrong = misled(tx, home, thread_id_of(found.thread_id)) if tx is not None else None
+        if wrong is not None and wrong not in files:
+            files.append(wrong)  # where it lay before: that file is gone, or has a thread of its own
+        if len(files) > 1 or not self._state.is_folded(home, files[0]):
+            self._state.fold_again(home, files)
         return self.get(found.thread_id)
 
     def _is_deleted(self, thread: Thread) -> bool:

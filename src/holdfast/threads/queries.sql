@@ -273,7 +273,7 @@ SELECT n FROM threads WHERE home_id IN (SELECT value FROM json_each(:homes)) AND
 -- Of these threads of a home: their rows, and what of each would be out of sight.
 SELECT t.n, t.home_id, t.thread_id, t.deleted_said_ms, t.missing_since_ms, f.path, f.zst, f.size,
     (SELECT count(*) FROM thread_edges e WHERE e.home_id = t.home_id AND e.child_id = t.thread_id)
-    + (SELECT count(*) FROM thread_edges e WHERE e.home_id = t.home_id AND e.parent_id = t.thread_id) AS edges,
+    + (SELECT count(*) FROM thread_edges e WHERE e.parent_id = t.thread_id AND +e.home_id = t.home_id) AS edges,
     coalesce(nullif(coalesce(t.name_said, t.name_file, t.name_folded), ''), t.title, t.first_user_message, '') AS label
 FROM json_each(:ids) ids
 CROSS JOIN threads t ON t.home_id = :home_id AND t.thread_id = unhex(ids.value)
@@ -310,7 +310,7 @@ ORDER BY said DESC LIMIT 1
 -- The children of these threads in one home, as they were said, and those of whom only their rollout says it.
 SELECT e.child_id, e.parent_id, e.status, 1 AS said, t.n, t.deleted_said_ms
 FROM json_each(:parents) parents
-CROSS JOIN thread_edges e ON e.home_id = :home_id AND e.parent_id = unhex(parents.value)
+CROSS JOIN thread_edges e ON e.parent_id = unhex(parents.value) AND +e.home_id = :home_id
 LEFT JOIN threads t ON t.home_id = e.home_id AND t.thread_id = e.child_id
 UNION ALL
 SELECT t.thread_id AS child_id, t.parent_thread_id AS parent_id, 'open' AS status, 0 AS said, t.n, t.deleted_said_ms

@@ -26,7 +26,7 @@ CREATE TABLE thread_edges (
     status    TEXT    NOT NULL CHECK (status IN ('open', 'closed')),
     PRIMARY KEY (home_id, child_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX thread_edges_by_parent ON thread_edges (home_id, parent_id);
+CREATE INDEX thread_edges_by_parent ON thread_edges (parent_id);
 
 -- Lists of tools, each once: a harness gives most of its threads the same one.
 CREATE TABLE tool_lists (
