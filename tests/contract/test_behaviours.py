@@ -194,3 +194,33 @@ def test_140_a_thread_whose_file_is_gone_is_still_summed_up(make_home, open_stat
     thread = state.threads.get(ID)
     assert (thread.title, thread.missing_since_ms is not None) == ("words", True)
     assert state.threads.read(ID) is None
+
+
+@pytest.mark.parametrize("ignored", ["*", "sessions/", "*.jsonl\n.*"])
+def test_101_what_git_ignores_is_found_all_the_same(make_home, open_state, ignored):
+    home = make_home()
+    write(home, [meta(), said("words")])
+    home.write(home.path / ".gitignore", ignored.encode())
+    home.write(home.file(ID).parent / ".gitignore", ignored.encode())
+    state = open_state(home)
+    assert state.threads.find(ID).path == str(home.file(ID))
+    assert [thread.id for thread in state.threads.list()] == [ID]
+
+
+def test_104_to_107_the_last_line_of_the_names_file_counts_and_only_for_threads_that_are_there(make_home, open_state):
+    home = make_home()
+    one, two = home.thread("one"), home.thread("two")
+    home.name(one, "shared", ms=NOON_MS + 9_000)
+    home.name(two, "of old")
+    home.name(two, "shared", ms=NOON_MS)  # later in the file, whatever its time
+    home.name(OTHER, "shared")  # whose rollout was never written
+    home.name(OTHER, "nobody's")
+    state = open_state(home)
+    assert {thread.name for thread in state.threads.list()} == {"shared"}
+    assert state.threads.resolve("shared").id in (one, two)
+    assert state.threads.resolve("of old") is state.threads.resolve("nobody's") is None
+
+
+def test_82_an_empty_home_has_an_empty_page_and_no_cursor(make_home, open_state):
+    page = open_state(make_home()).threads.list()
+    assert (page.threads, page.next_cursor, page.complete) == ((), None, True)

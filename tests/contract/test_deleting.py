@@ -168,7 +168,7 @@ def test_of_a_thread_in_two_homes_only_that_of_one_is_deleted(make_home, open_st
     assert state.threads.find(id).home == str(home)
 
 
-def test_while_a_home_is_indexed_again_the_files_do_not_show_what_was_deleted(tree, monkeypatch):
+def test_while_a_home_is_indexed_again_the_files_do_not_show_what_was_deleted(tree):
     home, state = tree
     state.threads.delete(home.root)
     with state.write() as tx:
@@ -176,6 +176,7 @@ def test_while_a_home_is_indexed_again_the_files_do_not_show_what_was_deleted(tr
 
         tx.run(statement("UPDATE homes SET indexed_ms = NULL"))
     peeked = holdfast.peek(home, state_dir=state.path)
+    assert {thread.id for thread in peeked.threads.list(deleted=True)} == {home.root, home.a, home.b}
     assert [thread.id for thread in peeked.threads.list()] == [home.other]
     assert peeked.threads.get(home.root) is peeked.threads.resolve("root words") is None
     peeked.close()

@@ -179,13 +179,14 @@ FLAT = [
 
 
 @pytest.mark.parametrize("shape", [CANONICAL, FLAT], ids=["canonical", "flat"])
-def test_the_tools_of_a_rollout_are_read_in_both_shapes(make_home, open_state, shape):
+def test_the_tools_of_a_rollout_are_read_in_both_shapes(make_home, open_state, tmp_path, shape):
     home = make_home()
     id = home.thread("words", more={"dynamic_tools": shape})
     state = open_state(home)
 
     found = [(tool.namespace, tool.name, tool.defer_loading) for tool in state.threads.tools(id)]
 
+    assert holdfast.peek(home, state_dir=tmp_path / "none").threads.tools(id) == state.threads.tools(id)
     assert found == [(None, "ask", False), ("team", "page", True), ("team", "mail", False)]
     assert state.threads.tools(id)[0].input_schema == {"type": "object"}
 

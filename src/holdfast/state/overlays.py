@@ -9,9 +9,11 @@ from typing import Final
 from holdfast import holds, ids
 from holdfast.engine import Read, Row, Write
 from holdfast.errors import Refused
+from holdfast.rollouts import scan
 from holdfast.state.doors import Doors, choice, row_ids, thread_id_of
 from holdfast.threads import deletion, rules, store
 from holdfast.threads.model import Deleted, DeletePreview, Doomed, MemoryMode, Thread
+from holdfast.tools import rules as tool_rules
 from holdfast.tools import store as tool_rows
 from holdfast.tools.model import Tool
 
@@ -55,10 +57,14 @@ class Overlays(Doors):
         """Return the tools the harness offers in the thread; None when nobody says, or there is no such thread."""
         thread = self.resolve(text)
         with self._reading() as tx:
-            if thread is None or tx is None:
+            if thread is None:
                 return None
-            home_id = self._home_of(tx, thread)
-            return tool_rows.get(tx, home_id, thread_id_of(thread.id)) if home_id else None
+            home_id = self._home_of(tx, thread) if tx is not None else 0
+            id16 = thread_id_of(thread.id)
+            if tx is not None and home_id and store.get(tx, [home_id], id16) is not None:
+                return tool_rows.get(tx, home_id, id16)
+        facts = scan(thread.rollout_path).facts  # not indexed yet
+        return tool_rules.decode(facts.tools) if facts is not None and facts.tools is not None else None
 
     def set_tools(self, text: str, tools: Iterable[Tool] | None) -> Thread | None:
         """Say which tools the thread has: the whole list at once, in this order; an empty one is one, too.
@@ -94,8 +100,8 @@ class Overlays(Doors):
         An overlay: the home is not touched, and whatever is written to the
         rollout later, the thread stays away until ``undelete``. Its words leave
         the index with the next feed; its row, tools and edges stay, since
-        without them the next index would bring it back, and nobody else. All
-        in one transaction.
+        without them the next index would bring it back, and nobody else. What
+        it spawned and has no rollout yet is not deleted. All in one transaction.
         """
         thread = self._meant(text)
         if thread is None:

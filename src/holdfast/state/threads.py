@@ -92,7 +92,7 @@ class Threads(Overlays, Spawning):
                 page = listing.page(tx, known, query, limit=limit, cursor=cursor, among=among)
                 if complete:
                     return page
-                if len(page.threads) == limit:
+                if len(page.threads) == limit or deleted:  # the files do not know what was deleted
                     return msgspec.structs.replace(page, complete=False)
         from holdfast.threads import from_files  # only where there is no index yet, or was none when the walk began
 
