@@ -74,6 +74,28 @@ def test_a_deleted_thread_and_all_it_spawned_are_in_no_answer(tree):
     assert state.status().search_messages == 1  # what they said has left the index, too
 
 
+def test_it_is_no_hit_before_its_words_have_left_the_index(tree):
+    home, state = tree
+    state.wait_for_search()
+    with state.write() as tx:  # inside a transaction nothing is fed
+        state.threads.within(tx).delete(home.root)
+    assert state.status().search_messages == 4
+    assert [hit.thread.id for hit in state.threads.search("words")] == [home.other]
+
+
+def test_the_beginning_of_its_id_means_it_no_more(make_home, open_state):
+    home = make_home()
+    gone = home.thread("gone", id="02b1fdfa-4600-7000-8000-000000000001")
+    kept = home.thread("kept", id="02b1fdfa-4600-7000-8000-000000000002")
+    state = open_state(home)
+    state.threads.delete(gone)
+    assert state.threads.resolve("02b1fdfa").id == kept
+    state.threads.delete(kept)
+    assert state.threads.resolve("02b1fdfa") is None
+    with pytest.raises(holdfast.Refused, match="begins several"):
+        state.threads.undelete("02b1fdfa")
+
+
 @pytest.mark.parametrize("how", ["written", "reindexed", "moved", "copied", "opened", "lost", "archived"])
 def test_nothing_brings_it_back_but_a_person(tree, open_state, state_dir, how):
     home, state = tree

@@ -166,3 +166,5 @@ def test_a_family_of_one_home_is_not_that_of_its_copy(make_home, open_state):
     state = open_state(home, copy)
     state.threads.spawned(root, child)  # of the copy, which was written last
     assert [each.home for each in state.threads.list(parent=root)] == [str(copy)]
+    assert len(state.threads.children(root)) == 1
+    assert open_state(home).threads.children(root) == []
