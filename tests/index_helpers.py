@@ -22,11 +22,12 @@ from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.sqlite import Store
 from holdfast.threads.probes import probes as thread_probes
+from holdfast.tools.probes import probes as tool_probes
 from processes import Child, children
 
 FIRST_MS = 1_760_000_000_000
 MINUTE_MS = 60_000
-PROBES = (hold_probes, ingest_probes, thread_probes)
+PROBES = (hold_probes, ingest_probes, thread_probes, tool_probes)
 
 PRELUDE = """
 import signal

@@ -7,8 +7,9 @@ from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.sql import Statement
 from holdfast.threads.probes import probes as thread_probes
+from holdfast.tools.probes import probes as tool_probes
 
-PROBES = (hold_probes, thread_probes, ingest_probes)
+PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes)
 
 
 def statement(text: str) -> Statement:

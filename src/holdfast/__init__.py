@@ -19,13 +19,30 @@ if TYPE_CHECKING:
     from holdfast.state import Conversation, RebuildReport, State, rebuild
     from holdfast.state import open_state as open
     from holdfast.state import peek_state as peek
+    from holdfast.state.backfill import Backfill
     from holdfast.state.carrying import InHomeChange
-    from holdfast.threads.model import Direction, Found, Home, Page, Query, Sort, Thread
+    from holdfast.state.overlays import UNSET
+    from holdfast.threads.model import (
+        Deleted,
+        DeletePreview,
+        Direction,
+        Found,
+        Home,
+        Page,
+        Query,
+        Sort,
+        Spawn,
+        Thread,
+    )
+    from holdfast.tools.model import Tool
 
 __version__ = "0.1.0"
 
 _FROM = {
+    "Backfill": "holdfast.state.backfill",
     "Conversation": "holdfast.state",
+    "DeletePreview": "holdfast.threads.model",
+    "Deleted": "holdfast.threads.model",
     "Direction": "holdfast.threads.model",
     "Found": "holdfast.threads.model",
     "Home": "holdfast.threads.model",
@@ -38,8 +55,11 @@ _FROM = {
     "Query": "holdfast.threads.model",
     "RebuildReport": "holdfast.state",
     "Sort": "holdfast.threads.model",
+    "Spawn": "holdfast.threads.model",
     "State": "holdfast.state",
     "Thread": "holdfast.threads.model",
+    "Tool": "holdfast.tools.model",
+    "UNSET": "holdfast.state.overlays",
     "open": "holdfast.state",
     "peek": "holdfast.state",
     "rebuild": "holdfast.state",
@@ -47,9 +67,13 @@ _FROM = {
 _CALLED = {"open": "open_state", "peek": "peek_state"}
 
 __all__ = [
+    "UNSET",
+    "Backfill",
     "Busy",
     "Conversation",
     "Damaged",
+    "DeletePreview",
+    "Deleted",
     "Direction",
     "Found",
     "Full",
@@ -66,9 +90,11 @@ __all__ = [
     "RebuildReport",
     "Refused",
     "Sort",
+    "Spawn",
     "Stale",
     "State",
     "Thread",
+    "Tool",
     "Unsupported",
     "__version__",
     "open",

@@ -13,9 +13,10 @@ from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.sqlite import Store
 from holdfast.threads.probes import probes as thread_probes
+from holdfast.tools.probes import probes as tool_probes
 from processes import children
 
-PROBES = (hold_probes, thread_probes, ingest_probes)
+PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes)
 
 
 @pytest.fixture

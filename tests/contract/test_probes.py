@@ -8,6 +8,7 @@ from holdfast.findings import Finding
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.ingest.rules import RESUME_BYTES_MIN
 from holdfast.threads.probes import probes as thread_probes
+from holdfast.tools.model import Tool
 from homes import NOON_MS
 from rows import findings, statement
 
@@ -36,6 +37,7 @@ def varied(make_home, open_state):
     other.thread("in the other home")
     state = open_state(home, other)
     home.delete(gone)
+    state.threads.set_tools(long, [Tool(name="a tool")])
     state.index()
     assert [thread.id for thread in state.threads.list(missing=True) if thread.missing_since_ms is not None] == [gone]
     return state
@@ -71,6 +73,12 @@ def varied(make_home, open_state):
         ("UPDATE files SET facts = x'c1' WHERE facts IS NOT NULL", {"file-facts"}),
         ("UPDATE files SET facts = x'80' WHERE facts IS NOT NULL", {"file-facts"}),
         ("UPDATE files SET problems = '{{' WHERE problems IS NOT NULL", {"file-problems"}),
+        ("INSERT INTO thread_edges SELECT a.home_id, a.thread_id, b.thread_id, 'open' FROM threads a, threads b"
+         " WHERE a.home_id = b.home_id AND a.n IN (1, 2) AND b.n IN (1, 2) AND a.n <> b.n", {"thread-spawn-circle"}),
+        ("UPDATE tool_lists SET tools = '{{'", {"tool-list-unreadable"}),
+        ("UPDATE tool_lists SET tools = '[]'", {"tool-list-unreadable"}),
+        ("DELETE FROM thread_tools", {"tool-list-unused"}),
+        ("UPDATE thread_tools SET said_list_id = NULL", {"tool-list-missing", "tool-list-unused"}),
     ],
 )  # fmt: skip
 def test_what_was_damaged_is_found_and_nothing_else(varied, damage, codes):

@@ -86,16 +86,52 @@ def test_a_list_with_one_filter_is_one_range_of_its_own_index(rich, name, sort, 
     assert f"{sort}_ms{'<' if direction == 'desc' else '>'}?" in branch or not after
 
 
+def explained(tx, statement, params):
+    text = f"EXPLAIN QUERY PLAN {statement.sqlite}"
+    plan = Statement("plan", text, text, statement.params, frozenset())
+    return [row["detail"] for row in tx.rows(plan, **params)]
+
+
+@pytest.mark.parametrize("kind", ["parent", "ancestor"])
 @pytest.mark.parametrize("direction", list(Direction))
 @pytest.mark.parametrize("sort", list(Sort))
-def test_children_are_read_through_their_parent_and_nothing_else_is(rich, sort, direction):
-    parent = rich.threads.resolve("the parent").id
-    query = Query(sort=sort, direction=direction, parent=bytes.fromhex(parent.replace("-", "")))
+def test_a_family_is_read_through_its_parents_and_nothing_else_is(rich, sort, direction, kind):
+    parent = bytes.fromhex(rich.threads.resolve("the parent").id.replace("-", ""))
+    query = Query(sort=sort, direction=direction, **{kind: parent})
+    with rich.read() as tx:
+        watched = Watched(tx)
+        listing.page(watched, [home.home_id for home in rich.homes], query, limit=1)
+        plans = [explained(tx, statement, params) for statement, params in watched.asked]
 
-    plan = plan_of(rich, query, after=False)
+    *family, page = plans
+    assert len(family) == {"parent": 1, "ancestor": 2}[kind]  # one for each generation, and the one that is empty
+    for plan in family:
+        steps = [step for step in plan if touches_threads(step) or " e " in step]
+        assert steps[0] == "SEARCH e USING INDEX thread_edges_by_parent (parent_id=?)"
+        assert "SEARCH t USING INDEX threads_by_parent (parent_thread_id=?)" in steps
+        assert not any(step.startswith(("SCAN t ", "SCAN e ", "SCAN threads")) for step in plan)
+    assert [step for step in page if touches_threads(step)] == [
+        "SEARCH threads USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)",
+    ]
 
-    branch = next(step for step in plan if touches_threads(step))
-    assert branch.startswith("SEARCH threads USING INDEX threads_by_parent (parent_thread_id=?")
+
+def test_what_was_deleted_is_read_from_an_index_of_its_own(rich):
+    query = Query(deleted=True)
+    with rich.read() as tx:
+        watched = Watched(tx)
+        listing.page(watched, [home.home_id for home in rich.homes], query, limit=1)
+        plans = [explained(tx, statement, params) for statement, params in watched.asked]
+    assert any("SEARCH threads USING INDEX threads_deleted (home_id=?)" in plan for plan in plans)
+    assert not any(step.startswith(("SCAN threads", "SCAN t ")) for plan in plans for step in plan)
+
+
+def test_what_was_said_is_read_from_the_index_of_it(rich):
+    from holdfast.threads import store
+
+    with rich.read() as tx:
+        plan = explained(tx, store.SAID, {})
+    assert any("threads_said" in step for step in plan)
 
 
 def test_each_value_of_a_filter_and_each_kind_of_archive_is_a_branch_of_its_own(rich):

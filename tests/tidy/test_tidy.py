@@ -18,6 +18,7 @@ PINNED = {
         "0001_base": "cd31ebf44edebc62",
         "0002_holds": "053abafed0ff3f30",
         "0003_threads": "e9cfeed25cc02596",
+        "0004_said": "3b7ffe702617c7fc",
     },
 }
 

@@ -30,8 +30,16 @@ class NotFound(HoldfastError):
     exit_code = NOT_FOUND
 
 
-def no_thread(text: str, known: Thread | None = None) -> NotFound:
-    """Return the error for a thread of which nothing is found. ``known``: what the index still has of it."""
+def no_thread(text: str, known: Thread | None = None, *, deleted: bool = False) -> NotFound:
+    """Return the error for a thread of which nothing is found. ``known``: what the index still has of it.
+
+    ``deleted``: it was looked for among those that were deleted.
+    """
+    if deleted:
+        return NotFound(
+            f"there is no deleted thread with the id, name or title {text!r}",
+            remedy="`holdfast threads list --deleted --all` shows them.",
+        )
     if known is not None:
         return NotFound(
             f"the file of thread {known.id} ({known.label}) is gone: {known.rollout_path}",

@@ -15,6 +15,11 @@ COMMANDS = {
     "rename": ("holdfast.cli.threads_change:rename", "Give a thread a name, or take it away."),
     "archive": ("holdfast.cli.threads_change:archive", "Take threads out of the list."),
     "unarchive": ("holdfast.cli.threads_change:unarchive", "Put archived threads back into the list."),
+    "delete": ("holdfast.cli.threads_delete:delete", "Take threads, and all they spawned, out of every list."),
+    "undelete": ("holdfast.cli.threads_delete:undelete", "Bring deleted threads back."),
+    "set": ("holdfast.cli.threads_set:set_thread", "Say where its work stands in git, or if it may be remembered."),
+    "children": ("holdfast.cli.threads_family:children", "Show which threads a thread spawned."),
+    "tools": ("holdfast.cli.threads_family:tools", "Show which tools the harness offers in a thread."),
     "reindex": ("holdfast.cli.threads_reindex:reindex", "Read every rollout again and renew what is known of it."),
 }
 
@@ -23,7 +28,7 @@ COMMANDS = {
 @shared
 @click.pass_context
 def threads(ctx: click.Context, given: Given) -> None:
-    """List, show, find, search, rename and archive threads.
+    """List, show, find, search, rename, archive and delete threads.
 
     A thread is meant by its id, the unique beginning of one (4 hex digits or
     more), its name, or its title.

@@ -58,7 +58,7 @@ def rename(given: Given, thread: str, name: str, in_home: bool, dry_run: bool) -
         renamed = state.threads.rename(thread, name)
     if renamed is None:
         raise no_thread(thread)
-    _tell(given, [renamed], "is now called" if name.strip() else "has no name now; its title is")
+    tell(given, [renamed], "is now called" if name.strip() else "has no name now; its title is")
 
 
 @click.command(short_help="Take threads out of the list.")
@@ -113,7 +113,7 @@ def _set_archived(given: Given, texts: tuple[str, ...], in_home: bool, dry_run: 
             return
         change = state.threads.archive if archived else state.threads.unarchive
         changed = [thread for thread_id in thread_ids if (thread := change(thread_id)) is not None]
-    _tell(given, changed, "is archived:" if archived else "is back in the list:")
+    tell(given, changed, "is archived:" if archived else "is back in the list:")
 
 
 def _found(state: State, text: str) -> Thread:
@@ -138,7 +138,8 @@ def _tell_changes(given: Given, changes: list[InHomeChange], what: str, dry_run:
         render.print_change(change, what, dry_run=dry_run)
 
 
-def _tell(given: Given, threads: list[Thread], what: str) -> None:
+def tell(given: Given, threads: list[Thread], what: str) -> None:
+    """Print what became of threads: a line each, or the threads as JSON."""
     from holdfast.cli.render import safe
     from holdfast.cli.render.threads import thread_document
 

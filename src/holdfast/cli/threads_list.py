@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 )
 @click.option("--asc", "--oldest-first", "asc", is_flag=True, help="The oldest first.")
 @click.option("--search", metavar="TEXT", help="A piece of the name, the title or the preview.")
-@click.option("--parent", metavar="THREAD", help="Only the sub-agents of this thread.")
+@click.option("--parent", metavar="THREAD", help="Only the threads that this one spawned.")
+@click.option("--ancestor", metavar="THREAD", help="Also those that they spawned, and so on.")
 @click.option("--missing", is_flag=True, help="Also threads whose file is gone.")
+@click.option("--deleted", is_flag=True, help="Only threads that were deleted here.")
 @filtered
 @shared
 def list_threads(
@@ -36,7 +38,9 @@ def list_threads(
     asc: bool,
     search: str | None,
     parent: str | None,
+    ancestor: str | None,
     missing: bool,
+    deleted: bool,
     filters: Filters,
 ) -> None:
     """List threads, the one written last first.
@@ -60,7 +64,9 @@ def list_threads(
             direction="asc" if asc else "desc",
             search=search,
             parent=_id_of(state, parent),
+            ancestor=_id_of(state, ancestor),
             missing=missing,
+            deleted=deleted,
         )
         homes, looked = state.homes, bool(state.reports)
     from holdfast.cli.render import threads as render

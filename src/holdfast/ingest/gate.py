@@ -14,11 +14,11 @@ from holdfast import holds
 from holdfast.engine import Engine, Read, Write
 from holdfast.errors import Busy, Refused, Unsupported
 from holdfast.holds import Denied, Hold, Owner
-from holdfast.ingest import ledger
+from holdfast.ingest import ledger, rules
 from holdfast.ingest.indexing import AtFirst, Indexing
 from holdfast.ingest.model import IndexReport, OnProgress, Progress
 from holdfast.ingest.reading import Reading
-from holdfast.ingest.survey import Survey, glance, look
+from holdfast.ingest.survey import Survey, entry_at, glance, look
 from holdfast.origin import internal
 from holdfast.threads import homes, store
 from holdfast.threads.model import Home
@@ -123,10 +123,11 @@ def index(
                 return Indexing(engine, home, answer, reading, at_first=at_first).run(survey)
 
 
-def refold(engine: Engine, path: str, files: Sequence[str], *, wait_ms: int = WAIT_MS) -> None:
-    """Fold these files (relative to the home at ``path``) again, now: their rows were found to be wrong.
+def refold(engine: Engine, path: str, files: Sequence[str], *, full: bool = True, wait_ms: int = WAIT_MS) -> None:
+    """Fold these files (relative to the home at ``path``) again, now: their rows were found to be wrong, or old.
 
-    Raises ``Busy`` when another process is still indexing the home after ``wait_ms``.
+    Unless ``full``, a long file goes on where it was. Raises ``Busy`` when
+    another process is still indexing the home after ``wait_ms``.
     """
     began = time.monotonic()
     with _attempt() as owner:
@@ -136,10 +137,18 @@ def refold(engine: Engine, path: str, files: Sequence[str], *, wait_ms: int = WA
                 answer = _take(tx, home, owner)
             if isinstance(answer, Hold):
                 with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
-                    reading = Reading(engine, home.path, keeper=keeper, full=True)
+                    reading = Reading(engine, home.path, keeper=keeper, full=full)
                     Indexing(engine, home, answer, reading).refold(files)
                 return
             _wait(engine, answer, home, began, wait_ms, None, None)
+
+
+def is_folded(engine: Engine, home: Home, file: str) -> bool:
+    """Return True when nothing was written to this file (relative to ``home``) since it was folded. Only reads."""
+    entry = entry_at(home.path, file)
+    with engine.read() as tx:
+        row = ledger.load_some(tx, home.home_id, [file]).get(file)
+    return entry is not None and row is not None and row.status == "ok" and not rules.changed(entry, row)
 
 
 @contextmanager
@@ -150,6 +159,11 @@ def _attempt() -> Iterator[Owner]:
         yield owner
     finally:
         _running.discard(owner)
+
+
+def is_over(hold: Hold, now_ms: int) -> bool:
+    """Return True when nobody works on the index under ``hold`` any more."""
+    return holds.over(hold, now_ms=now_ms, stale_after_ms=LEASE_MS) or _is_over(hold.owner)
 
 
 def _is_over(owner: Owner) -> bool:
@@ -185,18 +199,17 @@ def _wait(
     while True:
         with engine.read() as tx:
             held = holds.get(tx, resource(home))
-            if held is None or holds.over(held, now_ms=tx.now_ms, stale_after_ms=LEASE_MS) or _is_over(held.owner):
+            if held is None or is_over(held, tx.now_ms):
                 return
-        how_far = held.note or "0 %"
+        seen = rules.progress_of(held.note)
         waited_ms = round((time.monotonic() - began) * 1000)
         if waited_ms >= wait_ms:
             raise Busy(
-                f"timed out waiting for the index of {home.path} ({how_far}, by {who}) after {waited_ms} ms",
+                f"timed out waiting for the index of {home.path} ({seen.percent} %, by {who}) after {waited_ms} ms",
                 remedy="It goes on without you. Try again later, or open with wait=False and read what is there.",
             )
         if on_progress is not None:
-            done = how_far.removesuffix(" %")
-            on_progress(Progress(home.path, 0, 0, int(done) if done.isdigit() else 0, 100, by=who))
+            on_progress(Progress(home.path, seen.files_done, seen.files, seen.percent, 100, by=who))
         if pause.wait(_POLL_S):
             raise Busy(f"stopped waiting for the index of {home.path}")
 

@@ -77,7 +77,7 @@ class Indexing:
         )
 
     def refold(self, paths: Sequence[str]) -> None:
-        """Fold these files again: with a ``reading`` that is full, whatever the ledger says of them."""
+        """Fold these files again; a ``reading`` that is not full goes on where each long one was."""
         with self._engine.read() as tx:
             known = ledger.load_some(tx, self._home.home_id, paths)
         entries = [entry for path in paths if (entry := entry_at(self._home.path, path))]

@@ -48,6 +48,11 @@ class Progress(msgspec.Struct, frozen=True):
         """0 to 100, by bytes."""
         return 100 if not self.bytes else self.bytes_done * 100 // self.bytes
 
+    @property
+    def note(self) -> str:
+        """What the hold on the index says meanwhile: ``41 %, 820 of 2000 files``."""
+        return f"{self.percent} %, {self.files_done} of {self.files} files"
+
 
 OnProgress = Callable[[Progress], None]
 

@@ -87,6 +87,6 @@ class Reading:
 
     def _tell(self, done: int, files: int, total_bytes: int) -> None:
         progress = Progress(self._home, done, files, min(self.bytes_read, total_bytes), total_bytes)
-        self._keeper.note = f"{progress.percent} %"
+        self._keeper.note = progress.note
         if self._on_progress is not None:
             self._on_progress(progress)

@@ -15,6 +15,7 @@ from holdfast.ingest.speakers import Speakers
 from holdfast.rollouts import Entry, Scan, read_names
 from holdfast.threads import store
 from holdfast.threads.model import Home
+from holdfast.tools import store as tools
 
 Known = Mapping[str, tuple[Entry, LedgerRow | None]]
 """By relative path: the file as it was found, and what the ledger said of it then."""
@@ -45,6 +46,7 @@ class Recording:
         threads = [self._derived(scan, files[scan.path]) for scan in election.speaking]
         if threads:
             store.put(tx, self.home.home_id, threads, store.next_revision(tx))
+            tools.put(tx, self.home.home_id, _tools_of(election.speaking))
             self.put += len(threads)
         left = [
             file.file_id
@@ -107,3 +109,11 @@ class Recording:
         )
         row["file_id"] = file.file_id
         return row
+
+
+def _tools_of(scans: Sequence[Scan]) -> dict[bytes, str | None]:
+    return {
+        scan.facts.thread_id: scan.facts.tools
+        for scan in scans
+        if scan.facts is not None and scan.facts.thread_id is not None
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -28,6 +29,24 @@ class Plan:
     failed: list[LedgerRow] = field(default_factory=list)
     """Unchanged since they last failed, and failed too often to try again."""
     vanished: list[LedgerRow] = field(default_factory=list)
+
+
+_NOTE = re.compile(r"(\d{1,3}) %(?:, (\d+) of (\d+) files)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """How far an index is, as its hold says."""
+
+    percent: int = 0
+    files_done: int = 0
+    files: int = 0
+
+
+def progress_of(note: str) -> Noted:
+    """Return what ``Progress.note`` wrote; nothing is done yet when it is something else."""
+    found = _NOTE.fullmatch(note)
+    return Noted(*(int(each or 0) for each in found.groups())) if found else Noted()
 
 
 def plan(

@@ -69,6 +69,8 @@ class ThreadFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The number of the line that gave ``preview``."""
     name: str | None = None
     tokens_used: int = 0
+    tools: str | None = None
+    """A JSON list: of the first session_meta, of whichever thread, that has one."""
 
     last_ordinal: int | None = None
     lines: int = 0

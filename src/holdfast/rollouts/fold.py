@@ -131,6 +131,8 @@ def without_prefix(message: str) -> str:
 
 
 def _session_meta(facts: ThreadFacts, meta: items.SessionMeta) -> None:
+    if facts.tools is None:
+        facts.tools = meta.tools  # a fork works on with the tools of its origin
     if facts.thread_id is None:
         facts.thread_id = meta.id
         facts.session_id = meta.session_id

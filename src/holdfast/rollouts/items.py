@@ -47,6 +47,8 @@ class SessionMeta(Line, frozen=True, kw_only=True, gc=False):
     base_end_ordinal: int | None = None
     own_start_ordinal: int | None = None
     """A sub-agent's file may begin with lines of its parent; its own begin here."""
+    tools: str | None = None
+    """The tools the harness offers, as a JSON list in the dialect's own shape."""
 
 
 class Git(msgspec.Struct, frozen=True, gc=False):

@@ -31,10 +31,25 @@ __all__ = [
     "SearchStatus",
     "feed",
     "find",
+    "messages_of",
     "open_index",
     "peek_index",
     "status",
 ]
+
+
+def messages_of(engine: Engine, index: Index, ns: Sequence[int]) -> dict[int, int]:
+    """Return how many messages of these threads (row ids of state.db) are in the index; none of a damaged one."""
+    with store.reading(engine) as state:
+        try:
+            with index.read() as tx:
+                if store.fed_identity(tx) == store.identity(state):
+                    return {n: fed.messages for n, fed in store.fed(tx, ns).items()}
+        except store.StateDamaged:
+            raise
+        except Damaged:
+            index.suspect()
+    return {}
 
 
 def status(engine: Engine, index: Index, homes: Sequence[Home]) -> SearchStatus:

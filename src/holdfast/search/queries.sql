@@ -11,10 +11,13 @@ ON CONFLICT (name) DO NOTHING
 
 -- name: behind
 -- The next threads of a home behind (revision, n), each with the file that speaks for it.
+-- Of a deleted one nothing is kept, as of one whose file is gone.
 -- `+` keeps the index of the column out of the choice: threads_by_revision is the one.
-SELECT t.n, t.revision, t.thread_id, t.created_ms, t.missing_since_ms,
+SELECT t.n, t.revision, t.thread_id, t.created_ms,
+    coalesce(t.deleted_said_ms, t.missing_since_ms) AS missing_since_ms,
     nullif(coalesce(t.name_said, t.name_file, t.name_folded), '') AS name,
-    substr(coalesce(t.title, t.first_user_message, ''), 1, 500) AS title, {haystack} AS haystack,
+    substr(coalesce(t.title, t.first_user_message, ''), 1, 500) AS title,
+    CASE WHEN t.deleted_said_ms IS NULL THEN {haystack} ELSE '' END AS haystack,
     f.path, f.zst, f.inode, f.size, f.mtime_ns
 FROM threads t JOIN files f ON f.file_id = t.file_id
 WHERE (t.revision, t.n) > (:revision, :n) AND t.revision <= :upto AND +t.home_id = :home_id
@@ -41,7 +44,7 @@ SELECT json_group_array(n) AS ns FROM (
 -- Which of these threads pass the filters. A filter that is null lets everything pass.
 SELECT t.n, t.thread_id FROM json_each(:ns) asked CROSS JOIN threads t ON t.n = asked.value
 WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.missing_since_ms IS NULL
-  AND t.archived IN (SELECT value FROM json_each(:archived))
+  AND t.deleted_said_ms IS NULL AND t.archived IN (SELECT value FROM json_each(:archived))
   AND (CAST(:sources AS TEXT) IS NULL OR t.source_kind_id IN (SELECT value FROM json_each(:sources)))
   AND (CAST(:providers AS TEXT) IS NULL OR t.provider_id IN (SELECT value FROM json_each(:providers)))
   AND (CAST(:cwds AS TEXT) IS NULL OR t.cwd_id IN (SELECT value FROM json_each(:cwds)))

@@ -91,7 +91,7 @@ def carry_out(
 ) -> InHomeChange:
     """Write the receipt of ``plan``, do it, and return what became of ``thread``.
 
-    ``said_of``: what people said of it (``name``, ``archived``) and the files say from now on.
+    ``said_of``: what people said of it (see ``store.UNSAY``) and the files say from now on.
     """
     notes = notes if plan.changes else ()
     if dry_run:

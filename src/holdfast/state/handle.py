@@ -19,7 +19,8 @@ from holdfast.sqlite import Store, Writing
 from holdfast.sqlite.reads import ReadScope
 from holdfast.sqlite.store import WriteScope
 from holdfast.sqlite.submit import Submitted
-from holdfast.state import said
+from holdfast.state import backfill, said
+from holdfast.state.backfill import Backfill
 from holdfast.state.chores import Background, Chores
 from holdfast.state.status import Status, measure
 from holdfast.state.threads import Threads
@@ -177,6 +178,14 @@ class State:
         relative = os.path.relpath(thread.rollout_path, thread.home)
         gate.refold(self.engine_to_write(), thread.home, [relative])
 
+    def fold_again(self, home: Home, files: Sequence[str]) -> None:
+        """Fold what was written to these files (relative to ``home``) since; of long ones only that."""
+        gate.refold(self.engine_to_write(), home.path, files, full=False)
+
+    def is_folded(self, home: Home, file: str) -> bool:
+        """Return True when nothing was written to ``file`` (relative to ``home``) since it was folded."""
+        return gate.is_folded(self.engine_to_write(), home, file)
+
     def _index(
         self, *, full: bool, on_progress: OnProgress | None, wait_ms: int, stop: threading.Event | None
     ) -> tuple[IndexReport, ...]:
@@ -273,6 +282,10 @@ class State:
             return []
         with self.engine.read() as tx:
             return [hold for hold in holds.listing(tx) if not holds.over(hold, now_ms=tx.now_ms)]
+
+    def backfill(self) -> tuple[Backfill, ...]:
+        """Return how far the index of each home is: pending, running or complete, and by whom. One short read."""
+        return backfill.measure(self)
 
     def status(self) -> Status:
         """Return what is kept here, how large it is, and who is at work. Some short reads."""

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from holdfast import receipts
 from holdfast.changes import Change
 from holdfast.errors import Refused
@@ -21,6 +19,7 @@ from holdfast.ingest import gate
 from holdfast.receipts import Receipt
 from holdfast.rollouts import placing
 from holdfast.state.carrying import InHomeChange, carry_out, folder_of, locked, names_locked, parsed, settle
+from holdfast.state.overlays import UNSET, Unset
 from holdfast.threads.lookup import find_thread_path
 from holdfast.threads.model import Found, Thread
 
@@ -83,14 +82,14 @@ class InHome:
         self,
         text: str,
         *,
-        sha: str | msgspec.UnsetType | None = msgspec.UNSET,
-        branch: str | msgspec.UnsetType | None = msgspec.UNSET,
-        origin_url: str | msgspec.UnsetType | None = msgspec.UNSET,
+        sha: str | Unset | None = UNSET,
+        branch: str | Unset | None = UNSET,
+        origin_url: str | Unset | None = UNSET,
         dry_run: bool = False,
     ) -> InHomeChange | None:
         """Append git facts to a legacy rollout (else ``Refused``). What is not given stays; None clears."""
         given = {"sha": sha, "branch": branch, "origin_url": origin_url}
-        git = {key: value for key, value in given.items() if not isinstance(value, msgspec.UnsetType)}
+        git = {key: value for key, value in given.items() if not isinstance(value, Unset)}
         named = self._named(text)
         if named is None:
             return None
@@ -100,7 +99,7 @@ class InHome:
             return placing.mark(found.home, parsed(thread.id), found.file, _now_ms(), git=git)
 
         notes = self._not_noticed(thread, "git")
-        return self._one(f"set the git facts of thread {thread.id}", named, decide, dry_run, notes=notes)
+        return self._one(f"set the git facts of thread {thread.id}", named, decide, dry_run, "git", notes)
 
     def set_memory_mode(self, text: str, mode: str, *, dry_run: bool = False) -> InHomeChange | None:
         """Append the memory mode, ``enabled`` or ``disabled``, to a legacy rollout. ``Refused`` for a paginated one."""
@@ -112,7 +111,7 @@ class InHome:
         def decide() -> tuple[Change, ...]:
             return placing.mark(found.home, parsed(thread.id), found.file, _now_ms(), memory_mode=mode)
 
-        return self._one(f"set the memory mode of thread {thread.id} to {mode}", named, decide, dry_run)
+        return self._one(f"set the memory mode of thread {thread.id} to {mode}", named, decide, dry_run, "memory_mode")
 
     def delete(self, text: str, *, dry_run: bool = False) -> InHomeChange | None:
         """Remove every file of the thread and of the sub-agents it started (theirs first), and their names.

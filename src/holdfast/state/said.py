@@ -1,4 +1,4 @@
-"""What only people said (names, archived), kept a second time: small snapshots beside the database.
+"""What only people said (names, git, deleted, tools, ...), kept a second time: small snapshots beside the database.
 
 Everything else in ``state.db`` can be folded again from the rollouts; this
 cannot. So each change is followed by a snapshot, and a rebuild reads the
@@ -16,8 +16,9 @@ import msgspec
 from holdfast import holds, ids
 from holdfast.engine import Engine, Read, Write
 from holdfast.state.directory import BACKUPS, sync_folder
-from holdfast.threads import homes, store
+from holdfast.threads import edges, homes, store
 from holdfast.threads.model import Home
+from holdfast.tools import store as tool_rows
 
 KEPT = 8
 """Snapshots in ``backups/``; the oldest goes first."""
@@ -34,6 +35,28 @@ class Said(msgspec.Struct, frozen=True):
     name: str | None = None
     archived: bool | None = None
     archived_ms: int | None = None
+    git_sha: str | None = None
+    git_branch: str | None = None
+    git_origin_url: str | None = None
+    memory_mode: str | None = None
+    deleted_ms: int | None = None
+
+
+class SaidEdge(msgspec.Struct, frozen=True):
+    """Who a person, or a harness, said spawned whom."""
+
+    home: str
+    child: str
+    parent: str
+    status: str
+
+
+class SaidTools(msgspec.Struct, frozen=True):
+    """Which threads of a home were said to have this list of tools (JSON): each list once, threads are many."""
+
+    home: str
+    tools: str
+    threads: tuple[str, ...]
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -44,6 +67,13 @@ class Snapshot(msgspec.Struct, frozen=True):
     said: tuple[Said, ...]
     revision: int = 0
     version: int = 1
+    edges: tuple[SaidEdge, ...] = ()
+    tools: tuple[SaidTools, ...] = ()
+
+    def everything(self) -> set[object]:
+        """Return all that was said, piece by piece, so that two snapshots can be compared."""
+        tools = {(each.home, each.tools, thread) for each in self.tools for thread in each.threads}
+        return {*self.said, *self.edges, *tools}
 
 
 def read(tx: Read) -> Snapshot:
@@ -56,20 +86,40 @@ def read(tx: Read) -> Snapshot:
             name=row["name_said"],
             archived=None if row["archived_said"] is None else bool(row["archived_said"]),
             archived_ms=row["archived_said_ms"],
+            git_sha=row["git_sha_said"],
+            git_branch=row["git_branch_said"],
+            git_origin_url=row["git_origin_url_said"],
+            memory_mode=row["memory_mode_said"],
+            deleted_ms=row["deleted_said_ms"],
         )
         for row in rows
     )
+    spawned = tuple(
+        SaidEdge(row["home"], ids.text(row["child_id"]), ids.text(row["parent_id"]), row["status"])
+        for row in tx.rows(edges.SAID_EDGES)
+    )
     # What was said of a home before its index was lost is said again when the new one is whole.
     known = tuple(home.path for home in homes.listing(tx) if home.indexed_ms is not None)
-    return Snapshot(holds.epoch(tx), known, said, store.revision(tx))
+    return Snapshot(holds.epoch(tx), known, said, store.revision(tx), edges=spawned, tools=_tools(tx))
+
+
+def _tools(tx: Read) -> tuple[SaidTools, ...]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in tx.rows(tool_rows.SAID_TOOLS):
+        found.setdefault((row["home"], row["tools"]), []).append(ids.text(row["thread_id"]))
+    return tuple(SaidTools(home, tools, tuple(threads)) for (home, tools), threads in found.items())
 
 
 def with_absent(snapshot: Snapshot, before: Snapshot | None) -> Snapshot:
     """Return ``snapshot`` with what ``before`` holds of homes that it does not know."""
     if before is None:
         return snapshot
-    absent = tuple(said for said in before.said if said.home not in snapshot.homes)
-    return msgspec.structs.replace(snapshot, said=snapshot.said + absent)
+    return msgspec.structs.replace(
+        snapshot,
+        said=snapshot.said + tuple(each for each in before.said if each.home not in snapshot.homes),
+        edges=snapshot.edges + tuple(each for each in before.edges if each.home not in snapshot.homes),
+        tools=snapshot.tools + tuple(each for each in before.tools if each.home not in snapshot.homes),
+    )
 
 
 def moment(tx: Read) -> tuple[int, int]:
@@ -87,10 +137,10 @@ def is_kept(engine: Engine, state_dir: str) -> bool:
     """Return True when the newest snapshot holds what the database does. Reads an index of what was said."""
     with engine.read() as tx:
         now = read(tx)
-    if not now.said:
+    if not now.everything():
         return True
     latest = newest(state_dir)
-    return latest is not None and set(now.said) <= set(latest.said)
+    return latest is not None and now.everything() <= latest.everything()
 
 
 def save(engine: Engine, state_dir: str, *, before: Snapshot | None = None) -> None:
@@ -140,7 +190,31 @@ def newest(state_dir: str) -> Snapshot | None:
 
 
 def restore(tx: Write, snapshot: Snapshot, home: Home) -> int:
-    """Say again what ``snapshot`` holds of ``home``, where nothing newer was said; return of how many threads."""
+    """Say again what ``snapshot`` holds of ``home``, where nothing newer was said; return of how many threads.
+
+    Of threads that have no rollout any more, that is only who spawned them and their tools.
+    """
+    edges.restore(
+        tx,
+        [
+            {"home_id": home.home_id, "child_id": child, "parent_id": parent, "status": edge.status}
+            for edge in snapshot.edges
+            if edge.home == home.path
+            if (child := ids.parse(edge.child)) is not None and (parent := ids.parse(edge.parent)) is not None
+        ],
+        store.next_revision(tx),
+    )
+    tool_rows.restore(
+        tx,
+        home.home_id,
+        [
+            (id16, each.tools)
+            for each in snapshot.tools
+            if each.home == home.path
+            for thread in each.threads
+            if (id16 := ids.parse(thread)) is not None
+        ],
+    )
     return store.restore_said(
         tx,
         [
@@ -150,6 +224,11 @@ def restore(tx: Write, snapshot: Snapshot, home: Home) -> int:
                 "name_said": said.name,
                 "archived_said": None if said.archived is None else int(said.archived),
                 "archived_said_ms": said.archived_ms,
+                "git_sha_said": said.git_sha,
+                "git_branch_said": said.git_branch,
+                "git_origin_url_said": said.git_origin_url,
+                "memory_mode_said": said.memory_mode,
+                "deleted_said_ms": said.deleted_ms,
             }
             for said in snapshot.said
             if said.home == home.path and (id16 := ids.parse(said.thread_id)) is not None

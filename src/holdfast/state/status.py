@@ -27,6 +27,8 @@ class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 0
     archived: int = 0
     missing: int = 0
+    deleted: int = 0
+    """Threads that somebody deleted here; they are among ``threads``, too."""
     failed: int = 0
     problems: int = 0
 
@@ -108,6 +110,7 @@ def _homes(state: State) -> tuple[HomeStatus, ...]:
                     threads=threads["threads"],
                     archived=threads["archived"],
                     missing=threads["missing"],
+                    deleted=threads["deleted"],
                     failed=files["failed"],
                     problems=sum(problem.count for problem in ledger.problems(tx, home.home_id)),
                 )

@@ -108,6 +108,15 @@ class Words:
         index = self._index(state.engine)
         return search.SearchStatus() if index is None else search.status(state.engine, index, _known(state))
 
+    def messages_of(self, state: State, ns: Sequence[int]) -> dict[int, int]:
+        """Return how many messages of these threads (row ids of state.db) are in; nothing where there is no index."""
+        from holdfast import search
+
+        if state.engine is None or not os.path.exists(self._path):
+            return {}
+        index = self._index(state.engine)
+        return {} if index is None else search.messages_of(state.engine, index, ns)
+
     def stop(self) -> None:
         """End the feeding in the background; what it put in stays."""
         if self._background is not None:

@@ -52,20 +52,27 @@ def page(homes: Sequence[str], query: Query, *, limit: int = 25, cursor: str | N
 
     The newest first: reads as many files as it must, some more than ``limit``
     when few match. Oldest first, or with a deep cursor: reads every file.
-    What a person said to holdfast (names, archived) is not in the files.
+    ``ancestor`` reads every file, too. What a person said to holdfast (names,
+    archived, who spawned whom) is not in the files.
     """
     rules.check_limit(limit)
+    rules.check_relation(query)
+    if query.deleted:
+        return Page(threads=(), next_cursor=None, source="files")  # that stands in no file
     after = rules.decode_cursor(query, cursor) if cursor else None
     names = {home: read_names(home) for home in homes}
     told: dict[_Key, _Told] = {}
     found: dict[_Key, Thread] = {}
     candidates = _candidates(homes, query)
+    below = _below(homes, query.ancestor) if query.ancestor is not None else None
     while chunk := list(itertools.islice(candidates, _CHUNK)):
         if len(found) > limit and chunk[0].newest_ms < _last_ms(found, query, limit + 1):
             break  # nothing that follows can be among the page
         for key in _tell(told, chunk, names):
             found.pop(key, None)  # a worse file of this thread had been read before
             thread = _with_base(told[key]) if query.search is not None else told[key].thread
+            if below is not None and thread.id not in below:
+                continue
             if _matches(thread, query) and (after is None or _is_after(query, after, thread, key)):
                 found[key] = thread
     ordered = sorted(
@@ -172,6 +179,22 @@ def _candidates(homes: Sequence[str], query: Query) -> Iterator[_Candidate]:
         ]
     found.sort(key=lambda candidate: candidate.newest_ms, reverse=True)
     return iter(found)
+
+
+def _below(homes: Sequence[str], ancestor: bytes) -> set[str]:
+    """Return the ids of all threads below ``ancestor``. Reads every file."""
+    told: dict[_Key, _Told] = {}
+    _tell(told, _candidates(homes, Query(archived=None)), {home: {} for home in homes})
+    spawned: dict[str, set[str]] = {}
+    for each in told.values():
+        if each.thread.parent_thread_id is not None:
+            spawned.setdefault(each.thread.parent_thread_id, set()).add(each.thread.id)
+    found: set[str] = set()
+    parents = {ids.text(ancestor)}
+    while parents:
+        parents = set().union(*(spawned.get(parent, set()) for parent in parents)) - found
+        found |= parents
+    return found - {ids.text(ancestor)}
 
 
 def _newest_ms(query: Query, entry: Entry) -> int:

@@ -13,13 +13,13 @@ from holdfast import ids, sql
 from holdfast.engine import Read
 from holdfast.errors import Refused
 from holdfast.sql import Statement
-from holdfast.threads import rules
+from holdfast.threads import edges, rules
 from holdfast.threads.model import Page, Query, Thread
 
 _SQL = sql.load("holdfast.threads")
 
 # The filter that decides which index is read: the most selective first.
-_LEADING = ("parent", "cwd", "provider", "source")
+_LEADING = ("cwd", "provider", "source")
 _COLUMN = {"cwd": "cwd_id", "provider": "provider_id", "source": "source_kind_id"}
 _BRANCHES_MAX = 64  # SQLite takes 500 terms of a compound select (sqlite.org/limits.html); past 64 a list is a mistake
 _UUID_LAST = b"\xff" * 16
@@ -38,11 +38,15 @@ def page(
 
     Costs one statement whose work grows with ``limit``, not with the number
     of threads or the depth of the page, unless ``search`` is rare and
-    ``among`` (a JSON list of candidate row ids) is not given.
+    ``among`` (a JSON list of candidate row ids) is not given. ``parent`` and
+    ``ancestor`` cost the size of that family, ``deleted`` how much was deleted.
+    Raises ``Refused`` for ``parent`` and ``ancestor`` together.
     """
     rules.check_limit(limit)
+    rules.check_relation(query)
     after = rules.decode_cursor(query, cursor) if cursor else None
     values = _filter_values(tx, query)
+    among = _among(tx, homes, query, among)
     if not homes or any(not found for found in values.values()):
         return Page(threads=(), next_cursor=None)  # a filter nobody matches: no label, no thread
     archived = (0, 1) if query.archived is None else (int(query.archived),)
@@ -67,12 +71,12 @@ def page(
         params |= {"after_ms": after.ms, "after_n": n}
     if query.search is not None:
         params["needle"] = rules.like(query.search)
-        if among is not None:
-            params["among"] = among
+    if among is not None:
+        params["among"] = among
     plain = query.search is None or query.search.isascii()  # LIKE itself ignores ASCII case, at C speed
     shape = _Shape(
         query.sort, query.direction, len(terms), leading, rest, after is not None, query.missing,
-        query.search is not None, plain, among is not None,
+        query.search is not None, plain, among is not None, query.deleted,
     )  # fmt: skip
     rows = tx.rows(_statement(shape), **params)
     shown = rows[:limit]
@@ -125,6 +129,7 @@ def thread(row: Mapping[str, Any]) -> Thread:
         history_mode=row["history_mode"],
         lines_unread=row["lines_unread"],
         missing_since_ms=row["missing_since_ms"],
+        deleted_at_ms=row["deleted_said_ms"],
     )
 
 
@@ -141,6 +146,7 @@ class _Shape(msgspec.Struct, frozen=True):
     search: bool
     plain: bool
     among: bool
+    deleted: bool
 
 
 @cache
@@ -152,6 +158,7 @@ def _statement(shape: _Shape) -> Statement:
         rest.append(f"AND ({sort}, n) {'<' if shape.direction == 'desc' else '>'} (:after_ms, :after_n)")
     if not shape.missing:
         rest.append("AND missing_since_ms IS NULL")
+    rest.append(f"AND deleted_said_ms IS {'NOT ' if shape.deleted else ''}NULL")
     for name, count in shape.rest:
         rest.append(f"AND +{_COLUMN[name]} IN ({', '.join(f':{name}{at}' for at in range(count))})")
     if shape.search:
@@ -173,10 +180,8 @@ def _statement(shape: _Shape) -> Statement:
 
 
 def _leading(shape: _Shape, at: int) -> str:
-    plus = "+" if shape.among or shape.leading == "parent" else ""
+    plus = "+" if shape.among else ""
     terms = f"{plus}home_id = :home{at} AND {plus}archived = :archived{at}"
-    if shape.leading == "parent":
-        return f"parent_thread_id = :value{at} AND {terms}"
     if shape.leading:
         return f"{terms} AND {plus}{_COLUMN[shape.leading]} = :value{at}"
     return terms
@@ -185,8 +190,6 @@ def _leading(shape: _Shape, at: int) -> str:
 def _filter_values(tx: Read, query: Query) -> dict[str, list[Any]]:
     """Return each filter that was set with the values to look for: labels as their ids, unknown ones left out."""
     values: dict[str, list[Any]] = {}
-    if query.parent is not None:
-        values["parent"] = [query.parent]
     wanted = {
         "cwd": [rules.normal_cwd(cwd) for cwd in query.cwds],
         "provider": list(query.providers),
@@ -198,6 +201,20 @@ def _filter_values(tx: Read, query: Query) -> dict[str, list[Any]]:
         if labels:
             values[name] = [known[label] for label in dict.fromkeys(labels) if label in known]
     return values
+
+
+def _among(tx: Read, homes: Sequence[int], query: Query, among: str | None) -> str | None:
+    """Return the row ids that a family or the deleted ones leave over of ``among``, as JSON; None: any row."""
+    sets: list[set[int]] = []
+    if query.parent is not None or query.ancestor is not None:
+        sets.append(edges.family(tx, homes, parent=query.parent, ancestor=query.ancestor))
+    if query.deleted:
+        sets.append({row["n"] for row in tx.rows(_SQL["deleted_ns"], homes=msgspec.json.encode(homes).decode())})
+    if not sets:
+        return among
+    if among is not None:
+        sets.append(set(msgspec.json.decode(among, type=list[int])))
+    return msgspec.json.encode(sorted(set.intersection(*sets))).decode()
 
 
 def label_ids(tx: Read, texts: Sequence[str]) -> dict[str, int]:

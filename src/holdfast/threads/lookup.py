@@ -17,10 +17,13 @@ from holdfast.threads.model import Found, Home
 _SQL = sql.load("holdfast.threads")
 
 
-def find_thread_path(tx: Read | None, home: Home, thread_id: bytes, *, archived: bool | None = None) -> Found | None:
+def find_thread_path(
+    tx: Read | None, home: Home, thread_id: bytes, *, archived: bool | None = None, deleted: bool = False
+) -> Found | None:
     """Return where the rollout of ``thread_id`` (16 bytes) lies in ``home``, or None when nothing there is it.
 
-    ``archived`` asks for archived threads only, or for the others only.
+    ``archived`` asks for archived threads only, or for the others only. One
+    that somebody deleted lies nowhere, but with ``deleted``.
     With a right row: one statement and the first 64 KiB of one file. With a
     wrong one: the folders of the day the thread was made, then all of the home.
     """
@@ -28,6 +31,8 @@ def find_thread_path(tx: Read | None, home: Home, thread_id: bytes, *, archived:
     if row is None:
         repair = "row-missing" if tx is not None else None
         return _in_files(home, thread_id, archived, repair)
+    if row["deleted_said_ms"] is not None and not deleted:
+        return None
     if archived is not None and bool(row["archived"]) is not archived:
         return None
     file = existing(f"{home.path}/{row['path']}")

@@ -63,6 +63,7 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     history_mode: str | None
     lines_unread: int
     missing_since_ms: int | None
+    deleted_at_ms: int | None = None
 
     @property
     def created_at(self) -> dt.datetime:
@@ -101,7 +102,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     An empty tuple means "any" for ``sources``, ``providers`` and ``cwds``.
     ``archived`` None means both. ``search`` is a piece of the name, the title
     or the preview; case does not matter. ``parent`` is the 16 bytes of a
-    thread id whose children are asked for.
+    thread id whose children are asked for, ``ancestor`` of one whose children,
+    their children, and so on are.
     """
 
     sort: Sort = Sort.UPDATED
@@ -112,8 +114,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     cwds: tuple[str, ...] = ()
     search: str | None = None
     parent: bytes | None = None
+    ancestor: bytes | None = None
     missing: bool = False
     """Also threads whose file is gone."""
+    deleted: bool = False
+    """Only threads that somebody deleted here; else none of them."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +156,74 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     verified: bool
     source: str
     repair: str | None = None
+
+
+class SpawnStatus(StrEnum):
+    """Whether the agent that was spawned may still be told to go on."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class MemoryMode(StrEnum):
+    """Whether a thread may be remembered; ``polluted``: it read what nobody should learn from."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    POLLUTED = "polluted"
+
+
+class Spawn(msgspec.Struct, frozen=True, kw_only=True):
+    """Who spawned whom. ``said``: somebody said so; else the rollout of the child does, and the status is open.
+
+    The child need not have a rollout yet.
+    """
+
+    id: str
+    parent_id: str
+    status: str
+    said: bool
+
+
+class Doomed(msgspec.Struct, frozen=True, kw_only=True):
+    """A thread that a delete would take out of sight, and what goes with it.
+
+    ``file`` is its rollout, of ``bytes``: it stays where it is. ``messages``
+    are those in the index of words, 0 when none is. ``edges`` count what was
+    said of spawning, as a child and as a parent. ``tools`` is None when none
+    are known. ``holds`` name who has a right to it just now.
+    """
+
+    id: str
+    label: str
+    file: str
+    bytes: int
+    messages: int = 0
+    tools: int | None = None
+    edges: int = 0
+    holds: tuple[str, ...] = ()
+
+
+class DeletePreview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delete would do, measured: ``threads`` in the order they would go, children before who spawned them."""
+
+    thread_id: str
+    home: str
+    threads: tuple[Doomed, ...]
+
+    @property
+    def bytes(self) -> int:
+        """What their rollouts take."""
+        return sum(each.bytes for each in self.threads)
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delete did. ``thread_ids`` in the order they went; ``undelete`` of the last brings all of them back."""
+
+    thread_id: str
+    home: str
+    thread_ids: tuple[str, ...]
+    deleted_at_ms: int
 
 
 def _utc(ms: int) -> dt.datetime:

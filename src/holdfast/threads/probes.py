@@ -62,6 +62,16 @@ def probes(tx: Read) -> list[Finding]:
         )
         for row in tx.rows(_SQL["future_revisions"])
     ]
+    found += [
+        Finding(
+            "thread-spawn-circle",
+            f"thread {ids.text(row['child_id'])}",
+            measured="spawned, in the end, by itself",
+            expected="a parent that it did not spawn",
+            remedy="Say again who spawned it: `state.threads.spawned(parent, child)`.",
+        )
+        for row in tx.rows(_SQL["spawn_circles"])
+    ]
     return found
 
 

@@ -61,11 +61,14 @@ SELECT t.n, t.home_id, t.thread_id, h.path AS home, f.path AS path, t.created_ms
     coalesce(t.first_user_message, '') AS first_user_message, t.tokens_used, t.archived,
     CASE WHEN t.archived = 0 THEN NULL
          WHEN t.archived_said = 1 THEN t.archived_said_ms ELSE t.archived_file_ms END AS archived_at_ms,
-    t.git_sha, git_branch.label AS git_branch, git_origin_url.label AS git_origin_url,
-    t.parent_thread_id, t.forked_from_id, t.agent_nickname, agent_role.label AS agent_role,
+    nullif(coalesce(t.git_sha_said, t.git_sha), '') AS git_sha,
+    nullif(coalesce(t.git_branch_said, git_branch.label), '') AS git_branch,
+    nullif(coalesce(t.git_origin_url_said, git_origin_url.label), '') AS git_origin_url,
+    coalesce((SELECT e.parent_id FROM thread_edges e WHERE e.home_id = t.home_id AND e.child_id = t.thread_id),
+        t.parent_thread_id) AS parent_thread_id, t.forked_from_id, t.agent_nickname, agent_role.label AS agent_role,
     agent_path.label AS agent_path, sandbox_policy.label AS sandbox_policy,
-    approval_mode.label AS approval_mode, memory_mode.label AS memory_mode,
-    history_mode.label AS history_mode, t.lines_unread, t.missing_since_ms
+    approval_mode.label AS approval_mode, coalesce(t.memory_mode_said, memory_mode.label) AS memory_mode,
+    history_mode.label AS history_mode, t.lines_unread, t.missing_since_ms, t.deleted_said_ms
 FROM {chosen}
 JOIN homes h ON h.home_id = t.home_id
 JOIN files f ON f.file_id = t.file_id
@@ -97,24 +100,26 @@ json_each(:among) candidates CROSS JOIN threads t ON t.n = candidates.value
 -- name: where_id
 -- Homes that were copied share ids: a thread that is there counts, then the one written last.
 WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.thread_id = :thread_id
+  AND t.deleted_said_ms IS NULL
 ORDER BY t.missing_since_ms IS NOT NULL, t.updated_ms DESC, t.n DESC
 LIMIT 1
 
 -- name: where_id_range
 -- A prefix of an id: every id from `low` to `high`.
 WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.thread_id BETWEEN :low AND :high
+  AND t.deleted_said_ms IS NULL
 ORDER BY t.thread_id
 LIMIT :limit
 
 -- name: where_named
 -- Newest first: the caller wants the thread somebody last worked in. `+` leaves the choice to the index of names.
-WHERE +t.home_id IN (SELECT value FROM json_each(:homes)) AND t.missing_since_ms IS NULL
+WHERE +t.home_id IN (SELECT value FROM json_each(:homes)) AND t.missing_since_ms IS NULL AND t.deleted_said_ms IS NULL
   AND coalesce(t.name_said, t.name_file, t.name_folded) = :called
 ORDER BY t.updated_ms DESC
 LIMIT 1
 
 -- name: where_titled
-WHERE +t.home_id IN (SELECT value FROM json_each(:homes)) AND t.missing_since_ms IS NULL
+WHERE +t.home_id IN (SELECT value FROM json_each(:homes)) AND t.missing_since_ms IS NULL AND t.deleted_said_ms IS NULL
   AND coalesce(t.title, t.first_user_message) = :called
 ORDER BY t.updated_ms DESC
 LIMIT 1
@@ -155,6 +160,7 @@ SELECT coalesce(max(n), 0) AS n FROM threads
 
 -- name: get_n
 SELECT n FROM threads WHERE home_id IN (SELECT value FROM json_each(:homes)) AND thread_id = :thread_id
+  AND deleted_said_ms IS NULL
 ORDER BY missing_since_ms IS NOT NULL, updated_ms DESC, n DESC
 LIMIT 1
 
@@ -169,7 +175,7 @@ JOIN files f ON f.file_id = t.file_id
 
 -- name: file_of
 -- Where the index says the thread's rollout lies.
-SELECT f.path, f.zst, t.archived, t.missing_since_ms FROM threads t
+SELECT f.path, f.zst, t.archived, t.missing_since_ms, t.deleted_said_ms FROM threads t
 JOIN files f ON f.file_id = t.file_id
 WHERE t.home_id = :home_id AND t.thread_id = :thread_id
 
@@ -208,6 +214,13 @@ UPDATE threads SET name_said = NULL, revision = :revision WHERE n = :n AND name_
 UPDATE threads SET archived_said = NULL, archived_said_ms = NULL, revision = :revision
 WHERE n = :n AND archived_said IS NOT NULL
 
+-- name: unsay_git
+UPDATE threads SET git_sha_said = NULL, git_branch_said = NULL, git_origin_url_said = NULL, revision = :revision
+WHERE n = :n AND coalesce(git_sha_said, git_branch_said, git_origin_url_said) IS NOT NULL
+
+-- name: unsay_memory_mode
+UPDATE threads SET memory_mode_said = NULL, revision = :revision WHERE n = :n AND memory_mode_said IS NOT NULL
+
 -- name: heirs
 -- Forks that continue a base and do not have its first words (see `fold.inherit`).
 SELECT c.n, c.thread_id, c.base_thread_id, coalesce(b.preview, b.first_user_message) AS preview, b.first_user_ordinal
@@ -228,23 +241,120 @@ WHERE n = :n
 SELECT count(*) AS threads FROM threads WHERE home_id = :home_id
 
 -- name: count_threads
--- Three counts of three indexes: one pass over the rows would read them all, a second for a million.
+-- Four counts of four indexes: one pass over the rows would read them all, a second for a million.
 SELECT (SELECT count(*) FROM threads WHERE home_id = :home_id) AS threads,
     (SELECT count(*) FROM threads WHERE home_id = :home_id AND archived = 1) AS archived,
-    (SELECT count(*) FROM threads WHERE home_id = :home_id AND missing_since_ms IS NOT NULL) AS missing
+    (SELECT count(*) FROM threads WHERE home_id = :home_id AND missing_since_ms IS NOT NULL) AS missing,
+    (SELECT count(*) FROM threads WHERE home_id = :home_id AND deleted_said_ms IS NOT NULL) AS deleted
 
 -- name: said
--- Everything that no rollout knows.
-SELECT h.path AS home, t.thread_id, t.name_said, t.archived_said, t.archived_said_ms
+-- Everything of a thread that no rollout knows. Edges and tools: see `said_edges`, and `tools/`.
+SELECT h.path AS home, t.thread_id, t.name_said, t.archived_said, t.archived_said_ms,
+    t.git_sha_said, t.git_branch_said, t.git_origin_url_said, t.memory_mode_said, t.deleted_said_ms
 FROM threads t JOIN homes h ON h.home_id = t.home_id
-WHERE t.name_said IS NOT NULL OR t.archived_said IS NOT NULL
+WHERE t.name_said IS NOT NULL OR t.archived_said IS NOT NULL OR t.git_sha_said IS NOT NULL
+   OR t.git_branch_said IS NOT NULL OR t.git_origin_url_said IS NOT NULL OR t.memory_mode_said IS NOT NULL
+   OR t.deleted_said_ms IS NOT NULL
 ORDER BY h.path, t.thread_id
 
 -- name: restore_said
 UPDATE threads
 SET name_said = coalesce(name_said, :name_said), archived_said = coalesce(archived_said, :archived_said),
-    archived_said_ms = coalesce(archived_said_ms, :archived_said_ms), revision = :revision
+    archived_said_ms = coalesce(archived_said_ms, :archived_said_ms),
+    git_sha_said = coalesce(git_sha_said, :git_sha_said),
+    git_branch_said = coalesce(git_branch_said, :git_branch_said),
+    git_origin_url_said = coalesce(git_origin_url_said, :git_origin_url_said),
+    memory_mode_said = coalesce(memory_mode_said, :memory_mode_said),
+    deleted_said_ms = coalesce(deleted_said_ms, :deleted_said_ms), revision = :revision
 WHERE home_id = :home_id AND thread_id = :thread_id
+
+-- name: set_git_said
+-- Each field on its own: `put_*` 0 leaves it as it is.
+UPDATE threads
+SET git_sha_said = CASE WHEN :put_sha = 1 THEN :sha ELSE git_sha_said END,
+    git_branch_said = CASE WHEN :put_branch = 1 THEN :branch ELSE git_branch_said END,
+    git_origin_url_said = CASE WHEN :put_origin_url = 1 THEN :origin_url ELSE git_origin_url_said END,
+    revision = :revision
+WHERE n = :n
+
+-- name: set_memory_mode_said
+UPDATE threads SET memory_mode_said = :mode, revision = :revision WHERE n = :n
+
+-- name: set_deleted_said
+UPDATE threads SET deleted_said_ms = :deleted_ms, revision = :revision WHERE n = :n
+
+-- name: where_deleted
+WHERE t.home_id IN (SELECT value FROM json_each(:homes)) AND t.deleted_said_ms IS NOT NULL
+ORDER BY t.deleted_said_ms DESC, t.n DESC
+
+-- name: is_deleted
+SELECT 1 AS yes FROM homes h JOIN threads t ON t.home_id = h.home_id AND t.thread_id = :thread_id
+WHERE h.path = :home AND t.deleted_said_ms IS NOT NULL
+
+-- name: deleted_ns
+SELECT n FROM threads WHERE home_id IN (SELECT value FROM json_each(:homes)) AND deleted_said_ms IS NOT NULL
+
+-- name: doomed
+-- Of these threads of a home: their rows, and what of each would be out of sight.
+SELECT t.n, t.home_id, t.thread_id, t.deleted_said_ms, t.missing_since_ms, f.path, f.zst, f.size,
+    (SELECT count(*) FROM thread_edges e WHERE e.home_id = t.home_id AND e.child_id = t.thread_id)
+    + (SELECT count(*) FROM thread_edges e WHERE e.parent_id = t.thread_id AND +e.home_id = t.home_id) AS edges,
+    coalesce(nullif(coalesce(t.name_said, t.name_file, t.name_folded), ''), t.title, t.first_user_message, '') AS label
+FROM json_each(:ids) ids
+CROSS JOIN threads t ON t.home_id = :home_id AND t.thread_id = unhex(ids.value)
+JOIN files f ON f.file_id = t.file_id
+ORDER BY ids.key
+
+-- name: put_edge
+INSERT INTO thread_edges (home_id, child_id, parent_id, status) VALUES (:home_id, :child_id, :parent_id, :status)
+ON CONFLICT (home_id, child_id) DO UPDATE SET parent_id = excluded.parent_id, status = excluded.status
+
+-- name: restore_edge
+INSERT INTO thread_edges (home_id, child_id, parent_id, status) VALUES (:home_id, :child_id, :parent_id, :status)
+ON CONFLICT (home_id, child_id) DO NOTHING
+
+-- name: touch_child
+-- Its row shows another parent now.
+UPDATE threads SET revision = :revision WHERE home_id = :home_id AND thread_id = :child_id
+
+-- name: said_edges
+SELECT h.path AS home, e.child_id, e.parent_id, e.status
+FROM thread_edges e JOIN homes h ON h.home_id = e.home_id
+ORDER BY h.path, e.child_id
+
+-- name: spawn_of
+-- Who spawned this thread, as it was said, else as its rollout says.
+SELECT child_id, parent_id, status, 1 AS said, home_id FROM thread_edges
+WHERE home_id IN (SELECT value FROM json_each(:homes)) AND child_id = :child_id
+UNION ALL
+SELECT thread_id AS child_id, parent_thread_id AS parent_id, 'open' AS status, 0 AS said, home_id FROM threads
+WHERE home_id IN (SELECT value FROM json_each(:homes)) AND thread_id = :child_id AND parent_thread_id IS NOT NULL
+ORDER BY said DESC LIMIT 1
+
+-- name: spawned_by
+-- The children of these threads in one home, as they were said, and those of whom only their rollout says it.
+SELECT e.child_id, e.parent_id, e.status, 1 AS said, t.n, t.deleted_said_ms
+FROM json_each(:parents) parents
+CROSS JOIN thread_edges e ON e.parent_id = unhex(parents.value) AND +e.home_id = :home_id
+LEFT JOIN threads t ON t.home_id = e.home_id AND t.thread_id = e.child_id
+UNION ALL
+SELECT t.thread_id AS child_id, t.parent_thread_id AS parent_id, 'open' AS status, 0 AS said, t.n, t.deleted_said_ms
+FROM json_each(:parents) parents
+CROSS JOIN threads t ON t.parent_thread_id = unhex(parents.value) AND +t.home_id = :home_id
+WHERE NOT EXISTS (SELECT 1 FROM thread_edges e WHERE e.home_id = t.home_id AND e.child_id = t.thread_id)
+
+-- name: spawn_circles
+-- For the probe: edges that were said and lead, upwards, back to the child. 64 is deeper than anybody spawns.
+WITH RECURSIVE up (home_id, child_id, at, depth) AS (
+    SELECT home_id, child_id, parent_id, 1 FROM thread_edges
+    UNION ALL
+    SELECT up.home_id, up.child_id,
+        coalesce(e.parent_id, t.parent_thread_id), up.depth + 1
+    FROM up
+    LEFT JOIN thread_edges e ON e.home_id = up.home_id AND e.child_id = up.at
+    LEFT JOIN threads t ON t.home_id = up.home_id AND t.thread_id = up.at
+    WHERE up.depth < 64 AND up.at IS NOT NULL AND up.at <> up.child_id)
+SELECT child_id FROM up WHERE at = child_id ORDER BY child_id LIMIT 100
 
 -- name: get_home
 SELECT home_id, path, indexed_ms, names_stamp FROM homes WHERE host = :host AND path = :path

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from holdfast.errors import Refused
 from holdfast.threads import cursors
-from holdfast.threads.model import Direction, Query, Sort
+from holdfast.threads.model import Direction, Query, Sort, Thread
 
 LIMIT_MAX = 1_000
 """Threads per page. A page is fetched whole; a longer one would hold the reader past its 10 ms."""
@@ -67,6 +67,15 @@ def check_limit(limit: int) -> int:
     return limit
 
 
+def check_relation(query: Query) -> None:
+    """Raise ``Refused`` when both a parent and an ancestor are asked for."""
+    if query.parent is not None and query.ancestor is not None:
+        raise Refused(
+            "a list is of the children of one thread, or of all its descendants, not both",
+            remedy="Give parent or ancestor.",
+        )
+
+
 def normal_cwd(path: str) -> str:
     """Return ``path`` without doubled or trailing slashes and dots, symlinks untouched.
 
@@ -100,6 +109,22 @@ def ambiguous(text: str, candidates: Sequence[str]) -> Refused:
     shown = ", ".join(candidates[:_AMBIGUOUS_MAX])
     more = " and more" if len(candidates) > _AMBIGUOUS_MAX else ""
     return Refused(f"{text!r} begins several thread ids: {shown}{more}", remedy="Give more of the id.")
+
+
+def meant(text: str, threads: Sequence[Thread]) -> Thread | None:
+    """Return which of ``threads`` (the likeliest first) ``text`` means: by id, the beginning of one, name or title.
+
+    None when it means none of them; ``Refused`` when several ids begin so.
+    """
+    digits = text.replace("-", "").lower()
+    if id_prefix(text) or len(digits) == 32:
+        found = {thread.id: thread for thread in reversed(threads) if thread.id.replace("-", "").startswith(digits)}
+        if len(found) > 1:
+            raise ambiguous(text, sorted(found))
+        if found:
+            return next(iter(found.values()))
+    named = [thread for thread in threads if text == thread.name]
+    return next(iter(named or [thread for thread in threads if text == thread.title]), None)
 
 
 def better(mine: tuple[bool, int, str], other: tuple[bool, int, str]) -> bool:

@@ -20,7 +20,8 @@ _NAMED = _SQL["select_thread"].fill(chosen=_SQL["chosen_by_id"], tail=_SQL["wher
 _TITLED = _SQL["select_thread"].fill(chosen=_SQL["chosen_by_id"], tail=_SQL["where_titled"])
 _TITLED_AMONG = _SQL["select_thread"].fill(chosen=_SQL["chosen_among"], tail=_SQL["where_titled"])
 SAID = _SQL["said"]
-"""Everything people said that no rollout knows: rows of home, thread_id, name_said, archived_said(_ms)."""
+"""Everything people said of threads that no rollout knows: rows of home, thread_id and the ``*_said`` columns."""
+UNSAY = {"name": "unsay_name", "archived": "unsay_archived", "git": "unsay_git", "memory_mode": "unsay_memory_mode"}
 _CANDIDATES_MAX = 6  # one more than an error shows
 _BASES_MAX = 64  # a fork of a fork of ...: nobody goes further, a circle might for ever
 
@@ -49,6 +50,11 @@ def get(tx: Read, homes: Sequence[int], thread_id: bytes) -> Thread | None:
     """Return the thread with this id (16 bytes) in one of ``homes``, or None."""
     row = tx.row(_BY_ID, homes=json.dumps(homes), thread_id=thread_id)
     return None if row is None else thread(row)
+
+
+def is_deleted(tx: Read, home: str, thread_id: bytes) -> bool:
+    """Return True when somebody deleted this thread of the home at this path."""
+    return tx.row(_SQL["is_deleted"], home=home, thread_id=thread_id) is not None
 
 
 def resolve(
@@ -212,9 +218,24 @@ def set_archived(tx: Write, homes: Sequence[int], thread_id: bytes, archived: bo
     return None if changed is None else changed == 1
 
 
+def set_git(tx: Write, homes: Sequence[int], thread_id: bytes, fields: Mapping[str, str | None]) -> bool:
+    """Say where the work of a thread stands in git. False when there is no such thread.
+
+    ``fields`` holds those of ``sha``, ``branch`` and ``origin_url`` that are to change; None takes one away.
+    """
+    put = {f"put_{name}": int(name in fields) for name in ("sha", "branch", "origin_url")}
+    said = {name: fields.get(name) or "" for name in ("sha", "branch", "origin_url")}
+    return _say(tx, "set_git_said", homes, thread_id, **put, **said) is not None
+
+
+def set_memory_mode(tx: Write, homes: Sequence[int], thread_id: bytes, mode: str) -> bool:
+    """Say whether a thread may be remembered: a ``MemoryMode``. False when there is no such thread."""
+    return _say(tx, "set_memory_mode_said", homes, thread_id, mode=mode) is not None
+
+
 def unsay(tx: Write, homes: Sequence[int], thread_id: bytes, what: str) -> bool:
-    """Take back the ``name`` or the ``archived`` that was said of a thread: its files say it now. True: it was said."""
-    statement = {"name": "unsay_name", "archived": "unsay_archived"}[what]
+    """Take back what was said of a thread, as its files say it now: ``what`` of ``UNSAY``. True: it was said."""
+    statement = UNSAY[what]
     return bool(_say(tx, statement, homes, thread_id))
 
 

@@ -77,7 +77,8 @@ def _home(home: HomeStatus, now_ms: int) -> Iterator[str]:
             return
     else:
         yield f"last change indexed {words.ago(home.indexed_ms, now_ms)}"
-    yield f"{words.count(home.threads, 'thread')}: {home.archived:,} archived, {home.missing:,} missing"
+    deleted = f", {home.deleted:,} deleted" if home.deleted else ""
+    yield f"{words.count(home.threads, 'thread')}: {home.archived:,} archived, {home.missing:,} missing{deleted}"
     yield f"{words.count(home.files, 'file')}, {words.size(home.bytes)}"
     if home.failed or home.problems:
         failed = f"{words.count(home.failed, 'file')} gave no thread, " if home.failed else ""

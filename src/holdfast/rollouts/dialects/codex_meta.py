@@ -10,7 +10,7 @@ from msgspec import Raw
 from holdfast import ids
 from holdfast.rollouts import items
 from holdfast.rollouts.dialects import codex_wire as wire
-from holdfast.rollouts.dialects.loose import Broken, compact, short, whole
+from holdfast.rollouts.dialects.loose import Broken, compact, json_list, short, whole
 from holdfast.rollouts.dialects.times import ms
 from holdfast.rollouts.items import Item
 
@@ -48,6 +48,7 @@ def session_meta(meta: wire.Meta | None, about: dict[str, Any]) -> Item | None:
         base_thread_id=_id(base.thread_id) if base else None,
         base_end_ordinal=whole(base.end_ordinal_exclusive) if base else None,
         own_start_ordinal=whole(meta.subagent_history_start_ordinal),
+        tools=json_list(meta.dynamic_tools) if meta.dynamic_tools else None,
         **about,
     )
 

@@ -62,6 +62,7 @@ class Meta(Struct, gc=False):
     history_base: Raw = NOTHING
     subagent_history_start_ordinal: int | None = None
     git: Raw = NOTHING
+    dynamic_tools: Raw = NOTHING
 
 
 class MetaLine(Struct, gc=False):

@@ -100,6 +100,21 @@ def compact(raw: msgspec.Raw) -> str | None:
     return _compact[given]
 
 
+_LIST_BYTES_MAX = 256 * 1024  # of tools: more than a model can be told
+
+
+def json_list(raw: msgspec.Raw) -> str | None:
+    """Return a JSON list without white space; None when it is none, broken, or over 256 KiB."""
+    if len(raw) > _LIST_BYTES_MAX:
+        return None
+    try:
+        dense = mended(msgspec.json.format(bytes(raw), indent=-1))
+        msgspec.json.decode(dense)  # whatever it holds can be read again
+        return dense.decode() if dense.startswith(b"[") else None
+    except Broken:
+        return None
+
+
 # The same few policies stand in every turn of every thread of a home.
 _compact: dict[bytes, str | None] = {}
 _COMPACT_MAX = 64  # of at most 16 KiB each

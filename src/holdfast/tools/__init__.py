@@ -1,0 +1,1 @@
+"""The tools a harness offers in a thread, beside those its agent brings along."""
