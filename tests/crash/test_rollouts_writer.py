@@ -262,7 +262,7 @@ hear()
 
 APPEND = """
 home, path = sys.argv[1:]
-writer = RolloutWriter.resume(home, path, keep=lambda path, offset, data: say("kept", len(data)))
+writer = RolloutWriter.resume(home, path, keep=lambda *_: None)
 say("from", writer.next_ordinal)
 n = writer.next_ordinal
 while True:
@@ -273,7 +273,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize("rounds", [6, pytest.param(300, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("rounds", [6, pytest.param(150, marks=pytest.mark.torture)])
 def test_killed_in_the_middle_nothing_that_was_answered_is_lost_or_twice(rounds, home, child):
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
@@ -283,10 +283,9 @@ def test_killed_in_the_middle_nothing_that_was_answered_is_lost_or_twice(rounds,
     path = writer.path
     for _ in range(rounds):
         appending = child(APPEND, home, path)
-        answered = 0
-        for _ in range(chosen.randrange(1, 40)):
-            word = appending.line().split()[-1]
-            answered = int(word)
+        answered = int(appending.line().split()[-1]) - 1
+        for _ in range(chosen.randrange(40)):
+            answered = int(appending.line())
         appending.kill()
         with RolloutWriter.resume(home, path, keep=lambda *_: None) as writer:
             assert writer.next_ordinal > answered
