@@ -400,6 +400,21 @@ def test_on_a_full_disk_items_wait_in_order_and_are_written_once_when_there_is_r
     assert scan(writer.path).problems == []
 
 
+@pytest.mark.parametrize("sync", ["append", "never"])
+def test_what_fits_of_what_waits_is_written_and_the_rest_goes_on_waiting(disk, sync):
+    with RolloutWriter.create(disk.path, META, sync=sync) as writer:
+        said = [f"{n} " + "x" * 300_000 for n in range(12)]
+        for words in said:
+            assert writer.append([says(words)]).because
+        disk.again("size=2m")
+        with pytest.raises(Full):
+            writer.flush()
+        assert 0 < writer.queued < 12
+        disk.again("size=16m")
+    assert messages(writer.path) == said
+    check_numbers(writer.path)
+
+
 def test_what_waits_can_be_let_go(disk):
     writer = RolloutWriter.create(disk.path, META)
     answer = writer.append([says("0")])
