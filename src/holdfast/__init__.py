@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from holdfast.errors import Busy, Damaged, Full, HoldfastError, Refused, Stale, Unsupported
 
 if TYPE_CHECKING:
+    from holdfast.cache import Cache, CacheStats
     from holdfast.ingest.model import IndexReport, Problem, Progress
-    from holdfast.state import Conversation, RebuildReport, State, rebuild
+    from holdfast.state import BackupReport, Conversation, RebuildReport, RestoreReport, State, backup, rebuild, restore
     from holdfast.state import open_state as open
     from holdfast.state import peek_state as peek
     from holdfast.threads.model import Direction, Found, Home, Page, Query, Sort, Thread
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _FROM = {
+    "BackupReport": "holdfast.state",
+    "Cache": "holdfast.cache",
+    "CacheStats": "holdfast.cache",
     "Conversation": "holdfast.state",
     "Direction": "holdfast.threads.model",
     "Found": "holdfast.threads.model",
@@ -33,17 +37,23 @@ _FROM = {
     "Progress": "holdfast.ingest.model",
     "Query": "holdfast.threads.model",
     "RebuildReport": "holdfast.state",
+    "RestoreReport": "holdfast.state",
     "Sort": "holdfast.threads.model",
     "State": "holdfast.state",
     "Thread": "holdfast.threads.model",
     "open": "holdfast.state",
     "peek": "holdfast.state",
+    "backup": "holdfast.state",
     "rebuild": "holdfast.state",
+    "restore": "holdfast.state",
 }
 _CALLED = {"open": "open_state", "peek": "peek_state"}
 
 __all__ = [
+    "BackupReport",
     "Busy",
+    "Cache",
+    "CacheStats",
     "Conversation",
     "Damaged",
     "Direction",
@@ -58,15 +68,18 @@ __all__ = [
     "Query",
     "RebuildReport",
     "Refused",
+    "RestoreReport",
     "Sort",
     "Stale",
     "State",
     "Thread",
     "Unsupported",
     "__version__",
+    "backup",
     "open",
     "peek",
     "rebuild",
+    "restore",
 ]
 
 

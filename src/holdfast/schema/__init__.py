@@ -25,6 +25,7 @@ __all__ = [
     "MIN_READER",
     "Migration",
     "anchored_clock",
+    "applied",
     "canonical",
     "check",
     "check_readable",
@@ -35,7 +36,7 @@ __all__ = [
 _SQL = sql.load("holdfast.schema")
 _SPACE = re.compile(r"\s+")
 
-MIN_READER = {"sqlite": 1, "search": 1}
+MIN_READER = {"sqlite": 1, "search": 1, "cache": 1}
 """For each tree: a file of this version may be read by any version that knows this many
 migrations. Raise it only when a migration changes what old columns mean."""
 
@@ -51,7 +52,7 @@ class Migration:
 
 @cache
 def migrations(tree: str) -> tuple[Migration, ...]:
-    """Return the migrations of ``tree`` (``sqlite``, ``search``) in order. Reads a few small files, once."""
+    """Return the migrations of ``tree`` (``sqlite``, ``search``, ``cache``) in order. Reads a few small files, once."""
     names = sorted(name for name in os.listdir(f"{sql.folder(__name__)}/{tree}") if name.endswith(".sql"))
     return tuple(_migration(name.removesuffix(".sql"), sql.load_script(__name__, f"{tree}/{name}")) for name in names)
 
@@ -61,17 +62,18 @@ def canonical(text: str) -> str:
     return _SPACE.sub(" ", sql.without_comments(text)).strip()
 
 
-def migrate(store: Store, tree: str = "sqlite") -> int:
+def migrate(store: Store, tree: str = "sqlite", *, wait_ms: int = 30_000) -> int:
     """Bring the file to today's shape and return how many migrations ran.
 
-    Costs the read of ``check`` when there is nothing to do. Raises
+    Costs the read of ``check`` when there is nothing to do. Raises ``Busy``
+    when nobody may write for longer than ``wait_ms``,
     ``Unsupported`` when a newer holdfast made the file (it is never written,
     moved or deleted), ``Damaged`` when what was applied is not what we shipped,
     ``Refused`` when the file holds another program's tables.
     """
     if check(store, tree):
         return 0
-    with store.write(wait_ms=30_000) as tx:
+    with store.write(wait_ms=wait_ms) as tx:
         # Someone else, even a newer holdfast, may have migrated between our look and our turn.
         done = _look(tx, store.path, tree)
         todo = migrations(tree)[done:]
@@ -94,6 +96,11 @@ def check(store: Store, tree: str = "sqlite") -> bool:
     """
     with store.read() as tx:
         return _look(tx, store.path, tree) == len(migrations(tree))
+
+
+def applied(tx: Reading, path: str, tree: str = "sqlite") -> int:
+    """Return how many of our migrations the file at ``path`` has; 0 when it has no tables. Raises as ``check`` does."""
+    return _look(tx, path, tree)
 
 
 def check_readable(store: Store, tree: str = "sqlite") -> bool:

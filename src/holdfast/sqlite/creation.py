@@ -21,7 +21,7 @@ from holdfast.sqlite.settings import Patience, connect, deadline, pragma_int, ru
 
 PAGE_BYTES = 4096  # 8192: 3 % smaller files, 69 % more WAL per update
 
-_PATIENCE_MS = 5_000  # with a neighbour that does not know the seat
+_PATIENCE_MS = 5_000  # at most, with a neighbour that does not know the seat
 
 
 def prepare(path: str, application_id: int, wait_ms: int) -> None:
@@ -32,7 +32,8 @@ def prepare(path: str, application_id: int, wait_ms: int) -> None:
     a file that is no database, ``Refused`` for another program's, ``Busy`` when
     another process creates for longer than ``wait_ms``.
     """
-    if _is_ready(path, application_id):
+    patience_ms = min(wait_ms, _PATIENCE_MS)
+    if _is_ready(path, application_id, patience_ms):
         return
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -42,8 +43,8 @@ def prepare(path: str, application_id: int, wait_ms: int) -> None:
     begun_ns = time.monotonic_ns()
     try:
         seat.take(begun_ns, begun_ns + wait_ms * 1_000_000)
-        if not _is_ready(path, application_id):
-            _create(path, application_id)
+        if not _is_ready(path, application_id, patience_ms):
+            _create(path, application_id, patience_ms)
     finally:
         seat.close()
 
@@ -61,7 +62,7 @@ def check_header(connection: apsw.Connection, path: str, application_id: int) ->
         )
 
 
-def _is_ready(path: str, application_id: int) -> bool:
+def _is_ready(path: str, application_id: int, patience_ms: int) -> bool:
     try:
         if os.stat(path).st_size == 0:
             check_empty(path)
@@ -70,7 +71,7 @@ def _is_ready(path: str, application_id: int) -> bool:
         check_empty(path)
         return False
     patience = Patience()
-    patience.deadline_ns = deadline(_PATIENCE_MS)
+    patience.deadline_ns = deadline(patience_ms)
     connection = _opened(path, patience)
     try:
         check_header(connection, path, application_id)
@@ -89,7 +90,7 @@ def check_empty(path: str) -> None:
         raise Damaged(f"{path} is missing or empty, but a write-ahead log of {wal_bytes} bytes lies beside it")
 
 
-def _create(path: str, application_id: int) -> None:
+def _create(path: str, application_id: int, patience_ms: int) -> None:
     # O_EXCL: the file is new, so nobody in this process can have it open in
     # SQLite, and this one close cancels nobody's locks.
     try:
@@ -98,7 +99,7 @@ def _create(path: str, application_id: int) -> None:
     except OSError as error:
         raise Unsupported(f"{path} cannot be made: {error.strerror}") from error
     patience = Patience()
-    patience.deadline_ns = deadline(_PATIENCE_MS)
+    patience.deadline_ns = deadline(patience_ms)
     connection = _opened(path, patience)
     try:
         connection.execute("PRAGMA synchronous = EXTRA")

@@ -92,7 +92,7 @@ class Peek:
         if os.stat(self.path).st_size == 0:
             creation.check_empty(self.path)
         reader.patience.deadline_ns = settings.deadline(self.limits.read_wait_ms)
-        name = "file:" + _quoted(self.path) + ("?immutable=1" if immutable else "")
+        name = "file:" + settings.quoted(self.path) + ("?immutable=1" if immutable else "")
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         try:
             connection = settings.connect(name, flags, reader.patience)
@@ -136,11 +136,6 @@ class _PeekReaders(Readers):
         if reader.connection is not None:
             reader.connection.close()
             reader.connection = None
-
-
-def _quoted(path: str) -> str:
-    # All that sqlite.org/uri.html reads in a path; urllib.parse would cost 5 ms of imports.
-    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 def _in_use(path: str) -> bool:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from holdfast import holds
+from holdfast.cache import BYTES_MAX, Cache
 from holdfast.engine import Read, Write
 from holdfast.errors import Busy, Refused
 from holdfast.ingest import gate
@@ -19,6 +20,7 @@ from holdfast.sqlite.reads import ReadScope
 from holdfast.sqlite.store import WriteScope
 from holdfast.sqlite.submit import Submitted
 from holdfast.state import said
+from holdfast.state.caches import Caches
 from holdfast.state.chores import Background, Chores
 from holdfast.state.status import Status, measure
 from holdfast.state.threads import Threads
@@ -30,6 +32,8 @@ from holdfast.threads.model import Found, Home, Thread
 if TYPE_CHECKING:
     from holdfast.search import FeedReport
     from holdfast.search.model import OnProgress as OnFed
+    from holdfast.sqlite.copying import OnProgress as OnCopied
+    from holdfast.state.backing_up import BackupReport
 
 T = TypeVar("T")
 _SNAPSHOT_S = 0.25
@@ -53,6 +57,7 @@ class State:
         """What indexing did when this handle was opened."""
         self.threads = Threads(self)
         self.words = Words(path, read_only=read_only, feeding=search and not read_only)
+        self._caches = Caches(path, engine, read_only=read_only)
         self._homes = tuple(homes)
         self._chores = Chores()
         self._indexing: Background | None = None
@@ -177,6 +182,27 @@ class State:
             self._homes = tuple(home_rows.get(tx, home.path) or home for home in self._homes)
         return self._homes
 
+    # --- things beside the threads -------------------------------------------
+
+    def cache(self, name: str, *, bytes_max: int = BYTES_MAX) -> Cache:
+        """Return the cache of this name, in ``cache.db``: values that may go, never an error. See ``Cache``.
+
+        ``bytes_max`` counts for the handle's first; ``Refused`` for a name of no or over 100 characters.
+        """
+        return self._caches.get(name, bytes_max)
+
+    def backup(
+        self, target: str | os.PathLike[str] | None = None, *, on_progress: OnCopied | None = None
+    ) -> BackupReport:
+        """Copy ``state.db`` while others write, check the copy, and only then give it its name.
+
+        ``target`` is a file that is not there yet, or a directory; None:
+        ``backups/`` in the state directory, where the newest 5 stay. See ``backing_up.py``.
+        """
+        from holdfast.state.backing_up import back_up
+
+        return back_up(self._kept(), self.path, target, on_progress=on_progress)
+
     # --- care ----------------------------------------------------------------
 
     def promise_repair(self, home: Home, thread_id: bytes, found: Found | None) -> None:
@@ -253,6 +279,7 @@ class State:
         self.words.stop()
         self._chores.close()
         self.words.close()
+        self._caches.close()
         if self.engine is not None:
             self.engine.close()
         self._closed = True

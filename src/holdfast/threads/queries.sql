@@ -228,6 +228,10 @@ SET name_said = coalesce(name_said, :name_said), archived_said = coalesce(archiv
     archived_said_ms = coalesce(archived_said_ms, :archived_said_ms), revision = :revision
 WHERE home_id = :home_id AND thread_id = :thread_id
 
+-- name: forget_said
+UPDATE threads SET name_said = NULL, archived_said = NULL, archived_said_ms = NULL
+WHERE home_id = :home_id AND thread_id = :thread_id
+
 -- name: get_home
 SELECT home_id, path, indexed_ms, names_stamp FROM homes WHERE host = :host AND path = :path
 
