@@ -241,9 +241,14 @@ class Core:
             self.open()
         try:
             connection = settings.connect(self.path, apsw.SQLITE_OPEN_READWRITE, reader.patience)
-            settings.for_reading(connection)
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-            self._guard(connection)
+            try:
+                settings.for_reading(connection)
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+                self._guard(connection)
+            except BaseException:
+                # Else it stays open as long as somebody looks at the traceback, and with it the file.
+                connection.close()
+                raise
         except apsw.Error as error:
             raise codes.translate(error, self.path) from error
         reader.connection = connection
