@@ -1,4 +1,4 @@
-"""A cache.db that is damaged, locked, newer, foreign, full or gone: a miss, never an error; made anew when it may be."""
+"""A cache.db that is damaged, locked, newer, foreign, full or gone: a miss, never an error; made anew if it may."""
 
 from __future__ import annotations
 

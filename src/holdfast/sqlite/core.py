@@ -246,7 +246,6 @@ class Core:
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
                 self._guard(connection)
             except BaseException:
-                # Else it stays open as long as somebody looks at the traceback, and with it the file.
                 connection.close()
                 raise
         except apsw.Error as error:
