@@ -11,8 +11,9 @@ VALUES (:cache, :key, :kind, :bytes, :now_ms, :expires_ms, :value)
 -- name: get_totals
 SELECT entries, bytes FROM totals WHERE cache = :cache
 
--- name: sum_totals
-SELECT coalesce(sum(bytes), 0) AS bytes FROM totals
+-- name: get_bytes
+-- What one cache counts, and what all of them do.
+SELECT coalesce(sum(bytes) FILTER (WHERE cache = :cache), 0) AS of_cache, coalesce(sum(bytes), 0) AS of_all FROM totals
 
 -- name: oldest_of_cache
 SELECT entry, bytes FROM entries WHERE cache = :cache ORDER BY entry LIMIT :limit

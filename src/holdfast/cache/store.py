@@ -43,13 +43,17 @@ def put(tx: Write, cache: str, key: bytes, kind: int, value: bytes, ttl_s: float
         expires_ms=expires_ms,
         value=value,
     )
-    while (excess := totals(tx, cache)[1] - bytes_max) > 0:
-        upto = rules.upto(tx.tuples(_SQL["oldest_of_cache"], cache=cache, limit=_EVICTED_A_LOOK), excess)
-        tx.run(_SQL["delete_of_cache"], cache=cache, upto=upto, limit=_EVICTED_A_LOOK)
-    while (excess := tx.tuples(_SQL["sum_totals"])[0][0] - FILE_BYTES_MAX) > 0:
-        upto = rules.upto(tx.tuples(_SQL["oldest_of_all"], limit=_EVICTED_A_LOOK), excess)
-        tx.run(_SQL["delete_oldest"], upto=upto)
-    return True
+    while True:
+        ((of_cache, of_all),) = tx.tuples(_SQL["get_bytes"], cache=cache)
+        if of_cache > bytes_max:
+            oldest = tx.tuples(_SQL["oldest_of_cache"], cache=cache, limit=_EVICTED_A_LOOK)
+            upto = rules.upto(oldest, of_cache - bytes_max)
+            tx.run(_SQL["delete_of_cache"], cache=cache, upto=upto, limit=_EVICTED_A_LOOK)
+        elif of_all > FILE_BYTES_MAX:
+            oldest = tx.tuples(_SQL["oldest_of_all"], limit=_EVICTED_A_LOOK)
+            tx.run(_SQL["delete_oldest"], upto=rules.upto(oldest, of_all - FILE_BYTES_MAX))
+        else:
+            return True
 
 
 def delete(tx: Write, cache: str, key: bytes) -> bool:
