@@ -77,6 +77,8 @@ def state_of(path: str, threads: int) -> None:
 def write_for(path: str, stop: Any, told: Any) -> None:
     took = []
     with Store.open(path, clock=wall_ms) as store:
+        store.status()
+        told.put(None)  # it has begun
         while not stop.is_set():
             began = time.perf_counter()
             with store.write(wait_ms=60_000) as tx:
@@ -94,7 +96,8 @@ def with_writers(path: str, writers: int, during: Callable[[], None]) -> list[fl
     crowd = [make(target=write_for, args=(path, stop, told)) for _ in range(writers)]
     for each in crowd:
         each.start()
-    time.sleep(1.0)  # all have begun
+    for _ in crowd:
+        told.get()
     began = time.perf_counter()
     during()
     ended = time.perf_counter()
@@ -127,7 +130,7 @@ def copied(path: str, writers: int, make: Callable[[], Any]) -> tuple[float, lis
         work = threading.Thread(target=make)
         work.start()
         while work.is_alive():
-            log[0] = max(log[0], os.stat(f"{path}-wal").st_size)
+            log[0] = max(log[0], os.stat(f"{path}-wal").st_size if os.path.exists(f"{path}-wal") else 0)
             work.join(0.01)
         took[0] = time.perf_counter() - began
 
