@@ -524,10 +524,16 @@ def test_who_opens_the_state_while_it_is_replaced_gets_the_new_one(backup, home,
         backup,
     )
     assert restorer.line() == "here"
-    opener = child(
-        "say('opens')\nwith open_home() as state: say(holds.epoch(state.read().__enter__()))", home, state_dir
+    waits = (
+        "from holdfast.sqlite.settings import Patience\n"
+        "wait, told = Patience.__call__, []\n"
+        "def waiting(*args):\n"
+        "    if not told: told.append(say('waits'))\n"
+        "    return wait(*args)\n"
+        "Patience.__call__ = waiting\n"
     )
-    assert opener.line() == "opens"
+    opener = child(waits + "with open_home() as state: say(holds.epoch(state.read().__enter__()))", home, state_dir)
+    assert opener.line() == "waits"
     restorer.tell()
 
     assert restorer.line() == "done"
