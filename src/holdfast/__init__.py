@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from holdfast.errors import Busy, Damaged, Full, HalfDone, HoldfastError, Refused, Stale, Unsupported
 
 if TYPE_CHECKING:
+    from holdfast.cache import Cache, CacheStats
     from holdfast.ingest.live import LiveThread
     from holdfast.ingest.model import IndexReport, Problem, Progress
-    from holdfast.state import Conversation, RebuildReport, State, rebuild
+    from holdfast.state import BackupReport, Conversation, RebuildReport, RestoreReport, State, backup, rebuild, restore
     from holdfast.state import open_state as open
     from holdfast.state import peek_state as peek
     from holdfast.state.backfill import Backfill
@@ -40,6 +41,9 @@ __version__ = "0.1.0"
 
 _FROM = {
     "Backfill": "holdfast.state.backfill",
+    "BackupReport": "holdfast.state",
+    "Cache": "holdfast.cache",
+    "CacheStats": "holdfast.cache",
     "Conversation": "holdfast.state",
     "DeletePreview": "holdfast.threads.model",
     "Deleted": "holdfast.threads.model",
@@ -54,6 +58,7 @@ _FROM = {
     "Progress": "holdfast.ingest.model",
     "Query": "holdfast.threads.model",
     "RebuildReport": "holdfast.state",
+    "RestoreReport": "holdfast.state",
     "Sort": "holdfast.threads.model",
     "Spawn": "holdfast.threads.model",
     "State": "holdfast.state",
@@ -62,14 +67,19 @@ _FROM = {
     "UNSET": "holdfast.state.overlays",
     "open": "holdfast.state",
     "peek": "holdfast.state",
+    "backup": "holdfast.state",
     "rebuild": "holdfast.state",
+    "restore": "holdfast.state",
 }
 _CALLED = {"open": "open_state", "peek": "peek_state"}
 
 __all__ = [
     "UNSET",
     "Backfill",
+    "BackupReport",
     "Busy",
+    "Cache",
+    "CacheStats",
     "Conversation",
     "Damaged",
     "DeletePreview",
@@ -89,6 +99,7 @@ __all__ = [
     "Query",
     "RebuildReport",
     "Refused",
+    "RestoreReport",
     "Sort",
     "Spawn",
     "Stale",
@@ -97,9 +108,11 @@ __all__ = [
     "Tool",
     "Unsupported",
     "__version__",
+    "backup",
     "open",
     "peek",
     "rebuild",
+    "restore",
 ]
 
 

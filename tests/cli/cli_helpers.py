@@ -49,8 +49,11 @@ def process(*arguments: str | bytes | Path, **environment: str) -> Answer:
     return Answer(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 
-def terminal(*arguments: str | Path, columns: int = 80, **environment: str) -> Answer:
-    """Run the command in a process of its own on a terminal; ``out`` is all that the terminal was sent."""
+def terminal(*arguments: str | Path, columns: int = 80, answer: str = "", **environment: str) -> Answer:
+    """Run the command in a process of its own on a terminal; ``out`` is all that the terminal was sent.
+
+    ``answer`` is typed beforehand.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {"TERM": "xterm-256color"} | environment
@@ -58,6 +61,7 @@ def terminal(*arguments: str | Path, columns: int = 80, **environment: str) -> A
         [*COMMAND, *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | environment
     )
     os.close(theirs)
+    os.write(ours, answer.encode())
     sent = bytearray()
     while True:
         try:

@@ -13,7 +13,7 @@ from cli_helpers import COMMAND, process
     ("arguments", "said"),
     [
         (["threads", "lst"], "there is no command 'lst'; did you mean 'list'?"),
-        (["frob"], "there is no command 'frob'; there are index, threads, status, holds"),
+        (["frob"], "there is no command 'frob'; there are index, threads, "),
         (["threads", "list", "--frob"], "no such option"),
         (["threads", "list", "--limit", "many"], "invalid value"),
         (["threads", "list", "--limit", "0"], "limit is 0, it must be 1 to 1000"),

@@ -118,14 +118,22 @@ THREAD = "01a1fa0b-589d-7420-a3a3-86c4f7ca642c"
         ["threads", "delete", THREAD, "--dry-run"],
         ["threads", "delete", THREAD, "--yes"],
         ["threads", "reindex"],
+        ["backup"],
+        ["restore", "--yes", "BACKUP"],
         ["status"],
         [],
     ],
     ids=" ".join,
 )
-def test_every_json_key_is_documented(home, capsys, arguments):
+def test_every_json_key_is_documented(home, capsys, tmp_path, arguments):
+    if arguments[:1] in (["backup"], ["restore"]):
+        assert main(["index", "--no-search"]) == main(["backup", str(tmp_path / "copy.db")]) == 0
+        capsys.readouterr()
+        arguments = [str(tmp_path / "copy.db") if word == "BACKUP" else word for word in arguments]
     assert main([*arguments, "--json"]) == 0
-    path = " ".join(["holdfast", *(word for word in arguments if word in ("threads", "index", "status"))])
+    path = " ".join(
+        ["holdfast", *(word for word in arguments if word in ("threads", "index", "backup", "restore", "status"))]
+    )
     path = next((each for each in COMMANDS if each == " ".join(["holdfast", *arguments[:2]])), path)
     text = section("holdfast index" if path.endswith("reindex") else path)
     document = json.loads(capsys.readouterr().out)

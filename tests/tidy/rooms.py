@@ -15,7 +15,7 @@ ROWS = (
     ("sqlite", "postgres", "rollouts", "receipts"),
     ("schema",),
     ("holds",),
-    ("threads", "tools", "jobs", "logs", "board", "watch"),
+    ("threads", "tools", "jobs", "logs", "board", "watch", "cache"),
     ("ingest", "memory", "search"),
     ("doctor",),
     ("state",),

@@ -4,7 +4,7 @@ from holdfast.holds.keeper import Keeper, kept
 from holdfast.holds.model import Denied, Hold, Owner
 from holdfast.holds.owner import describe, is_dead, me
 from holdfast.holds.rules import over
-from holdfast.holds.store import confirm, epoch, get, listing, raise_epoch, release, renew, take
+from holdfast.holds.store import confirm, end_all, epoch, get, listing, raise_epoch, release, renew, take
 
 __all__ = [
     "Denied",
@@ -13,6 +13,7 @@ __all__ = [
     "Owner",
     "confirm",
     "describe",
+    "end_all",
     "epoch",
     "get",
     "is_dead",

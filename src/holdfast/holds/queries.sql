@@ -38,6 +38,9 @@ UPDATE holds
 SET renewed_ms = :now_ms, expires_ms = :now_ms
 WHERE resource = :resource AND fence = :fence AND expires_ms > :now_ms AND expires_ms <> renewed_ms
 
+-- name: end_every_hold
+UPDATE holds SET expires_ms = renewed_ms WHERE expires_ms <> renewed_ms
+
 -- name: odd_holds
 -- Rows no rule of ours can have written, and those renewed after this moment.
 SELECT resource, fence, taken_ms, renewed_ms, expires_ms

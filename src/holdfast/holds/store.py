@@ -111,6 +111,14 @@ def release(tx: Write, hold: Hold) -> bool:
     return tx.run(_SQL["end_hold"], resource=hold.resource, fence=hold.fence, now_ms=tx.now_ms) == 1
 
 
+def end_all(tx: Write) -> int:
+    """End every hold, whoever has it; return how many there were. Their rows stay, and so do their fences.
+
+    For a database that was put back: a hold in it is of a time that is over.
+    """
+    return tx.run(_SQL["end_every_hold"])
+
+
 def _lost(tx: Read, hold: Hold) -> Stale:
     seen = get(tx, hold.resource)
     if seen is None or seen.fence == hold.fence:

@@ -33,6 +33,7 @@ __all__ = [
     "Migration",
     "Tree",
     "anchored_clock",
+    "applied",
     "canonical",
     "check",
     "check_readable",
@@ -45,7 +46,7 @@ _SPACE = re.compile(r"\s+")
 
 Tree: TypeAlias = "str | Path"
 
-MIN_READER = {"sqlite": 1, "search": 1}
+MIN_READER = {"sqlite": 1, "search": 1, "cache": 1}
 """For each tree of ours: a file of this version may be read by any version that knows this many
 migrations. Raise it only when a migration changes what old columns mean."""
 
@@ -78,7 +79,7 @@ def canonical(text: str) -> str:
     return _SPACE.sub(" ", sql.without_comments(text)).strip()
 
 
-def migrate(store: Store, tree: Tree = "sqlite", *, min_reader: int = 1) -> int:
+def migrate(store: Store, tree: Tree = "sqlite", *, min_reader: int = 1, wait_ms: int = 30_000) -> int:
     """Bring the file to today's shape and return how many migrations ran.
 
     All that are missing run in one transaction, once, however many processes
@@ -86,15 +87,15 @@ def migrate(store: Store, tree: Tree = "sqlite", *, min_reader: int = 1) -> int:
     know to read what is written from now on; raise it when a migration changes
     what old columns mean.
 
-    Costs the read of ``check`` when there is nothing to do. Raises
-    ``Unsupported`` when a newer program made the file (it is never written,
-    moved or deleted), ``Damaged`` when what was applied is not what the tree
+    Costs the read of ``check`` when there is nothing to do. Raises ``Busy``
+    when nobody may write for longer than ``wait_ms``, ``Unsupported`` when a
+    newer program made the file (it is never written, moved or deleted), ``Damaged`` when what was applied is not what the tree
     has, ``Refused`` when the file holds another program's tables or a migration
     is no good SQL: then nothing of it was kept.
     """
     if check(store, tree):
         return 0
-    with store.write(wait_ms=30_000) as tx:
+    with store.write(wait_ms=wait_ms) as tx:
         # Someone else, even a newer holdfast, may have migrated between our look and our turn.
         done = _look(tx, store.path, tree)
         todo = migrations(tree)[done:]
@@ -117,6 +118,11 @@ def check(store: Store, tree: Tree = "sqlite") -> bool:
     """
     with store.read() as tx:
         return _look(tx, store.path, tree) == len(migrations(tree))
+
+
+def applied(tx: Reading, path: str, tree: Tree = "sqlite") -> int:
+    """Return how many of our migrations the file at ``path`` has; 0 when it has no tables. Raises as ``check`` does."""
+    return _look(tx, path, tree)
 
 
 def check_readable(store: Store, tree: Tree = "sqlite") -> bool:

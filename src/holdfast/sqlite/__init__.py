@@ -5,8 +5,10 @@ for one that has ``sqlite3`` already (``docs/connect.md``). ``README.md`` in thi
 folder tells why each part is there.
 """
 
+from holdfast.sqlite.alone import alone
 from holdfast.sqlite.codes import OutcomeUnknown
 from holdfast.sqlite.connect import Connection, Cursor, connect
+from holdfast.sqlite.copying import reading_copy, unsound
 from holdfast.sqlite.exceptions import (
     DatabaseError,
     DataError,
@@ -22,6 +24,7 @@ from holdfast.sqlite.exceptions import (
 from holdfast.sqlite.linger import close_idle
 from holdfast.sqlite.locks import Holder, Pinner, openers, pinners, seat_holder
 from holdfast.sqlite.rows import Row
+from holdfast.sqlite.seat import seated
 from holdfast.sqlite.settings import Limits
 from holdfast.sqlite.store import Store, StoreStatus
 from holdfast.sqlite.transactions import Reading, Writing
@@ -53,12 +56,16 @@ __all__ = [
     "StoreStatus",
     "Warning",
     "Writing",
+    "alone",
     "apilevel",
     "close_idle",
     "connect",
     "openers",
     "paramstyle",
     "pinners",
+    "reading_copy",
     "seat_holder",
+    "seated",
     "threadsafety",
+    "unsound",
 ]

@@ -267,10 +267,14 @@ class Core:
             self.open()
         try:
             connection = settings.connect(self.path, apsw.SQLITE_OPEN_READWRITE, reader.patience)
-            settings.for_reading(connection)
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-            self._fold_lower(connection)
-            self._guard(connection)
+            try:
+                settings.for_reading(connection)
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+                self._fold_lower(connection)
+                self._guard(connection)
+            except BaseException:
+                connection.close()
+                raise
         except apsw.Error as error:
             raise codes.translate(error, self.path) from error
         reader.connection = connection

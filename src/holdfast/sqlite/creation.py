@@ -21,7 +21,7 @@ from holdfast.sqlite.settings import Patience, connect, deadline, pragma_int, ru
 
 PAGE_BYTES = 4096  # 8192: 3 % smaller files, 69 % more WAL per update
 
-_PATIENCE_MS = 5_000  # with a neighbour that does not know the seat
+_PATIENCE_MS = 5_000  # at most, with a neighbour that does not know the seat
 
 
 def prepare(path: str, application_id: int | None, wait_ms: int) -> None:
@@ -33,7 +33,8 @@ def prepare(path: str, application_id: int | None, wait_ms: int) -> None:
     file that is no database, ``Refused`` for another program's, which is then
     as it was, and ``Busy`` when another process creates for longer than ``wait_ms``.
     """
-    if _is_ready(path, application_id):
+    patience_ms = min(wait_ms, _PATIENCE_MS)
+    if _is_ready(path, application_id, patience_ms):
         return
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -43,8 +44,8 @@ def prepare(path: str, application_id: int | None, wait_ms: int) -> None:
     begun_ns = time.monotonic_ns()
     try:
         seat.take(begun_ns, begun_ns + wait_ms * 1_000_000)
-        if not _is_ready(path, application_id):
-            _create(path, application_id)
+        if not _is_ready(path, application_id, patience_ms):
+            _create(path, application_id, patience_ms)
     finally:
         seat.close()
 
@@ -86,11 +87,11 @@ def uri(path: str, *, immutable: bool) -> str:
     return f"file:{quoted}{'?immutable=1' if immutable else ''}"
 
 
-def _check_untouched(path: str, application_id: int) -> None:
+def _check_untouched(path: str, application_id: int, patience_ms: int) -> None:
     # A refusal must come before SQLite may write: the first read of a connection that
     # may, recovers a log or a journal, and its close can empty the log.
     patience = Patience()
-    patience.deadline_ns = deadline(_PATIENCE_MS)
+    patience.deadline_ns = deadline(patience_ms)
     immutable = not in_use(path)
     try:
         connection = apsw.Connection(
@@ -107,7 +108,7 @@ def _check_untouched(path: str, application_id: int) -> None:
         connection.close()
 
 
-def _is_ready(path: str, application_id: int | None) -> bool:
+def _is_ready(path: str, application_id: int | None, patience_ms: int) -> bool:
     try:
         if os.stat(path).st_size == 0:
             check_empty(path)
@@ -116,9 +117,9 @@ def _is_ready(path: str, application_id: int | None) -> bool:
         check_empty(path)
         return False
     if application_id is not None:
-        _check_untouched(path, application_id)
+        _check_untouched(path, application_id, patience_ms)
     patience = Patience()
-    patience.deadline_ns = deadline(_PATIENCE_MS)
+    patience.deadline_ns = deadline(patience_ms)
     connection = _opened(path, patience)
     try:
         check_header(connection, path, application_id)
@@ -139,7 +140,7 @@ def check_empty(path: str) -> None:
         raise Damaged(f"{path} is missing or empty, but a write-ahead log of {wal_bytes} bytes lies beside it")
 
 
-def _create(path: str, application_id: int | None) -> None:
+def _create(path: str, application_id: int | None, patience_ms: int) -> None:
     # O_EXCL: the file is new, so nobody in this process can have it open in
     # SQLite, and this one close cancels nobody's locks.
     try:
@@ -148,7 +149,7 @@ def _create(path: str, application_id: int | None) -> None:
     except OSError as error:
         raise Unsupported(f"{path} cannot be made: {error.strerror}") from error
     patience = Patience()
-    patience.deadline_ns = deadline(_PATIENCE_MS)
+    patience.deadline_ns = deadline(patience_ms)
     connection = _opened(path, patience)
     try:
         connection.execute("PRAGMA synchronous = EXTRA")

@@ -96,9 +96,13 @@ class Peek:
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         try:
             connection = settings.connect(name, flags, reader.patience)
-            settings.for_reading(connection)
-            settings.fold_lower(connection)
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            try:
+                settings.for_reading(connection)
+                settings.fold_lower(connection)
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            except BaseException:
+                connection.close()
+                raise
         except apsw.CantOpenError as error:
             raise Unsupported(
                 f"{self.path} has a write-ahead log, and its directory cannot be written: {error}",

@@ -60,12 +60,14 @@ class Readers:
         """Give a reader back."""
         self._line.put(reader)
 
+    def connected(self, reader: Reader) -> apsw.Connection:
+        """Return the connection of a reader that was taken, opened if it was not."""
+        reader.patience.deadline_ns = time.monotonic_ns() + self._limits.read_wait_ms * 1_000_000
+        return reader.connection or self._connect(reader)
+
     def begin(self, reader: Reader, clock: Clock) -> Reading:
         """Begin a read on ``reader`` and make it this thread's."""
-        reader.patience.deadline_ns = time.monotonic_ns() + self._limits.read_wait_ms * 1_000_000
-        connection = reader.connection
-        if connection is None:
-            connection = self._connect(reader)
+        connection = self.connected(reader)
         try:
             if connection.in_transaction:  # Ctrl-C came between its BEGIN and whoever was to end it
                 connection.execute("ROLLBACK")

@@ -16,6 +16,8 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from holdfast.errors import Busy, Unsupported
 from holdfast.sqlite.locks import seat_holder
@@ -133,6 +135,21 @@ class Seat:
             f"waited {waited_ms} ms for the writer's seat of {self._path}, "
             + (f"held by {holder}" if holder else "and its holder left just now")
         )
+
+
+@contextmanager
+def seated(path: str, wait_ms: int) -> Iterator[None]:
+    """Hold the seat of a database that this process does not have open. Raises ``Busy``.
+
+    Nobody of ours creates the file, writes to it or checkpoints it meanwhile.
+    """
+    seat = Seat(os.path.realpath(path), tenure_ms=0)
+    begun_ns = time.monotonic_ns()
+    try:
+        seat.take(begun_ns, begun_ns + wait_ms * 1_000_000)
+        yield
+    finally:
+        seat.close()
 
 
 class _StandIn:

@@ -108,6 +108,16 @@ def connect(path: str, flags: int, patience: Callable[[int], bool]) -> apsw.Conn
     Reads nothing of the file. Raises apsw's errors: the caller knows what they mean here.
     """
     connection = apsw.Connection(path, flags=flags, statementcachesize=256)
+    try:
+        _set_up(connection, patience)
+    except BaseException:
+        # Else it stays open as long as somebody looks at the traceback, and with it the file.
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: apsw.Connection, patience: Callable[[int], bool]) -> None:
     # First of all: an opener without patience gets "database is locked" while
     # another process does its last close.
     connection.set_busy_handler(patience)
@@ -120,7 +130,6 @@ def connect(path: str, flags: int, patience: Callable[[int], bool]) -> apsw.Conn
     ):
         connection.config(option, value)
     run_all(connection, _EVERY_CONNECTION)
-    return connection
 
 
 def fold_lower(connection: apsw.Connection) -> None:

@@ -10,6 +10,7 @@ from holdfast.rollouts import paths
 
 STATE_DB = "state.db"
 SEARCH_DB = "search.db"
+CACHE_DB = "cache.db"
 BACKUPS = "backups"
 RECEIPTS = "receipts"
 

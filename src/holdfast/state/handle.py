@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from holdfast import holds
+from holdfast.cache import BYTES_MAX, Cache
 from holdfast.engine import Read, Write
 from holdfast.errors import Busy, Refused
 from holdfast.ingest import gate
@@ -21,6 +22,7 @@ from holdfast.sqlite.store import WriteScope
 from holdfast.sqlite.submit import Submitted
 from holdfast.state import backfill, said
 from holdfast.state.backfill import Backfill
+from holdfast.state.caches import Caches
 from holdfast.state.chores import Background, Chores
 from holdfast.state.status import Status, measure
 from holdfast.state.threads import Threads
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from holdfast.ingest.live import LiveThread
     from holdfast.search import FeedReport
     from holdfast.search.model import OnProgress as OnFed
+    from holdfast.sqlite.copying import OnProgress as OnCopied
+    from holdfast.state.backing_up import BackupReport
     from holdfast.state.in_home import InHome
 
 T = TypeVar("T")
@@ -65,6 +69,7 @@ class State:
         """What indexing did when this handle was opened."""
         self.threads = Threads(self)
         self.words = Words(path, read_only=read_only, feeding=search and not read_only)
+        self._caches = Caches(path, engine, read_only=read_only)
         self._homes = tuple(homes)
         self._own = own
         self._chores = Chores()
@@ -218,6 +223,27 @@ class State:
             self._homes = tuple(home_rows.get(tx, home.path) or home for home in self._homes)
         return self._homes
 
+    # --- things beside the threads -------------------------------------------
+
+    def cache(self, name: str, *, bytes_max: int = BYTES_MAX) -> Cache:
+        """Return the cache of this name, in ``cache.db``: values that may go, never an error. See ``Cache``.
+
+        ``bytes_max`` counts for the handle's first; ``Refused`` for a name of no or over 100 characters.
+        """
+        return self._caches.get(name, bytes_max)
+
+    def backup(
+        self, target: str | os.PathLike[str] | None = None, *, on_progress: OnCopied | None = None
+    ) -> BackupReport:
+        """Copy ``state.db`` while others write, check the copy, and only then give it its name.
+
+        ``target`` is a file that is not there yet, or a directory; None:
+        ``backups/`` in the state directory, where the newest 5 stay. See ``backing_up.py``.
+        """
+        from holdfast.state.backing_up import back_up
+
+        return back_up(self._kept(), self.path, target, on_progress=on_progress)
+
     # --- care ----------------------------------------------------------------
 
     def promise_repair(self, home: Home, thread_id: bytes, found: Found | None) -> None:
@@ -317,6 +343,7 @@ class State:
         self.words.stop()
         self._chores.close()
         self.words.close()
+        self._caches.close()
         if self.engine is not None:
             self.engine.close()
         self._closed = True

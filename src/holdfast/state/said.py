@@ -236,6 +236,22 @@ def restore(tx: Write, snapshot: Snapshot, home: Home) -> int:
     )
 
 
+def replace(tx: Write, snapshot: Snapshot, home: Home) -> int:
+    """Say of ``home`` what ``snapshot`` holds, in place of what was said before; return of how many threads.
+
+    For a database older than the snapshot. When the snapshot is of the same
+    file, only later, it holds all there is to say, and what it does not hold
+    was taken back; otherwise its silence may be a loss, and takes back nothing.
+    """
+    before = read(tx)
+    follows = snapshot.epoch == before.epoch and home.path in snapshot.homes
+    silenced = {
+        said.thread_id for said in (*snapshot.said, *(before.said if follows else ())) if said.home == home.path
+    }
+    store.forget_said(tx, [{"home_id": home.home_id, "thread_id": ids.parse(thread_id)} for thread_id in silenced])
+    return restore(tx, snapshot, home)
+
+
 def raise_epoch(tx: Write, before: Snapshot | None) -> None:
     """In a database made anew, make every fence larger than any that the one before it gave."""
     # Hours since 1970 are above any epoch that was ever counted up by one, and fit (rules.COUNTER_BITS).

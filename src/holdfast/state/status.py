@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from holdfast.cache.file import LIMITS as CACHE_LIMITS
 from holdfast.ingest import ledger
 from holdfast.sqlite import Limits
 from holdfast.sqlite.locks import pinners, seat_holder
-from holdfast.state.directory import SEARCH_DB, STATE_DB
+from holdfast.state import backups
+from holdfast.state.backups import BackupFile
+from holdfast.state.directory import BACKUPS, CACHE_DB, SEARCH_DB, STATE_DB
 from holdfast.threads import homes, store
 
 if TYPE_CHECKING:
     from holdfast.state.handle import State
+
+
+_FILES = {STATE_DB: Limits(), SEARCH_DB: Limits(), CACHE_DB: CACHE_LIMITS}
 
 
 class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +65,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Who may write to state.db right now."""
     pinners: tuple[str, ...]
     """Who keeps its log from being reset."""
+    backups: int
+    """Copies of state.db in ``backups/``."""
+    backups_bytes: int
+    newest_backup: BackupFile | None
     chores_failed: int
     chores_error: str
 
@@ -72,18 +82,22 @@ def measure(state: State) -> Status:
     db = os.path.join(state.path, STATE_DB)
     seat = seat_holder(db)
     words = state.words.status(state)
+    copies = backups.listing(os.path.join(state.path, BACKUPS))
     return Status(
         state_dir=state.path,
         version=holdfast.__version__,
         sqlite_version=apsw.sqlite_lib_version(),
         homes=_homes(state),
-        files={name: _file(os.path.join(state.path, name)) for name in (STATE_DB, SEARCH_DB)},
+        files={name: _file(os.path.join(state.path, name), limits) for name, limits in _FILES.items()},
         search_messages=words.messages,
         search_threads=words.threads,
         search_behind=words.behind,
         holds=len(state.holds()),
         seat_holder=None if seat is None else str(seat),
         pinners=tuple(str(pinner) for pinner in pinners(db)),
+        backups=len(copies),
+        backups_bytes=sum(copy.bytes for copy in copies),
+        newest_backup=copies[0] if copies else None,
         chores_failed=state.chores.failed,
         chores_error=state.chores.last_error,
     )
@@ -118,8 +132,8 @@ def _homes(state: State) -> tuple[HomeStatus, ...]:
     return tuple(found)
 
 
-def _file(path: str) -> FileStatus:
-    return FileStatus(bytes=_size(path), wal_bytes=_size(f"{path}-wal"), wal_bytes_max=Limits().wal_hard_bytes)
+def _file(path: str, limits: Limits) -> FileStatus:
+    return FileStatus(bytes=_size(path), wal_bytes=_size(f"{path}-wal"), wal_bytes_max=limits.wal_hard_bytes)
 
 
 def _size(path: str) -> int:

@@ -356,6 +356,11 @@ WITH RECURSIVE up (home_id, child_id, at, depth) AS (
     WHERE up.depth < 64 AND up.at IS NOT NULL AND up.at <> up.child_id)
 SELECT child_id FROM up WHERE at = child_id ORDER BY child_id LIMIT 100
 
+-- name: forget_said
+UPDATE threads SET name_said = NULL, archived_said = NULL, archived_said_ms = NULL, git_sha_said = NULL,
+    git_branch_said = NULL, git_origin_url_said = NULL, memory_mode_said = NULL, deleted_said_ms = NULL
+WHERE home_id = :home_id AND thread_id = :thread_id
+
 -- name: get_home
 SELECT home_id, path, indexed_ms, names_stamp FROM homes WHERE host = :host AND path = :path
 

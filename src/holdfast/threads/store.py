@@ -286,3 +286,8 @@ def restore_said(tx: Write, rows: Sequence[Mapping[str, object]]) -> int:
     """Say again what ``SAID`` once gave (``home_id`` for home), where nothing was said since; return how many."""
     revision = next_revision(tx)
     return tx.run_many(_SQL["restore_said"], [{**row, "revision": revision} for row in rows])
+
+
+def forget_said(tx: Write, rows: Sequence[Mapping[str, object]]) -> None:
+    """Take back all that was said of these threads (rows of home_id, thread_id), so that it can be said anew."""
+    tx.run_many(_SQL["forget_said"], rows)

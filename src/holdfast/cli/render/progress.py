@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from holdfast.ingest.model import OnProgress, Progress
     from holdfast.search.model import FeedProgress
     from holdfast.search.model import OnProgress as OnFeedProgress
+    from holdfast.sqlite.copying import OnProgress as OnCopied
 
 _QUIET_S = 0.3  # a bar that is gone before it is read is only flicker
 _HOME_CHARS = 24  # with a bar and the numbers beside it that fits 80 columns
@@ -35,6 +36,13 @@ def words_bar() -> Iterator[OnFeedProgress | None]:
     """Yield what to pass as ``on_progress`` to whatever indexes words; None when nobody looks."""
     with _shown() as shown:
         yield None if shown is None else shown.feed
+
+
+@contextmanager
+def copy_bar() -> Iterator[OnCopied | None]:
+    """Yield what to pass as ``on_progress`` to whatever copies a database; None when nobody looks."""
+    with _shown() as shown:
+        yield None if shown is None else shown.copy
 
 
 @contextmanager
@@ -64,6 +72,9 @@ class _Bar:
 
     def feed(self, progress: FeedProgress) -> None:
         self._show("", "Indexing words", progress.percent, progress.threads_done, progress.threads, False)
+
+    def copy(self, done: int, total: int) -> None:
+        self._show("", "Copying", done * 100 // max(total, 1), done >> 20, total >> 20, False)
 
     def close(self) -> None:
         if self._rich is not None:

@@ -38,6 +38,8 @@ def status_lines(status: Status, problems: Problems, *, verbose: bool) -> Iterat
     yield f"State   {safe.line(words.tilde(status.state_dir))}" + ("" if files else "  (nothing is kept there yet)")
     for name, file in files.items():
         yield f"  {name:<10} {_file(file)}"
+    if files:
+        yield f"Backup  {_backup(status, now_ms)}"
     if status.search_threads or status.search_behind:
         yield f"Words   {_words(status)}"
     for home in status.homes:
@@ -61,6 +63,14 @@ def problem_line(problem: Problem) -> str:
 def _file(file: FileStatus) -> str:
     wal = f", write-ahead log {words.size(file.wal_bytes)} of {words.size(file.wal_bytes_max)} at most"
     return words.size(file.bytes) + (wal if file.wal_bytes else "")
+
+
+def _backup(status: Status, now_ms: int) -> str:
+    newest = status.newest_backup
+    if newest is None:
+        return "none; `holdfast backup` makes one"
+    age = f"{words.ago(newest.taken_ms, now_ms)}, {words.size(newest.bytes)}, {safe.line(words.tilde(newest.path))}"
+    return age + (f" ({status.backups} in all, {words.size(status.backups_bytes)})" if status.backups > 1 else "")
 
 
 def _words(status: Status) -> str:
