@@ -9,7 +9,7 @@ from pathlib import Path
 from modules import PACKAGE, Module, imports, modules
 
 ROWS = (
-    ("errors", "ids", "clock", "origin", "findings"),
+    ("errors", "ids", "clock", "origin", "findings", "folders"),
     ("sql",),
     ("engine",),
     ("sqlite", "postgres", "rollouts"),

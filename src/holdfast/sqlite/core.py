@@ -172,14 +172,14 @@ class Core:
             self.janitor = None
         with ExitStack() as hold:
             hold.enter_context(self.baton.alone(begun_ns, deadline_ns))
-            # While another process writes on, the log is left to it.
-            with suppress(Busy):
+            # While another process writes on, or no descriptor is free for the seat, the log is left as it is.
+            with suppress(HoldfastError):
                 self.seat.take(begun_ns, deadline_ns)
                 hold.callback(self.seat.release)
             hold.enter_context(self.readers.hold_all(deadline_ns))
             if self._still_ours():
                 if self.seat.taken_ns:
-                    with suppress(apsw.Error):  # what cannot be copied stays in the log, for the next to open
+                    with suppress(HoldfastError):  # what cannot be copied stays in the log, for the next to open
                         self.wal.truncate()
                 guard.release(self.path)
             # Otherwise the guard stays, and with it SQLite cannot believe it is the last
@@ -260,7 +260,11 @@ class Core:
 
     def _remember(self) -> None:
         self._wal_path, self._shm_path = f"{self.path}-wal", f"{self.path}-shm"
-        db, wal, shm = os.stat(self.path), os.stat(self._wal_path), os.stat(self._shm_path)
+        try:
+            db, wal, shm = os.stat(self.path), os.stat(self._wal_path), os.stat(self._shm_path)
+        except FileNotFoundError as error:
+            # Once: a journal that a power cut brought back has just taken WAL mode back.
+            raise Busy(f"{error.filename} was not there when {self.path} was opened") from error
         if self._file is not None and self._file != (db.st_dev, db.st_ino):
             raise self._changed(f"{self.path} is another file now")
         self._file = (db.st_dev, db.st_ino)

@@ -17,6 +17,7 @@ import apsw
 
 from holdfast import origin
 from holdfast.errors import Full
+from holdfast.sqlite import codes
 from holdfast.sqlite.locks import pinners
 
 if TYPE_CHECKING:  # core imports us
@@ -49,7 +50,8 @@ class Wal:
     def truncate(self) -> bool:
         """Copy the log into the database and empty it; return False when that cannot be now.
 
-        Somebody still reads from it, or the disk is full.
+        Somebody still reads from it, or the disk is full. Raises ``Unsupported``
+        when the disk fails: then all of it is still in the log.
 
         For the holder of baton and seat, with no transaction open.
         """
@@ -61,6 +63,8 @@ class Wal:
             core.writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except (apsw.BusyError, apsw.LockedError, apsw.FullError):
             return False  # on a full disk the log is all there is room for; it is whole, and is read
+        except apsw.Error as error:
+            raise codes.translate(error, core.path, core.writer.system_errno) from error
         return True
 
     def has_room(self, wal_bytes: int, reserve: bool) -> bool:

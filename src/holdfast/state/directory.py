@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from holdfast import folders
 from holdfast.errors import Refused, Unsupported
 from holdfast.rollouts import paths
 
@@ -48,7 +49,7 @@ def check_outside(path: str, homes: Iterable[str]) -> None:
 def prepare(path: str) -> None:
     """Make the state directory for this user alone (0700). Raises ``Unsupported`` when that cannot be."""
     try:
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        folders.make(path)
     except OSError as error:
         raise Unsupported(
             f"the state directory {path} cannot be made: {error.strerror}",

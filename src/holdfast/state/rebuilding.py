@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import msgspec
 
-from holdfast import schema
+from holdfast import folders, schema
 from holdfast.clock import wall_ms
 from holdfast.engine import Write
 from holdfast.errors import Busy, Damaged, HoldfastError
@@ -116,8 +116,9 @@ def _move_aside(db: str, state_dir: str) -> str | None:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     ms = time.time_ns() // 1_000_000 % 1000
     folder = os.path.join(state_dir, directory.BACKUPS, f"damaged-{stamp}-{ms:03}-{os.getpid()}")
-    os.makedirs(folder, mode=0o700)
+    folders.make(folder)
     # The log goes last: without its database it is harmless, a database without its log is not.
     for file in files:
         os.rename(file, os.path.join(folder, os.path.basename(file)))
+    folders.sync(folder)
     return folder

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
-from holdfast import holds, ids
+from holdfast import folders, holds, ids
 from holdfast.engine import Engine, Read, Write
 from holdfast.state.directory import BACKUPS
 from holdfast.threads import homes, store
@@ -100,7 +100,7 @@ def save(engine: Engine, state_dir: str, *, before: Snapshot | None = None) -> N
     database does not know is handed on: they may come back.
     """
     folder = os.path.join(state_dir, BACKUPS)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    folders.make(folder)
     # In a write, although nothing is written: what others say, in whatever process, is committed
     # before, and then in here, or after, and then in a snapshot with a later name.
     with engine.write(wait_ms=30_000) as tx:
@@ -124,7 +124,7 @@ def _put(folder: str, snapshot: Snapshot) -> None:
     except BaseException:
         os.unlink(partial)
         raise
-    _sync_folder(folder)
+    folders.sync(folder)
 
 
 def newest(state_dir: str) -> Snapshot | None:
@@ -185,11 +185,3 @@ def _left_behind(folder: str) -> list[str]:
                 if time.time() - os.stat(os.path.join(folder, name)).st_mtime > _HOUR_MS / 1000:
                     found.append(name)
     return found
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

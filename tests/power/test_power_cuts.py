@@ -1,0 +1,147 @@
+"""The power is cut after every operation, in every way: what was promised is there, and nothing half."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import apsw
+import pytest
+import workloads
+from contents import Commits, check_integrity, commits_marked, content, content_of
+from disk import Sync
+from recorder import recorded
+from replay import replay
+
+from holdfast.clock import wall_ms
+from holdfast.sqlite import Store, creation, settings
+
+WORKLOADS = {
+    "creation": lambda root, _home: workloads.creation(root),
+    "notes": lambda root, _home: workloads.notes(root),
+    "notes, durability normal": lambda root, _home: workloads.notes(root, durability="normal"),
+    "holds": lambda root, _home: workloads.hold_turns(root),
+    "group commits": lambda root, _home: workloads.group_commits(root),
+    "index": lambda root, home: workloads.index_home(root, home),
+    "what people say": lambda root, home: workloads.say(root, home),
+}
+# Of the steps of each workload, `make test` cuts at one in so many; which ones, the seed says.
+EVERY = {"creation": 4, "notes": 12, "notes, durability normal": 12, "holds": 3, "index": 12, "what people say": 6}
+
+
+@pytest.fixture
+def home(memory):
+    return memory / "home"
+
+
+@pytest.fixture
+def seed():
+    chosen = random.randrange(1 << 16)
+    print(f"seed {chosen}")
+    return chosen
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_after_a_power_cut_all_that_was_promised_is_there_and_nothing_half(name, root, image, home, seed):
+    done = WORKLOADS[name](root, home)
+
+    report = replay(done.log, done.examine, done.judge, folder=image, seed=seed, every=EVERY.get(name, 1))
+
+    assert report.violations == []
+    assert report.distinct > 10
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_after_a_power_cut_at_any_step_all_that_was_promised_is_there(name, root, image, home, seed):
+    done = WORKLOADS[name](root, home)
+
+    report = replay(done.log, done.examine, done.judge, folder=image, seed=seed, seeds=4)
+
+    assert report.violations == []
+    print(f"{name}: {report.points} cuts, {report.distinct} distinct images, {report.seconds:.1f} s")
+
+
+# --- would it be noticed? -----------------------------------------------------
+# Each of these is a mistake somebody could make. The harness is worth something if it finds every one.
+
+
+def violations(done, image, **options):
+    v= replay(done.log, done.examine, done.judge, folder=image, **options).violations
+    print(v)
+    return v
+
+
+def with_pragma(monkeypatch, text):
+    real = settings.for_writing
+
+    def for_writing(connection, durability):
+        real(connection, durability)
+        settings.run_all(connection, text)
+
+    monkeypatch.setattr(settings, "for_writing", for_writing)
+
+
+def test_synchronous_off_is_caught(root, image, monkeypatch):
+    with_pragma(monkeypatch, "PRAGMA synchronous = OFF")
+
+    assert violations(workloads.notes(root), image)
+
+
+def test_normal_where_full_was_promised_is_caught(root, image):
+    (found,) = violations(workloads.notes(root, durability="normal", judged="full"), image)
+
+    assert "were to last" in found.why
+
+
+def test_a_database_created_under_full_is_caught(root, image, monkeypatch):
+    # The unlink of the journal used to enter WAL mode is not synced then, until the first commit
+    # syncs its new log, and the folder with it. A journal that comes back takes WAL mode back.
+    monkeypatch.setattr(creation, "_CREATED_UNDER", "FULL")
+
+    (found,) = violations(workloads.creation(root), image)
+    assert "no database in WAL mode" in found.why
+
+
+def test_a_journal_in_memory_is_caught(root, image):
+    def examine(folder):
+        with Store.open(f"{folder}/notes.db", clock=wall_ms) as store, store.read() as tx:
+            check_integrity(tx)
+            return content_of(tx)
+
+    with recorded(root) as log, commits_marked(log):
+        Store.open(f"{root}/notes.db", clock=wall_ms).close()
+        connection = apsw.Connection(f"{root}/notes.db")
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
+        table = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT); CREATE INDEX n ON notes (text)"
+        for sql in (table, *[f"INSERT INTO notes (text) VALUES ('{n}' || hex(zeroblob(3000)))" for n in range(8)]):
+            connection.execute(f"BEGIN; {sql}; COMMIT")
+            log.mark("commit notes.db", content(lambda sql: connection.execute(sql).fetchall()))
+        connection.close()
+
+    found = replay(log, examine, Commits(log, "notes.db").judge, folder=image).violations
+    print(found)
+    assert found
+
+
+def test_a_snapshot_that_is_not_synced_before_it_gets_its_name_is_caught(root, image, home):
+    done = workloads.say(root, home, turns=3, deaf=lambda path: Path(path).name.startswith(".said-"))
+
+    (found,) = violations(done, image)
+    assert "the newest snapshot" in found.why
+
+
+def test_a_snapshot_whose_folder_is_not_synced_is_caught(root, image, home):
+    done = workloads.say(root, home, turns=3, deaf=lambda path: path.endswith("/backups"))
+
+    (found,) = violations(done, image)
+    assert "the newest snapshot" in found.why
+
+
+def test_a_new_folder_that_is_not_synced_is_caught(root, image, home):
+    done = workloads.index_home(root, home, count=3)
+    parent = done.log.inode(done.log.root)
+    done.log.ops[:] = [op for op in done.log.ops if op != Sync(parent)]
+
+    assert violations(done, image)
