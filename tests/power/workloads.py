@@ -102,6 +102,8 @@ def _is_made(path: str) -> bool:
     """Return True for a database whose header says WAL, and beside which no journal lies that would take that back."""
     if not os.path.exists(path):
         return False
+    if os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 32:
+        return True  # the header may be in the log, and the one in the file half copied
     with open(path, "rb") as file:
         header = file.read(100)
     journal = b""
