@@ -5,6 +5,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from holdfast import lockfiles
 from holdfast.errors import Busy, Damaged, Full, Refused, Unsupported
 from holdfast.sqlite import codes, filesystems, locks
 from holdfast.sqlite.filesystems import is_refused, kind_of_mount
@@ -100,7 +101,7 @@ def test_the_kernels_lock_table_is_read_with_its_odd_lines():
 4: LEASE  ACTIVE    READ 902 fe:00:1059 0 EOF
 5: something else
 """
-    found = list(locks.parse(text))
+    found = list(lockfiles.parse(text))
     assert [(lock.kind, lock.pid, lock.first) for lock in found] == [
         ("FLOCK", 812, 0),
         ("OFDLCK", -1, 128),

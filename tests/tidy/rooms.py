@@ -10,7 +10,7 @@ from modules import PACKAGE, Module, imports, modules
 
 ROWS = (
     ("errors", "ids", "clock", "origin", "findings", "folders"),
-    ("sql",),
+    ("sql", "lockfiles"),
     ("engine",),
     ("sqlite", "postgres", "rollouts"),
     ("schema",),

@@ -1,0 +1,1 @@
+"""Writing rollouts: one writer per thread, its lock, and the lines real Codex reads back."""

@@ -1,0 +1,108 @@
+"""A compressed rollout made plain again, so that it can be gone on with. At every moment one of the two is there."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+
+from holdfast.errors import Damaged
+from holdfast.rollouts import paths, pieces
+from holdfast.rollouts.opening import open_file
+from holdfast.rollouts.writing.growing import sync_folder
+
+TEMP = ".holdfast.tmp"
+"""Ends the names of files we are making. Who holds the thread's writer's lock may remove what is left of one."""
+
+
+def materialize(path: str) -> bool:
+    """Make ``path`` (plain, absolute) from its ``.zst``; return whether it was needed. Mode and times are kept.
+
+    Call it with the writer's lock. Decoded to its end, forced to the disk and
+    read back before the ``.zst`` goes. Raises ``Damaged`` when it cannot be
+    decoded, ``FileNotFoundError`` when there is neither, and ``OSError``.
+    """
+    if os.path.lexists(path):
+        return False
+    fd, began = open_file(path + paths.ZST)
+    temp = path + TEMP
+    try:
+        make_beside(temp, pieces.Zst(fd), began)
+        if not _is_same(temp, fd):
+            raise Damaged(f"{temp} does not read back as it was written")
+        put(temp, path)
+        os.unlink(path + paths.ZST)
+        sync_folder(os.path.dirname(path))
+    finally:
+        os.close(fd)
+        discard(temp)
+    return True
+
+
+def make_beside(temp: str, stream: pieces.Zst, like: os.stat_result) -> None:
+    """Write ``stream`` to a new file with mode and times of ``like``, forced to the disk."""
+    discard(temp)
+    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        for piece in stream:
+            write_all(fd, piece)
+        if stream.damage:
+            raise Damaged(f"{temp.removesuffix(TEMP)}{paths.ZST} is {stream.damage}; it was left as it is")
+        finish(fd, like)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, piece: bytes) -> None:
+    """Write all of ``piece``."""
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def finish(fd: int, like: os.stat_result) -> None:
+    """Give a new file the mode and the times of ``like`` and force it to the disk."""
+    os.fchmod(fd, stat.S_IMODE(like.st_mode))
+    os.utime(fd, ns=(like.st_atime_ns, like.st_mtime_ns))
+    os.fsync(fd)
+
+
+def put(temp: str, path: str) -> None:
+    """Move ``temp`` to ``path``, where nothing may be: ``FileExistsError``."""
+    try:
+        os.link(temp, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links; nobody else makes this file while we hold the lock
+        if os.path.lexists(path):
+            raise FileExistsError(17, os.strerror(17), path) from None
+        os.rename(temp, path)
+        return
+    os.unlink(temp)
+
+
+def discard(temp: str) -> None:
+    """Remove a file we were making, if there is one."""
+    with suppress(FileNotFoundError):
+        os.unlink(temp)
+
+
+def _is_same(plain: str, zst_fd: int) -> bool:
+    os.lseek(zst_fd, 0, os.SEEK_SET)
+    return same_text(plain, pieces.Zst(zst_fd))
+
+
+def same_text(plain: str, stream: pieces.Zst) -> bool:
+    """Return whether the file at ``plain`` holds exactly what ``stream`` decodes to."""
+    fd, _ = open_file(plain)
+    try:
+        for piece in stream:
+            view = memoryview(piece)
+            while view:
+                there = os.read(fd, len(view))
+                if not there or there != view[: len(there)]:
+                    return False
+                view = view[len(there) :]
+        return not stream.damage and not os.read(fd, 1)
+    finally:
+        os.close(fd)

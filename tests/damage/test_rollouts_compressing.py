@@ -1,0 +1,201 @@
+"""Cold rollouts made small: always exactly one readable thread, whoever writes, dies or presses Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import random
+import stat
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backports import zstd
+from holdfast.rollouts import RolloutWriter, compress, compress_cold, scan, walk
+from processes import children
+from written import META, a_turn, says
+
+PRELUDE = """
+from holdfast.rollouts import RolloutWriter, compress, compress_cold, compressing, scan
+"""
+
+
+@pytest.fixture
+def child():
+    with children(PRELUDE) as start:
+        yield start
+
+
+@pytest.fixture
+def home(tmp_path):
+    path = tmp_path / "home"
+    path.mkdir()
+    return str(path)
+
+
+def thread(home, *, cold=True, turns=1):
+    with RolloutWriter.create(home, META, sync="never") as writer:
+        for _ in range(turns):
+            writer.append(a_turn(writer))
+    if cold:
+        os.utime(writer.path, (1_000_000, 2_000_000))
+    return Path(writer.path)
+
+
+def relative(home, path):
+    return os.path.relpath(path, home)
+
+
+def facts(path):
+    found = scan(str(path))
+    assert (found.status, found.problems) == ("ok", [])
+    return msgspec.structs.asdict(found.facts)
+
+
+def test_a_cold_rollout_is_made_small_and_reads_as_before(home):
+    path = thread(home, turns=20)
+    path.chmod(0o640)
+    text, before = path.read_bytes(), facts(path)
+
+    done = compress(home, relative(home, path))
+
+    packed = Path(f"{path}.zst")
+    assert (done.outcome, done.bytes_before, done.bytes_after) == ("compressed", len(text), packed.stat().st_size)
+    assert done.bytes_after < done.bytes_before / 4
+    assert os.listdir(path.parent) == [packed.name]
+    assert (stat.S_IMODE(packed.stat().st_mode), packed.stat().st_mtime) == (0o640, 2_000_000)
+    assert zstd.decompress(packed.read_bytes()) == text
+    assert facts(path) == before
+    with RolloutWriter.resume(home, path) as writer:
+        writer.append([says("more")])
+    assert path.read_bytes().startswith(text)
+
+
+def test_what_is_not_compressed_says_why_and_is_left_as_it_is(home):
+    fresh, both, held, nobody, gone = (thread(home, cold=n > 0) for n in range(5))
+    Path(f"{both}.zst").write_bytes(b"whatever")
+    nobody.write_bytes(b"{half\n")
+    os.utime(nobody, (1, 1))
+    gone.unlink()
+    paths = [fresh, both, held, nobody]
+    before = [path.read_bytes() for path in paths]
+
+    with RolloutWriter.resume(home, held):
+        outcomes = [compress(home, relative(home, path)) for path in [*paths, gone]]
+
+    assert [done.outcome for done in outcomes] == ["not-cold", "already", "busy", "failed", "changed"]
+    assert f"pid {os.getpid()}" in outcomes[2].detail
+    assert [path.read_bytes() for path in paths] == before
+    assert compress(home, relative(home, fresh), cold_ms=0).outcome == "compressed"
+
+
+def test_a_home_is_gone_through_with_progress_and_can_be_stopped(home):
+    cold = [thread(home) for _ in range(3)]
+    thread(home, cold=False)
+    os.makedirs(f"{home}/archived_sessions")
+    os.rename(cold[0], f"{home}/archived_sessions/{cold[0].name}")
+    left = Path(f"{cold[1]}.zst.holdfast.tmp")
+    left.write_bytes(b"half")
+    stop = threading.Event()
+    seen = []
+
+    def progress(done):
+        seen.append(done)
+        if done.outcome == "compressed":
+            stop.set()
+
+    stopped = compress_cold(home, on_progress=progress, stop=stop)
+    assert stopped.stopped
+    assert stopped.outcomes["compressed"] == 1
+    assert stopped.temps_removed == 1
+    assert not left.exists()
+
+    rest = compress_cold(home)
+    assert (rest.outcomes, rest.stopped, rest.failed) == ({"compressed": 2, "not-cold": 1}, False, [])
+    assert rest.bytes_after < rest.bytes_before
+    assert [entry.zst for entry in walk(home)].count(True) == 3
+    again = compress_cold(home)
+    assert again.outcomes == {"not-cold": 1}
+
+
+def test_a_file_that_somebody_without_a_lock_writes_to_meanwhile_stays_plain(home, child):
+    path = thread(home, turns=5)
+    packing = child(
+        """
+home, path = sys.argv[1:]
+same = compressing.same_text
+def same_text(*args):
+    found = same(*args)
+    pause("compared")
+    return found
+compressing.same_text = same_text
+say(compress(home, path).outcome)
+""",
+        home,
+        relative(home, path),
+    )
+    assert packing.line() == "compared"
+    with path.open("ab") as file:
+        file.write(b'{"type":"x","payload":{}}\n')
+    packing.tell()
+    assert packing.line() == "changed"
+    assert os.listdir(path.parent) == [path.name]
+
+
+# Each step that changes anything on the disk, and the reading between them.
+STEPS = """
+home, path, step = sys.argv[1:]
+steps = 0
+def counted(name):
+    real = getattr(os, name)
+    def call(*args, **options):
+        global steps
+        if os.path.basename(sys._getframe(1).f_code.co_filename) in ("compressing.py", "materializing.py", "growing.py"):
+            if steps == int(step): pause(name)
+            steps += 1
+        return real(*args, **options)
+    setattr(os, name, call)
+for name in ("open", "write", "fsync", "fchmod", "utime", "link", "unlink", "close", "stat"): counted(name)
+say(compress(home, path).outcome)
+"""
+
+
+@pytest.mark.parametrize("steps", [pytest.param(12, id="some"), pytest.param(60, marks=pytest.mark.torture)])
+def test_killed_before_any_step_there_is_exactly_one_readable_thread(home, child, steps):
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    path = thread(home, turns=5)
+    before = facts(path)
+    killed = 0
+    for step in sorted(random.Random(seed).sample(range(60), steps)):
+        packing = child(STEPS, home, relative(home, path), step)
+        if packing.line() not in ("compressed", "already"):
+            killed += 1
+        packing.kill()
+        (entry,) = walk(home)
+        assert facts(path) == before
+        with RolloutWriter.resume(home, path, sync="never") as writer:
+            assert writer.next_ordinal == before["last_ordinal"] + 1
+        os.utime(path, (1_000_000, 2_000_000))
+        run = compress_cold(home)
+        assert run.outcomes == {"compressed": 1}
+        assert os.listdir(path.parent) == [f"{path.name}.zst"]
+        with RolloutWriter.resume(home, path, sync="never"):
+            pass
+        os.utime(path, (1_000_000, 2_000_000))
+    assert killed
+
+
+def test_an_interrupt_leaves_the_plain_file_and_nothing_else(home, monkeypatch):
+    path = thread(home, turns=5)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("holdfast.rollouts.compressing.same_text", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compress_cold(home)
+    assert os.listdir(path.parent) == [path.name]
+    monkeypatch.undo()
+    assert compress_cold(home).outcomes == {"compressed": 1}
