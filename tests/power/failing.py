@@ -12,18 +12,23 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import holdfast
 from contents import check_integrity
 from faults import Fault
 from holdfast import Full, HoldfastError, Unsupported
 from holdfast.clock import wall_ms
+from holdfast.rollouts import RolloutWriter, compress, compress_cold
 from holdfast.sqlite import OutcomeUnknown, Store
 from holdfast.state import said
 from index_helpers import index_of, make_home, thread_id
 from recorder import Recorder, recorded
 from rows import statement
 from workloads import check_probes, empty_log
+from written import META, check_numbers, messages, says
+
+T = TypeVar("T")
 
 _INSERT = statement("INSERT INTO notes (turn, text) VALUES (:turn, :text)")
 _TURNS = statement("SELECT turn, count(*) AS notes FROM notes GROUP BY turn ORDER BY turn")
@@ -236,3 +241,61 @@ class StateUnderFault:
             for column in [column for column in row if "said" in column]:
                 row[column] = None
         assert (threads, files) == (fresh_threads, fresh_files)
+
+
+# --- a rollout ------------------------------------------------------------------
+
+
+class RolloutUnderFault:
+    """A thread begun, grown, closed, compressed, gone on with from its ``.zst``; every item is in it once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder / "root"
+
+    def meets(self, fault: Fault, nth: int) -> bool:
+        shutil.rmtree(self._root, ignore_errors=True)
+        self._root.mkdir()
+        home = os.fspath(self._root)
+        self._fault = fault
+        with recorded(self._root) as log:
+            log.recording = False
+            self._log = log
+            log.faults.arm(fault, nth)
+            writer = self._until_it_works(lambda: RolloutWriter.create(home, META))
+            for n in range(6):
+                self._append(writer, f"{n} " + "x" * 600 * n)
+            self._until_it_works(writer.close)
+            path = os.path.relpath(writer.path, home)
+            if compress(home, path, cold_ms=0).outcome == "failed":
+                log.faults.lift()
+                # Its answer may come too late to say that it was done.
+                assert compress(home, path, cold_ms=0).outcome == "compressed" or not os.path.exists(writer.path)
+            writer = self._until_it_works(lambda: RolloutWriter.resume(home, path))
+            for n in range(6, 9):
+                self._append(writer, f"{n}")
+            self._until_it_works(writer.close)
+        assert [words.split()[0] for words in messages(writer.path)] == [str(n) for n in range(9)]
+        check_numbers(writer.path)
+        compress_cold(home, cold_ms=1 << 40)  # the next run takes away what was left half made
+        assert not [name for name in os.listdir(os.path.dirname(writer.path)) if name.endswith(".tmp")]
+        return log.faults.hits > 0
+
+    def _append(self, writer: RolloutWriter, words: str) -> None:
+        try:
+            answer = writer.append([says(words)])
+        except HoldfastError as error:
+            check_kind(error, self._fault)
+            self._log.faults.lift()
+            answer = writer.append([says(words)])
+        if not answer.durable:
+            assert answer.because
+            # It waits in its place. While the disk still fails, more may come.
+            assert writer.append([]).queued in (0, writer.queued)
+
+    def _until_it_works(self, do: Callable[[], T]) -> T:
+        try:
+            return do()
+        except HoldfastError as error:
+            check_kind(error, self._fault)
+        self._log.faults.lift()
+        return do()

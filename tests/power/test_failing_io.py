@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from failing import StateUnderFault, StoreUnderFault
+from failing import RolloutUnderFault, StateUnderFault, StoreUnderFault
 from faults import FAULTS
 
 IDS = [f"{fault.kind} {fault.how}{' and all after it' if fault.sticky else ''}" for fault in FAULTS]
@@ -36,3 +36,10 @@ def test_whichever_operation_of_an_index_fails_the_next_open_goes_on(fault, memo
     state = StateUnderFault(memory)
 
     assert until_none_is_left(lambda nth: state.meets(fault, nth)) > 0
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=IDS)
+def test_whichever_operation_of_a_writer_fails_every_line_is_in_the_rollout_once(fault, memory):
+    rollout = RolloutUnderFault(memory)
+
+    until_none_is_left(lambda nth: rollout.meets(fault, nth))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+import rollout_workloads
 import workloads
 from contents import Commits, check_integrity, commits_marked, content, content_of
 from disk import Sync
@@ -23,9 +24,11 @@ WORKLOADS = {
     "holds": lambda root, _home: workloads.hold_turns(root),
     "group commits": lambda root, _home: workloads.group_commits(root),
     "index": lambda root, home: workloads.index_home(root, home),
+    "rollout": lambda root, _home: rollout_workloads.write_rollout(root),
     "what people say": lambda root, home: workloads.say(root, home),
 }
 # Of the steps of each workload, `make test` cuts at one in so many; which ones, the seed says.
+SEEDS = {"rollout": 8}
 EVERY = {"creation": 4, "notes": 12, "notes, durability normal": 12, "holds": 3, "index": 12, "what people say": 6}
 
 
@@ -45,7 +48,9 @@ def seed():
 def test_after_a_power_cut_all_that_was_promised_is_there_and_nothing_half(name, root, image, home, seed):
     done = WORKLOADS[name](root, home)
 
-    report = replay(done.log, done.examine, done.judge, folder=image, seed=seed, every=EVERY.get(name, 1))
+    report = replay(
+        done.log, done.examine, done.judge, folder=image, seed=seed, every=EVERY.get(name, 1), seeds=SEEDS.get(name, 1)
+    )
 
     assert report.violations == []
     assert report.distinct > 10
@@ -67,9 +72,7 @@ def test_after_a_power_cut_at_any_step_all_that_was_promised_is_there(name, root
 
 
 def violations(done, image, **options):
-    v= replay(done.log, done.examine, done.judge, folder=image, **options).violations
-    print(v)
-    return v
+    return replay(done.log, done.examine, done.judge, folder=image, **options).violations
 
 
 def with_pragma(monkeypatch, text):
@@ -121,7 +124,6 @@ def test_a_journal_in_memory_is_caught(root, image):
         connection.close()
 
     found = replay(log, examine, Commits(log, "notes.db").judge, folder=image).violations
-    print(found)
     assert found
 
 
@@ -137,6 +139,13 @@ def test_a_snapshot_whose_folder_is_not_synced_is_caught(root, image, home):
 
     (found,) = violations(done, image)
     assert "the newest snapshot" in found.why
+
+
+def test_lines_that_are_acknowledged_without_a_sync_are_caught(root, image):
+    done = rollout_workloads.write_rollout(root, deaf=lambda path: path.endswith(".jsonl"))
+
+    (found,) = violations(done, image)
+    assert "bytes were safe" in found.why
 
 
 def test_a_new_folder_that_is_not_synced_is_caught(root, image, home):

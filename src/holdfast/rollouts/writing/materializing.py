@@ -31,6 +31,8 @@ def materialize(path: str) -> bool:
         if not _is_same(temp, fd):
             raise Damaged(f"{temp} does not read back as it was written")
         put(temp, path)
+        # Before the other name goes, or a power cut may keep that it went and not that this one came.
+        sync_folder(os.path.dirname(path))
         os.unlink(path + paths.ZST)
         sync_folder(os.path.dirname(path))
     finally:
