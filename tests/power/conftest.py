@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ def memory():
     """A folder in memory, empty afterwards."""
     with memory_folder() as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def seed():
+    """Chooses what a short version looks at; pytest shows it when the test fails."""
+    chosen = random.randrange(1 << 16)
+    print(f"seed {chosen}")
+    return chosen
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any
 
-from holdfast.sqlite.core import Core
-from holdfast.sqlite.wal import Wal
-from holdfast.sqlite.transactions import Reading
 from recorder import Recorder
 from replay import Promises
+
+from holdfast.sqlite.core import Core
+from holdfast.sqlite.transactions import Reading
+from holdfast.sqlite.wal import Wal
 from rows import statement
 
 Run = Callable[[str], list[tuple[Any, ...]]]
@@ -69,7 +70,9 @@ def commits_marked(log: Recorder) -> Iterator[None]:
 class Commits:
     """Compares what an image holds with the commits of a log: one of those that may be the last, and whole."""
 
-    def __init__(self, log: Recorder, name: str = "state.db", *, durability: str = "full", first: bytes = EMPTY) -> None:
+    def __init__(
+        self, log: Recorder, name: str = "state.db", *, durability: str = "full", first: bytes = EMPTY
+    ) -> None:
         self._key = f"commit {name}"
         self._durability = durability
         self._floor = [0]

@@ -71,6 +71,14 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncFailed:
+    """A sync that said no. The system takes the pages for clean all the same: read they are still there, and
+    they are never written, until somebody writes the same bytes again (fsync(2), "Notes")."""
+
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Nothing on the disk: something the workload was promised, or saw."""
 
@@ -78,7 +86,7 @@ class Mark:
     value: object = None
 
 
-Op = Create | Link | Unlink | Rename | Write | Truncate | Sync | Mark
+Op = Create | Link | Unlink | Rename | Write | Truncate | Sync | SyncFailed | Mark
 
 
 class Content:
@@ -105,12 +113,13 @@ _EMPTY = Content(b"")
 class _File:
     """One inode: its bytes as a reader sees them now, those that are safe, and what is in between."""
 
-    __slots__ = ("_now", "bytes", "safe", "unsynced")
+    __slots__ = ("_lossy", "_now", "bytes", "safe", "unsynced")
 
     def __init__(self) -> None:
         self.bytes = bytearray()
         self.safe = _EMPTY
         self.unsynced: list[Write | Truncate] = []
+        self._lossy = False
         self._now: Content | None = None
 
     def change(self, op: Write | Truncate) -> None:
@@ -119,14 +128,23 @@ class _File:
         self._now = None
 
     def sync(self) -> None:
-        self.safe = self.now
+        self.safe = self.written
         self.unsynced = []
+
+    def fail(self) -> None:
+        self.unsynced = []
+        self._lossy = True
 
     @property
     def now(self) -> Content:
         if self._now is None:
             self._now = Content(bytes(self.bytes))
         return self._now
+
+    @property
+    def written(self) -> Content:
+        """What a sync would make safe: all, or all but what a failed one lost."""
+        return self.survived(lambda op, _: iter((op,))) if self._lossy else self.now
 
     def survived(self, pieces: Callable[[Write | Truncate, bool], Iterator[Write | Truncate]]) -> Content:
         """Return the safe bytes with those pieces of each later operation that ``pieces`` lets through."""
@@ -172,6 +190,8 @@ class Disk:
                 self._sync_folder(inode)
             case Sync(inode):
                 self._files[inode].sync()
+            case SyncFailed(inode) if inode in self._files:
+                self._files[inode].fail()
             case Create(folder, name, inode, is_folder):
                 if is_folder:
                     self._now[inode], self._safe[inode] = {}, {}
@@ -186,7 +206,7 @@ class Disk:
                 begins = _Entry(to_folder, to_name, self._now[folder][name])
                 self._enter(begins)
                 self._enter(_Entry(folder, name, None, only_with=begins))
-            case Mark():
+            case Mark() | SyncFailed():
                 pass
 
     def image(self, variant: str, seed: int = 0) -> Image:
@@ -207,14 +227,18 @@ class Disk:
             names = self._by_chance(chance)
         else:
             names = self._safe
-        if variant in ("all", "bytes"):
+        if variant == "all":
             return self._tree(names, lambda file: file.now)
+        if variant == "bytes":
+            return self._tree(names, lambda file: file.written)
         if variant in ("none", "names"):
             return self._tree(names, lambda file: file.safe)
         if variant == "sectors":
             return self._tree(names, lambda file: file.survived(lambda op, _: _sectors(op, chance)))
         junk = chance if variant == "junk" else None
-        return self._tree(names, lambda file: file.survived(lambda op, last: _torn(op, chance, junk) if last else iter((op,))))
+        return self._tree(
+            names, lambda file: file.survived(lambda op, last: _torn(op, chance, junk) if last else iter((op,)))
+        )
 
     def _enter(self, entry: _Entry) -> None:
         _set(self._now, entry)
@@ -236,7 +260,9 @@ class Disk:
         names = {folder: dict(entries) for folder, entries in self._safe.items()}
         kept = set()
         for entry in self._unsynced:
-            if chance.random() < 0.5 and (entry.only_with is None or entry.only_with in kept or entry.only_with not in self._unsynced):
+            if chance.random() < 0.5 and (
+                entry.only_with is None or entry.only_with in kept or entry.only_with not in self._unsynced
+            ):
                 kept.add(entry)
                 _set(names, entry)
         return names

@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import holdfast
 from contents import check_integrity
 from faults import Fault
-from holdfast import Full, HoldfastError, Unsupported
+from recorder import Recorder, recorded
+from workloads import check_probes, empty_log, open_state_db
+
+import holdfast
+from holdfast import Busy, Full, HoldfastError, Unsupported, holds
 from holdfast.clock import wall_ms
+from holdfast.holds import Hold
 from holdfast.rollouts import RolloutWriter, compress, compress_cold
 from holdfast.sqlite import OutcomeUnknown, Store
 from holdfast.state import said
 from index_helpers import index_of, make_home, thread_id
-from recorder import Recorder, recorded
 from rows import statement
-from workloads import check_probes, empty_log
 from written import META, check_numbers, messages, says
 
 T = TypeVar("T")
@@ -44,7 +47,7 @@ def check_kind(error: HoldfastError, fault: Fault) -> None:
 
 
 class StoreUnderFault:
-    """Writes, reads, a log that is emptied, a close and another open; row ``turn`` of each write comes ``notes`` times."""
+    """Writes, reads, a log that is emptied, a close and another open. Write ``n`` adds ``n + 1`` rows."""
 
     def __init__(self, folder: Path) -> None:
         self._template = folder / "template"
@@ -190,7 +193,9 @@ class StateUnderFault:
             log.faults.arm(fault, nth)
             state = self._opened(log, fault)
             try:
-                self._say(state, log, fault, lambda: state.threads.rename(thread_id(1), "said"), lambda it: it.name == "said")
+                self._say(
+                    state, log, fault, lambda: state.threads.rename(thread_id(1), "said"), lambda it: it.name == "said"
+                )
                 self._say(state, log, fault, lambda: state.threads.archive(thread_id(2)), lambda it: it.archived)
             finally:
                 try:
@@ -299,3 +304,81 @@ class RolloutUnderFault:
             check_kind(error, self._fault)
         self._log.faults.lift()
         return do()
+
+
+# --- a group --------------------------------------------------------------------
+
+
+class HoldsUnderFault:
+    """Threads that take holds at once and share commits; then each resource is taken once more by somebody else."""
+
+    THREADS = 4
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder / "root"
+        self._template = folder / "template"
+        self._template.mkdir()
+        open_state_db(os.fspath(self._template)).close()
+
+    def meets(self, fault: Fault, nth: int) -> bool:
+        shutil.rmtree(self._root, ignore_errors=True)
+        shutil.copytree(self._template, self._root)
+        told: list[tuple[str, int]] = []
+        with recorded(self._root) as log:
+            log.recording = False
+            with Store.open(self._root / "state.db", clock=wall_ms) as store:
+                log.faults.arm(fault, nth)
+                errors = self._all_at_once(store, told)
+                log.faults.lift()
+                for error in errors:
+                    # Who shared a commit with one that failed may be told to try again.
+                    if type(error) is not Busy:
+                        check_kind(error, fault)
+                with store.read() as tx:
+                    kept = {hold.resource: hold for hold in holds.listing(tx)}
+                for resource, fence in told:
+                    assert kept[resource].fence >= fence
+                maybe = sum(isinstance(error, OutcomeUnknown) for error in errors)
+                assert sum(hold.fence & 0xFF for hold in kept.values()) <= len(told) + maybe
+                for resource in kept:
+                    with store.write() as tx:
+                        answer = holds.take(tx, resource, holds.me("next"), lease_ms=1_000, is_dead=lambda _: True)
+                    assert isinstance(answer, Hold)
+                    told.append((resource, answer.fence))
+                assert len(set(told)) == len(told), "one fence was given out twice"
+        with open_state_db(os.fspath(self._root)) as store, store.read() as tx:
+            check_integrity(tx)
+            check_probes(tx)
+            assert {(hold.resource, hold.fence) for hold in holds.listing(tx)} <= set(told)
+        return log.faults.hits > 0
+
+    def _all_at_once(self, store: Store, told: list[tuple[str, int]]) -> list[HoldfastError]:
+        errors: list[HoldfastError] = []
+        strange: list[BaseException] = []
+
+        def work(number: int) -> None:
+            for turn in range(2):
+                try:
+                    with store.write(wait_ms=60_000) as tx:
+                        owner = holds.me(f"thread {number}, turn {turn}")
+                        answer = holds.take(tx, f"task:{number}", owner, lease_ms=60_000, is_dead=lambda _: True)
+                    assert isinstance(answer, Hold)
+                    told.append((answer.resource, answer.fence))
+                except HoldfastError as error:
+                    errors.append(error)
+                except BaseException as error:
+                    strange.append(error)
+
+        crowd = [threading.Thread(target=work, args=(number,)) for number in range(self.THREADS)]
+        try:
+            with store.write():  # so that they queue up, and the first group is large
+                for thread in crowd:
+                    thread.start()
+        except HoldfastError as error:
+            errors.append(error)
+        for thread in crowd:
+            if thread.ident is None:
+                thread.start()
+            thread.join()
+        assert not strange, strange
+        return errors

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import apsw
-from disk import ROOT, Create, Link, Mark, Op, Rename, Sync, Truncate, Unlink, Write
+from disk import ROOT, Create, Link, Mark, Op, Rename, Sync, SyncFailed, Truncate, Unlink, Write
 from faults import Faults
 
 _SYNC_FOLDER = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL
@@ -166,6 +166,7 @@ class _File(apsw.VFSFile):
         if not self._is_ours:
             return super().xSync(flags)
         if how := self._recorder.faults.strike("sync", self._path):
+            self._recorder.note(SyncFailed(self._inode))
             _raise(apsw.SQLITE_IOERR_FSYNC, how)
         self._recorder.synced(self._inode, self._path)
         if self._folder_too:
@@ -233,19 +234,19 @@ class _Raw(io.RawIOBase):
         super().close()
 
 
+_CHANGING = (
+    *("open", "write", "pwrite", "close", "dup", "fsync", "fdatasync", "ftruncate", "truncate"),
+    *("rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir"),
+)
+
+
 class _Twin:
     """The functions of ``os`` that change files, each wrapped in one that writes down what it did."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._fds: dict[int, tuple[int, str]] = {}
-        self._real = {
-            name: getattr(os, name)
-            for name in (
-                "open write pwrite close fsync fdatasync ftruncate truncate"
-                " rename replace link unlink remove mkdir rmdir dup"
-            ).split()
-        }
+        self._real = {name: getattr(os, name) for name in _CHANGING}
         self._io_open = io.open
 
     def put_on(self) -> None:
@@ -322,7 +323,11 @@ class _Twin:
         if known is None:
             self._real["fsync"](fd)
             return
-        self._may_fail("sync", known[1])
+        try:
+            self._may_fail("sync", known[1])
+        except OSError:
+            self._recorder.note(SyncFailed(known[0]))
+            raise
         self._recorder.synced(*known)
 
     fdatasync = fsync  # of a file that grew, its new size is synced as well (fdatasync(2))

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from backports import zstd
-
-from holdfast.errors import HoldfastError
-from holdfast.rollouts import RolloutWriter, compress
 from recorder import recorded
 from replay import Promises
 from workloads import Workload
+
+from holdfast.errors import HoldfastError
+from holdfast.rollouts import RolloutWriter, compress
 from written import META, a_turn, says
 
 
@@ -61,7 +61,7 @@ def write_rollout(root: str, *, deaf: Callable[[str], bool] = lambda _path: Fals
         if seen.text is None:
             return f"{size} bytes were safe, and there is no file"
         if seen.text[:size] != whole[:size]:
-            return f"{size} bytes were safe, and {len(os.path.commonprefix([seen.text, whole]))} are there"
+            return f"{size} bytes were safe, and they are not what the file of {len(seen.text)} bytes begins with"
         if seen.refused:
             return f"it cannot be gone on with: {seen.refused}"
         return "" if seen.ordinal > ordinal else f"line {ordinal} was written, and the next has number {seen.ordinal}"

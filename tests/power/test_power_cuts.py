@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import apsw
@@ -35,13 +34,6 @@ EVERY = {"creation": 4, "notes": 12, "notes, durability normal": 12, "holds": 3,
 @pytest.fixture
 def home(memory):
     return memory / "home"
-
-
-@pytest.fixture
-def seed():
-    chosen = random.randrange(1 << 16)
-    print(f"seed {chosen}")
-    return chosen
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

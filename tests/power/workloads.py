@@ -15,19 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import holdfast
 from contents import Commits, check_integrity, commits_marked, content_of
+from faults import Fault
+from recorder import Recorder, recorded
+from replay import Promises
+
+import holdfast
 from holdfast import holds, schema
 from holdfast.clock import wall_ms
 from holdfast.engine import Read
+from holdfast.errors import HoldfastError
 from holdfast.holds import Denied, Hold, Owner
 from holdfast.ingest import reading
 from holdfast.sqlite import Store
 from holdfast.sqlite.settings import Durability
 from holdfast.state import said
 from index_helpers import conversation, event, index_of, make_home, path_of, put, text, thread_id
-from recorder import Recorder, recorded
-from replay import Promises
 from rows import findings, statement
 
 
@@ -116,7 +119,9 @@ def _is_made(path: str) -> bool:
 
 # --- commits, checkpoints, closes ------------------------------------------------
 
-_NOTES = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT; CREATE INDEX notes_text ON notes (text)"
+_NOTES = (
+    "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT; CREATE INDEX notes_text ON notes (text)"
+)
 _INSERT = statement("INSERT INTO notes (text) VALUES (:text)")
 _UPDATE = statement("UPDATE notes SET text = text || :text WHERE id % 3 = 0")
 _DELETE = statement("DELETE FROM notes WHERE id % 5 = 0")
@@ -144,6 +149,36 @@ def notes(root: str, *, durability: Durability = "full", judged: str = "", round
 
     def examine(folder: str) -> bytes:
         with Store.open(f"{folder}/notes.db", clock=wall_ms, durability=durability) as store:
+            return look(store)
+
+    return Workload(log, examine, commits.judge)
+
+
+def failed_sync(root: str, nth: int) -> Workload | None:
+    """Commits, of which one sync fails; whoever was told so asks, in a write, and goes on. None: no ``nth`` sync."""
+    fault = Fault("sync")
+    with recorded(root) as log, commits_marked(log), Store.open(f"{root}/notes.db", clock=wall_ms) as store:
+        with store.write() as tx:
+            tx.script(_NOTES)
+        log.faults.arm(fault, nth)
+        for n in range(8):
+            try:
+                with store.write() as tx:
+                    tx.run(_INSERT, text=f"{n} " + "x" * 900 * (n % 3))
+                if n in (2, 5):
+                    empty_log(store)
+            except HoldfastError:
+                log.faults.lift()
+                with store.write():
+                    pass  # what this finds is promised: see ``commits_marked``
+        with store.read():
+            log.faults.lift()
+    if not log.faults.hits:
+        return None
+    commits = Commits(log, "notes.db")
+
+    def examine(folder: str) -> bytes:
+        with Store.open(f"{folder}/notes.db", clock=wall_ms) as store:
             return look(store)
 
     return Workload(log, examine, commits.judge)
@@ -334,7 +369,10 @@ def say(root: str, home: Path, *, turns: int = 10, deaf: Callable[[str], bool] =
 
     def judge(seen: tuple[bytes, dict[Any, object], dict[Any, object]], promises: Promises) -> str:
         held, once, twice = seen
-        for where, found, done in (("state.db", once, promises["said"]), ("the newest snapshot", twice, promises["kept"])):
+        for where, found, done in (
+            ("state.db", once, promises["said"]),
+            ("the newest snapshot", twice, promises["kept"]),
+        ):
             for (id, what), value in {(id, what): value for id, what, value in done}.items():
                 later = [said for said in said_in_order[len(done) :] if said[:2] == (id, what)]
                 if found.get((id, what)) not in (value, *(said[2] for said in later)):
