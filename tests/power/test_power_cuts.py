@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import apsw
@@ -11,10 +12,11 @@ import workloads
 from contents import Commits, check_integrity, commits_marked, content, content_of
 from disk import Sync
 from recorder import recorded
-from replay import replay
+from replay import VARIANTS, replay
 
 from holdfast.clock import wall_ms
 from holdfast.sqlite import Store, creation, settings
+from holdfast.sqlite.wal import Wal
 
 WORKLOADS = {
     "creation": lambda root, _home: workloads.creation(root),
@@ -57,6 +59,29 @@ def test_after_a_power_cut_at_any_step_all_that_was_promised_is_there(name, root
 
     assert report.violations == []
     print(f"{name}: {report.points} cuts, {report.distinct} distinct images, {report.seconds:.1f} s")
+
+
+# Not "junk": a failed sync is mended by writing the same bytes again, and that they are not garbled
+# then is what SQLite, too, takes for granted (sqlite.org/psow.html).
+WITHOUT_JUNK = tuple(variant for variant in VARIANTS if variant != "junk")
+
+
+def test_what_is_promised_after_a_failed_sync_survives_a_power_cut_too(root, image, seed):
+    done = workloads.failed_sync(root, 1 + seed % 14)
+
+    assert violations(done, image, seed=seed, every=3, variants=WITHOUT_JUNK) == []
+
+
+@pytest.mark.torture
+def test_whichever_sync_failed_what_is_promised_after_it_survives_a_power_cut_too(memory, image):
+    for nth in itertools.count(1):
+        root = memory / f"root {nth}"
+        root.mkdir()
+        done = workloads.failed_sync(str(root), nth)
+        if done is None:
+            break
+        assert violations(done, image, seeds=4, variants=WITHOUT_JUNK) == []
+    assert nth > 10
 
 
 # --- would it be noticed? -----------------------------------------------------
@@ -131,6 +156,13 @@ def test_a_snapshot_whose_folder_is_not_synced_is_caught(root, image, home):
 
     (found,) = violations(done, image)
     assert "the newest snapshot" in found.why
+
+
+def test_a_log_that_is_built_upon_after_a_failed_sync_is_caught(root, image, monkeypatch):
+    monkeypatch.setattr(Wal, "write_again", lambda _wal: None)
+
+    (found,) = violations(workloads.failed_sync(root, 3), image)
+    assert "were to last" in found.why
 
 
 def test_lines_that_are_acknowledged_without_a_sync_are_caught(root, image):

@@ -40,6 +40,7 @@ class Core:
         self._stranded = False
         self._closed = False
         self.reopen_writer = False
+        self.log_in_doubt = False
         self.wal = Wal(self)
         self._file: tuple[int, int] | None = None
         self._sidecars: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -103,6 +104,8 @@ class Core:
             self.janitor = Janitor(self)
         if self.damaged:
             raise Damaged(self.damaged)
+        if self.log_in_doubt:
+            self.trust_log(begun_ns, deadline_ns)
         self._begin_immediate(begun_ns, deadline_ns)
         try:
             # After BEGIN: from here on only we can make the log grow.
@@ -121,6 +124,28 @@ class Core:
             raise
         self.wal.allow(reserve)
         return wal_bytes
+
+    def doubt_log(self) -> None:
+        """Note that a write or a sync of the log failed, or may have.
+
+        After a failed sync the kernel may have dropped the pages and forgotten
+        the error (fsync(2)): only a new descriptor starts clean, and only what
+        is written again is written at all.
+        """
+        self.reopen_writer = self.log_in_doubt = True
+
+    def trust_log(self, begun_ns: int, deadline_ns: int) -> None:
+        """Write the log again, so that nothing is built upon a hole in it. For the holder of baton and seat.
+
+        Under the write lock: nobody else adds to it meanwhile. Raises ``Busy``, ``Full`` or ``Unsupported``.
+        """
+        assert self.writer is not None
+        self._begin_immediate(begun_ns, deadline_ns)
+        try:
+            self.wal.write_again()
+        finally:
+            self.writer.execute("ROLLBACK")
+        self.log_in_doubt = False
 
     def committed(self, members: int, wal_bytes: int) -> None:
         """Count a group that is durable, and wake the janitor when there is something for it."""
