@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from backports import zstd
+from faults import Fault
 from recorder import recorded
 from replay import Promises
 from workloads import Workload
@@ -27,21 +28,30 @@ class Found:
     ordinal: int = -1
 
 
-def write_rollout(root: str, *, deaf: Callable[[str], bool] = lambda _path: False) -> Workload:
-    """A thread begun, grown by lines and turns, gone on with behind a torn line, and twice from its ``.zst``."""
+def write_rollout(root: str, *, deaf: Callable[[str], bool] = lambda _path: False, failing: int = 0) -> Workload:
+    """A thread begun, grown by lines and turns, gone on with behind a torn line, and twice from its ``.zst``.
+
+    ``failing``: the sync with this number, from the first line on, says no.
+    """
     home = f"{root}/home"
     os.mkdir(home)
     with recorded(root, deaf=deaf) as log:
 
         def add(writer: RolloutWriter, items: list[object]) -> None:
             answer = writer.append(items)  # type: ignore[arg-type]
-            assert answer.durable
-            log.mark("safe", (answer.offset + answer.bytes, answer.last_ordinal))
+            if not answer.durable:
+                assert log.faults.hits
+                log.faults.lift()
+                writer.flush()
+            log.mark("safe", (writer.size, answer.last_ordinal))
 
         with RolloutWriter.create(home, META) as writer:
+            if failing:
+                log.faults.arm(Fault("sync"), failing)
             for n in range(4):
                 add(writer, [says(f"{n} " + "x" * 700 * n)])
                 add(writer, a_turn(writer))
+            log.faults.lift()
         path = os.path.relpath(writer.path, home)
         with open(writer.path, "ab") as file:
             file.write(b'{"timestamp":"2026-')  # another one died here, in the middle of a line

@@ -25,12 +25,21 @@ WORKLOADS = {
     "holds": lambda root, _home: workloads.hold_turns(root),
     "group commits": lambda root, _home: workloads.group_commits(root),
     "index": lambda root, home: workloads.index_home(root, home),
+    "words": lambda root, home: workloads.index_words(root, home),
     "rollout": lambda root, _home: rollout_workloads.write_rollout(root),
     "what people say": lambda root, home: workloads.say(root, home),
 }
 # Of the steps of each workload, `make test` cuts at one in so many; which ones, the seed says.
 SEEDS = {"rollout": 8}
-EVERY = {"creation": 4, "notes": 12, "notes, durability normal": 12, "holds": 3, "index": 12, "what people say": 6}
+EVERY = {
+    "creation": 4,
+    "notes": 12,
+    "notes, durability normal": 12,
+    "holds": 3,
+    "index": 24,
+    "words": 60,
+    "what people say": 15,
+}
 
 
 @pytest.fixture
@@ -82,6 +91,13 @@ def test_whichever_sync_failed_what_is_promised_after_it_survives_a_power_cut_to
             break
         assert violations(done, image, seeds=4, variants=WITHOUT_JUNK) == []
     assert nth > 10
+
+
+@pytest.mark.parametrize("nth", range(1, 14))
+def test_lines_that_are_acknowledged_after_a_failed_sync_survive_a_power_cut_too(nth, root, image, seed):
+    done = rollout_workloads.write_rollout(root, failing=nth)
+
+    assert violations(done, image, seed=seed, variants=WITHOUT_JUNK) == []
 
 
 # --- would it be noticed? -----------------------------------------------------

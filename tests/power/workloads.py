@@ -326,6 +326,40 @@ def _go_on(home: Path, count: int) -> None:
     put(home, path_of(count), text(conversation(count)))
 
 
+def index_words(root: str, home: Path, *, count: int = 5) -> Workload:
+    """The words of a home, put into ``search.db`` (durability normal); the home grows, and they follow."""
+    make_home(home, count)
+    state_dir = f"{root}/state"
+    holdfast.open(home, state_dir=state_dir, search=False).close()
+    first = _content(state_dir)
+    with recorded(root) as log, commits_marked(log):
+        for turn in range(2):
+            if turn:
+                _go_on(home, count)
+            with holdfast.open(home, state_dir=state_dir) as state:
+                assert state.wait_for_search().complete
+    commits = Commits(log, first=first)
+    words = Commits(log, "search.db", durability="normal")
+
+    def examine(folder: str) -> tuple[bytes, bytes]:
+        folder += "/state"
+        held = examine_state_db(folder, probes=False)
+        with Store.open(f"{folder}/search.db", clock=wall_ms, durability="normal") as store:
+            said = look(store, probes=False)
+        with holdfast.open(home, state_dir=folder) as state:
+            assert state.wait_for_search().complete
+            hits = state.threads.search("mended", limit=100, archived=None)
+            assert len({hit.thread.id for hit in hits.hits}) == count + 1
+            with state.read() as tx:
+                check_probes(tx)
+        return held, said
+
+    def judge(seen: tuple[bytes, bytes], promises: Promises) -> str:
+        return commits.judge(seen[0], promises) or words.judge(seen[1], promises)
+
+    return Workload(log, examine, judge)
+
+
 # --- what people say ------------------------------------------------------------
 
 
