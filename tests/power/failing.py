@@ -112,9 +112,7 @@ class StoreUnderFault:
                 do()
         if turn is not None:
             self._done.append(turn)
-        if self._store is not None and self._log.faults.hits == 0:
-            return
-        if self._store is not None:
+        if self._store is not None and self._log.faults.hits:
             self._read()
 
     def _try_once_more(self) -> None:

@@ -6,6 +6,7 @@ compared with what had been promised by each moment that may leave it (``judge``
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -73,36 +74,40 @@ def replay(
     """
     began, cpu_began = time.perf_counter(), time.process_time()
     report = Report()
-    disk, promises = Disk(), defaultdict(list)
     known: dict[bytes, object] = {}
-    for step, op in enumerate(log.ops):
-        disk.step(op)
-        if isinstance(op, Mark):
-            promises[op.what].append(op.value)
-        if step < log.begin or (step + seed) % every:
-            continue
-        for variant in variants:
-            for number in range(seeds if variant in _BY_CHANCE else 1):
+    draws = [(variant, number) for variant in variants for number in range(seeds if variant in _BY_CHANCE else 1)]
+
+    def found() -> Iterator[Violation]:
+        for step, disk, promises, is_io in _moments(log, every, seed):
+            for variant, number in draws:
                 chosen = (seed * 1_000 + number) * 1_000_003 + step
                 image = disk.image(variant, chosen)
                 key = _key(image)
-                report.points += not isinstance(op, Mark)
+                report.points += is_io
                 if key not in known:
                     restore(image, folder, junk=chosen if variant == "junk" else None)
                     known[key] = _seen(examine, folder)
                 seen = known[key]
                 why = seen.why if isinstance(seen, Broken) else judge(seen, promises)
                 if why:
-                    report.violations.append(Violation(step, variant, number, why))
-                    if len(report.violations) >= stop_after:
-                        break
-            if len(report.violations) >= stop_after:
-                break
-        if len(report.violations) >= stop_after:
-            break
+                    yield Violation(step, variant, number, why)
+
+    report.violations = list(itertools.islice(found(), stop_after))
     report.distinct = len(known)
     report.seconds, report.cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
     return report
+
+
+def _moments(log: Recorder, every: int, seed: int) -> Iterator[tuple[int, Disk, Promises, bool]]:
+    """Yield the disk and the promises after one step in ``every``, and whether that step changed the disk."""
+    disk = Disk()
+    promises: Promises = defaultdict(list)
+    for step, op in enumerate(log.ops):
+        disk.step(op)
+        if isinstance(op, Mark):
+            promises[op.what].append(op.value)
+        if step >= log.begin and (step + seed) % every == 0:
+            yield step, disk, promises, not isinstance(op, Mark)
 
 
 def restore(image: Image, folder: str, *, junk: int | None = None) -> None:
