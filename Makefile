@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
 
-.PHONY: help demo test lint torture bench clean
+.PHONY: help demo test lint torture codex bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test     every test"
 	@echo "make lint     ruff and mypy"
 	@echo "make torture  the long versions: thousands of kills, minutes of contention"
+	@echo "make codex    the real Codex 0.169 (from npm, without a network) reads and goes on with what we wrote"
 	@echo "make bench    every number, beside the real Codex in the same run (10 GB of generated homes)"
 
 demo: $(READY)
@@ -27,6 +28,9 @@ lint: $(READY)
 
 torture: $(READY)
 	$(BIN)/python -m pytest -m torture
+
+codex: $(READY)
+	$(BIN)/python -m pytest -m codex
 
 bench: $(READY)
 	$(BIN)/python -m bench

@@ -134,6 +134,7 @@ def take(path: str, *, wait_ms: float = 0, shared: bool = False, guard: str | No
 def _try(path: str, shared: bool, guard: str | None) -> FileLock | None:
     if guard is None:
         return _try_alone(path, shared, None)
+    # Our own processes unlink while they still hold it, so looking at the inode would do. Codex unlocks first.
     with take(guard, wait_ms=_GUARD_WAIT_MS, shared=True):
         return _try_alone(path, shared, guard)
 

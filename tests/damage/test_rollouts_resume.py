@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
-
 from backports import zstd
+
 from holdfast.errors import Damaged, HoldfastError, Refused
 from holdfast.rollouts import HistoryBase, RolloutWriter, history_base, materialize, scan
 from holdfast.rollouts.writing.tail import tail

@@ -117,6 +117,7 @@ class GrowingFile:
             self._fd = os.open(self.path, _OPEN)
         if there.st_size != self.size:
             self._mend(there.st_size)
+        self._torn, self._distrusted = b"", 0
 
     def _mend(self, size: int) -> None:
         extra = size - self.size
@@ -132,7 +133,6 @@ class GrowingFile:
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
             if os.pread(self._fd, 1, self.size - 1) != b"\n":
                 raise self._damaged("what was safely on the disk is no longer there")
-        self._torn, self._distrusted = b"", 0
 
     def _recover(self) -> None:
         """Cut a failed write back, and open the file anew next time."""
@@ -162,10 +162,10 @@ class GrowingFile:
         self._identity = (made.st_dev, made.st_ino)
 
     def _sync_folders(self) -> None:
-        folder = os.path.dirname(self.path)
-        while len(folder) >= len(self._home):
-            sync_folder(folder)
+        folder = self.path
+        while folder not in (self._home, "/"):
             folder = os.path.dirname(folder)
+            sync_folder(folder)
 
     def _damaged(self, what: str) -> Damaged:
         return Damaged(

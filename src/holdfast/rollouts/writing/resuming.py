@@ -40,7 +40,7 @@ def place(home: str, path: str) -> tuple[str, str]:
     Raises ``Refused`` for one that is archived, not in the home, or names no
     thread, and ``Unsupported`` when the disk says no.
     """
-    full = paths.logical(path if os.path.isabs(path) else f"{home}/{path}")
+    full = paths.logical(os.path.abspath(os.path.join(home, path)))
     relative = os.path.relpath(full, home)
     if paths.is_archived(relative):
         raise Refused(f"{full} is archived", remedy="Unarchive the thread, then resume it.")
