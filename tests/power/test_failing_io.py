@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from failing import HoldsUnderFault, RolloutUnderFault, StateUnderFault, StoreUnderFault
+from failing import StateUnderFault, StoreUnderFault
+from failing_writers import HoldsUnderFault, RolloutUnderFault
 from faults import FAULTS
 
 IDS = [f"{fault.kind} {fault.how}{' and all after it' if fault.sticky else ''}" for fault in FAULTS]

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 import apsw
+import home_workloads
 import pytest
 import rollout_workloads
 import workloads
@@ -24,10 +25,10 @@ WORKLOADS = {
     "notes, durability normal": lambda root, _home: workloads.notes(root, durability="normal"),
     "holds": lambda root, _home: workloads.hold_turns(root),
     "group commits": lambda root, _home: workloads.group_commits(root),
-    "index": lambda root, home: workloads.index_home(root, home),
-    "words": lambda root, home: workloads.index_words(root, home),
+    "index": lambda root, home: home_workloads.index_home(root, home),
+    "words": lambda root, home: home_workloads.index_words(root, home),
     "rollout": lambda root, _home: rollout_workloads.write_rollout(root),
-    "what people say": lambda root, home: workloads.say(root, home),
+    "what people say": lambda root, home: home_workloads.say(root, home),
 }
 # Of the steps of each workload, `make test` cuts at one in so many; which ones, the seed says.
 SEEDS = {"rollout": 8}
@@ -161,14 +162,14 @@ def test_a_journal_in_memory_is_caught(root, image):
 
 
 def test_a_snapshot_that_is_not_synced_before_it_gets_its_name_is_caught(root, image, home):
-    done = workloads.say(root, home, turns=3, deaf=lambda path: Path(path).name.startswith(".said-"))
+    done = home_workloads.say(root, home, turns=3, deaf=lambda path: Path(path).name.startswith(".said-"))
 
     (found,) = violations(done, image)
     assert "the newest snapshot" in found.why
 
 
 def test_a_snapshot_whose_folder_is_not_synced_is_caught(root, image, home):
-    done = workloads.say(root, home, turns=3, deaf=lambda path: path.endswith("/backups"))
+    done = home_workloads.say(root, home, turns=3, deaf=lambda path: path.endswith("/backups"))
 
     (found,) = violations(done, image)
     assert "the newest snapshot" in found.why
@@ -189,7 +190,7 @@ def test_lines_that_are_acknowledged_without_a_sync_are_caught(root, image):
 
 
 def test_a_new_folder_that_is_not_synced_is_caught(root, image, home):
-    done = workloads.index_home(root, home, count=3)
+    done = home_workloads.index_home(root, home, count=3)
     parent = done.log.inode(done.log.root)
     done.log.ops[:] = [op for op in done.log.ops if op != Sync(parent)]
 
