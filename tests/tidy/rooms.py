@@ -9,7 +9,7 @@ from pathlib import Path
 from modules import PACKAGE, Module, imports, modules
 
 ROWS = (
-    ("errors", "ids", "clock", "origin", "findings", "changes"),
+    ("errors", "ids", "clock", "origin", "findings", "changes", "folders"),
     ("sql", "lockfiles"),
     ("engine",),
     ("sqlite", "postgres", "rollouts", "receipts"),

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
+from holdfast import folders
 from holdfast.changes import Append, Move, Plan, Remove, Rewrite, paths_of
 from holdfast.errors import Busy, Refused
 from holdfast.receipts.model import FILE, Receipt, steps_of
@@ -32,7 +33,7 @@ def write(folder: str, plan: Plan, *, kept: int = KEPT, bytes_max: int = BYTES_M
     so a deleted rollout of any size costs a few syncs. Raises ``OSError`` when
     a copy cannot be made: then there is no receipt, and nothing may be done.
     """
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    folders.make(folder)
     now_ms = time.time_ns() // 1_000_000
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_ms // 1000))
     receipt = Receipt(
@@ -62,7 +63,7 @@ def write(folder: str, plan: Plan, *, kept: int = KEPT, bytes_max: int = BYTES_M
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)
         raise
-    sync_folder(folder)
+    folders.sync(folder)
     _let_old_ones_go(folder, kept, bytes_max)
     return receipt
 
@@ -76,7 +77,7 @@ def put(receipt: Receipt) -> None:
         file.flush()
         os.fsync(fd)
     os.rename(partial, os.path.join(receipt.at, FILE))
-    sync_folder(receipt.at)
+    folders.sync(receipt.at)
 
 
 def listing(folder: str) -> list[Receipt]:
@@ -152,15 +153,6 @@ def copy_file(source: str, target: str) -> None:
         copy.flush()
         os.utime(copy.fileno(), ns=(info.st_atime_ns, info.st_mtime_ns))
         os.fsync(copy.fileno())
-
-
-def sync_folder(folder: str) -> None:
-    """Make the names in ``folder`` outlive a power cut."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _link_or_copy(source: str, target: str) -> None:

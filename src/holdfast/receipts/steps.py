@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
+from holdfast import folders
 from holdfast.changes import Append, Move, Plan, Remove, Rewrite, Seen
-from holdfast.receipts.keeping import copy_file, sync_folder
+from holdfast.receipts.keeping import copy_file
 from holdfast.receipts.model import Receipt, Standing, Step
 
 Note = Callable[[], None]
@@ -47,7 +48,7 @@ def do(receipt: Receipt, step: Step, note: Note) -> None:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             _rename(source, target, plan.before(source).mtime_ns if mtime_ns is None else mtime_ns)
             for folder in receipt.folders:
-                sync_folder(os.path.dirname(folder))
+                folders.sync(os.path.dirname(folder))
         case Remove(path):
             os.unlink(path)
         case Append(path, data):
@@ -254,4 +255,4 @@ def _sync_folders(step: Step) -> None:
     change = step.change
     paths = (change.source, change.target) if isinstance(change, Move) else (change.path,)
     for folder in {os.path.dirname(path) for path in paths}:
-        sync_folder(folder)
+        folders.sync(folder)

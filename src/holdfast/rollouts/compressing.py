@@ -15,14 +15,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from holdfast import ids
+from holdfast import folders, ids
 from holdfast.clock import wall_ms
 from holdfast.errors import Busy, HoldfastError
 from holdfast.rollouts import paths, pieces
 from holdfast.rollouts.find import Walk
 from holdfast.rollouts.opening import NotRegular, open_file
 from holdfast.rollouts.reading import verify
-from holdfast.rollouts.writing.growing import sync_folder
 from holdfast.rollouts.writing.lock import writer_lock
 from holdfast.rollouts.writing.materializing import TEMP, discard, finish, put, same_text, write_all
 
@@ -130,13 +129,13 @@ def _compress(full: str, path: str, before: os.stat_result, level: int) -> Compr
             if not _is_packed(temp, full) or _marks(os.stat(full, follow_symlinks=False)) != _marks(before):
                 return Compressed(path, "changed", detail="somebody wrote to it meanwhile")
             put(temp, packed)
-            sync_folder(os.path.dirname(full))
+            folders.sync(os.path.dirname(full))
         if _marks(os.stat(full, follow_symlinks=False)) != _marks(before):
             os.unlink(packed)
             return Compressed(path, "changed", detail="somebody wrote to it meanwhile")
         after = os.stat(packed).st_size
         os.unlink(full)
-        sync_folder(os.path.dirname(full))
+        folders.sync(os.path.dirname(full))
     finally:
         os.close(fd)
         discard(temp)

@@ -194,19 +194,25 @@ def _complete(facts: ThreadFacts, path: str) -> None:
 
 
 def verify(path: str) -> bytes | None:
+    """Return the thread id (16 bytes) that a file itself names; None also when it cannot be read."""
+    try:
+        return id_in(path)
+    except (OSError, NotRegular):
+        return None
+
+
+def id_in(path: str) -> bytes | None:
     """Return the thread id (16 bytes) that a file itself names, or None.
 
     That is its first ``session_meta``; the file's name plays no role. Reads
-    64 KiB of a healthy file. ``path`` is absolute, in either spelling.
+    64 KiB of a healthy file. ``path`` is absolute, in either spelling. Raises
+    ``OSError`` and ``NotRegular``.
     """
+    fd, began, packed = open_either(path)
     try:
-        fd, began, packed = open_either(path)
-        try:
-            return _first_id(pieces.Zst(fd) if packed else pieces.plain(fd, 0, began.st_size, _HEAD_BYTES))
-        finally:
-            os.close(fd)
-    except (OSError, NotRegular):
-        return None
+        return _first_id(pieces.Zst(fd) if packed else pieces.plain(fd, 0, began.st_size, _HEAD_BYTES))
+    finally:
+        os.close(fd)
 
 
 def _first_id(stream: Iterable[bytes]) -> bytes | None:

@@ -89,9 +89,10 @@ def migrate(store: Store, tree: Tree = "sqlite", *, min_reader: int = 1, wait_ms
 
     Costs the read of ``check`` when there is nothing to do. Raises ``Busy``
     when nobody may write for longer than ``wait_ms``, ``Unsupported`` when a
-    newer program made the file (it is never written, moved or deleted), ``Damaged`` when what was applied is not what the tree
-    has, ``Refused`` when the file holds another program's tables or a migration
-    is no good SQL: then nothing of it was kept.
+    newer program made the file (it is never written, moved or deleted),
+    ``Damaged`` when what was applied is not what the tree has, ``Refused`` when
+    the file holds another program's tables or a migration is no good SQL: then
+    nothing of it was kept.
     """
     if check(store, tree):
         return 0

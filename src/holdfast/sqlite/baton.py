@@ -259,9 +259,7 @@ class Baton:
                 # A deferred constraint: whose, nobody knows. Alone, it will be told.
                 group.error = _told_to_another(group.error)
             if isinstance(group.error, codes.OutcomeUnknown):
-                # After a failed sync the kernel may have dropped the pages and
-                # forgotten the error; only a new descriptor starts clean.
-                core.reopen_writer = True
+                core.doubt_log()
         except HoldfastError as error:
             group.error = error
         except BaseException:

@@ -56,11 +56,12 @@ class OutcomeUnknown(HoldfastError):
     """A COMMIT failed, and the disk may hold it all the same.
 
     Never retried by us: ask the database, by idempotency key or by fence,
-    whether the work is there, before doing it again.
+    whether the work is there, before doing it again. Ask inside a write: it
+    makes safe what it finds; a read may see what a power cut still takes.
     """
 
     exit_code = 75  # EX_TEMPFAIL, <sysexits.h>
-    remedy = "Ask by idempotency key or fence whether the work is there before you repeat it."
+    remedy = "Ask by idempotency key or fence, in a write, whether the work is there before you repeat it."
 
 
 def kind_of(code: int) -> type[HoldfastError]:

@@ -42,6 +42,7 @@ class Core:
         self._stranded = False
         self._closed = False
         self.reopen_writer = False
+        self.log_in_doubt = False
         self.wal = Wal(self)
         self._file: tuple[int, int] | None = None
         self._sidecars: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -129,6 +130,8 @@ class Core:
             self.janitor = Janitor(self)
         if self.damaged:
             raise Damaged(self.damaged)
+        if self.log_in_doubt:
+            self.trust_log(begun_ns, deadline_ns)
         self._begin_immediate(begun_ns, deadline_ns)
         try:
             # After BEGIN: from here on only we can make the log grow.
@@ -147,6 +150,28 @@ class Core:
             raise
         self.wal.allow(reserve)
         return wal_bytes
+
+    def doubt_log(self) -> None:
+        """Note that a write or a sync of the log failed, or may have.
+
+        After a failed sync the kernel may have dropped the pages and forgotten
+        the error (fsync(2)): only a new descriptor starts clean, and only what
+        is written again is written at all.
+        """
+        self.reopen_writer = self.log_in_doubt = True
+
+    def trust_log(self, begun_ns: int, deadline_ns: int) -> None:
+        """Write the log again, so that nothing is built upon a hole in it. For the holder of baton and seat.
+
+        Under the write lock: nobody else adds to it meanwhile. Raises ``Busy``, ``Full`` or ``Unsupported``.
+        """
+        assert self.writer is not None
+        self._begin_immediate(begun_ns, deadline_ns)
+        try:
+            self.wal.write_again()
+        finally:
+            self.writer.execute("ROLLBACK")
+        self.log_in_doubt = False
 
     def committed(self, members: int, wal_bytes: int) -> None:
         """Count a group that is durable, and wake the janitor when there is something for it."""
@@ -198,14 +223,14 @@ class Core:
             self.janitor = None
         with ExitStack() as hold:
             hold.enter_context(self.baton.alone(begun_ns, deadline_ns))
-            # While another process writes on, the log is left to it.
-            with suppress(Busy):
+            # While another process writes on, or no descriptor is free for the seat, the log is left as it is.
+            with suppress(HoldfastError):
                 self.seat.take(begun_ns, deadline_ns)
                 hold.callback(self.seat.release)
             hold.enter_context(self.readers.hold_all(deadline_ns))
             if self._still_ours():
                 if self.seat.taken_ns:
-                    with suppress(apsw.Error):  # what cannot be copied stays in the log, for the next to open
+                    with suppress(HoldfastError):  # what cannot be copied stays in the log, for the next to open
                         self.wal.truncate()
                 guard.release(self.path)
             # Otherwise the guard stays, and with it SQLite cannot believe it is the last
@@ -297,7 +322,11 @@ class Core:
 
     def _remember(self) -> None:
         self._wal_path, self._shm_path = f"{self.path}-wal", f"{self.path}-shm"
-        db, wal, shm = os.stat(self.path), os.stat(self._wal_path), os.stat(self._shm_path)
+        try:
+            db, wal, shm = os.stat(self.path), os.stat(self._wal_path), os.stat(self._shm_path)
+        except FileNotFoundError as error:
+            # Once: a journal that a power cut brought back has just taken WAL mode back.
+            raise Busy(f"{error.filename} was not there when {self.path} was opened") from error
         if self._file is not None and self._file != (db.st_dev, db.st_ino):
             raise self._changed(f"{self.path} is another file now")
         self._file = (db.st_dev, db.st_ino)

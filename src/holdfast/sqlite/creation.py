@@ -2,8 +2,9 @@
 
 Under the seat, so that several processes may create the same file at once; and
 under ``synchronous=EXTRA``: with FULL the unlink of the journal used to enter
-WAL mode is not synced, and a cut that brings the journal back rolls the new
-file back to nothing (found by cutting the power at every write).
+WAL mode is not synced before the first commit is, and a cut in between brings
+the journal back, which takes WAL mode back (found by cutting the power at every
+write).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import suppress
 
 import apsw
 
+from holdfast import folders
 from holdfast.errors import Busy, Damaged, Refused, Unsupported
 from holdfast.sqlite import codes
 from holdfast.sqlite.seat import Seat
@@ -21,6 +23,7 @@ from holdfast.sqlite.settings import Patience, connect, deadline, pragma_int, ru
 
 PAGE_BYTES = 4096  # 8192: 3 % smaller files, 69 % more WAL per update
 
+_CREATED_UNDER = "EXTRA"
 _PATIENCE_MS = 5_000  # at most, with a neighbour that does not know the seat
 
 
@@ -37,7 +40,7 @@ def prepare(path: str, application_id: int | None, wait_ms: int) -> None:
     if _is_ready(path, application_id, patience_ms):
         return
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        folders.make(os.path.dirname(path))
     except OSError as error:
         raise Unsupported(f"{path}: its directory cannot be made: {error.strerror}") from error
     seat = Seat(path, tenure_ms=0)
@@ -152,7 +155,7 @@ def _create(path: str, application_id: int | None, patience_ms: int) -> None:
     patience.deadline_ns = deadline(patience_ms)
     connection = _opened(path, patience)
     try:
-        connection.execute("PRAGMA synchronous = EXTRA")
+        connection.execute(f"PRAGMA synchronous = {_CREATED_UNDER}")
         if pragma_int(connection, "page_count") == 0:
             run_all(
                 connection,

@@ -11,13 +11,16 @@ from __future__ import annotations
 import os
 import threading
 import time
+from errno import ENOSPC
 from typing import TYPE_CHECKING
 
 import apsw
 
 from holdfast import origin
-from holdfast.errors import Full
+from holdfast.errors import Full, Unsupported
+from holdfast.sqlite import codes
 from holdfast.sqlite.locks import pinners
+from holdfast.sqlite.settings import MIB
 
 if TYPE_CHECKING:  # core imports us
     from holdfast.sqlite.core import Core
@@ -49,19 +52,46 @@ class Wal:
     def truncate(self) -> bool:
         """Copy the log into the database and empty it; return False when that cannot be now.
 
-        Somebody still reads from it, or the disk is full.
+        Somebody still reads from it, or the disk is full. Raises ``Unsupported``
+        when the disk fails: then all of it is still in the log.
 
         For the holder of baton and seat, with no transaction open.
         """
         core = self._core
         if core.writer is None:
             return True  # closed for a fork, and not wanted since: the close emptied it
-        core.patience.deadline_ns = time.monotonic_ns() + _TRUNCATE_WAIT_MS * 1_000_000
+        now_ns = time.monotonic_ns()
+        if core.log_in_doubt:
+            core.trust_log(now_ns, now_ns + _TRUNCATE_WAIT_MS * 1_000_000)
+        core.patience.deadline_ns = now_ns + _TRUNCATE_WAIT_MS * 1_000_000
         try:
             core.writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except (apsw.BusyError, apsw.LockedError, apsw.FullError):
             return False  # on a full disk the log is all there is room for; it is whole, and is read
+        except apsw.Error as error:
+            core.doubt_log()
+            raise codes.translate(error, core.path, core.writer.system_errno) from error
         return True
+
+    def write_again(self) -> None:
+        """Write the bytes of the log over themselves, and force them to the disk. For the holder of the write lock.
+
+        SQLite has no locks on the -wal, only on the database and the -shm: a
+        descriptor of our own cancels nobody's. Raises ``Full`` or ``Unsupported``.
+        """
+        path = f"{self._core.path}-wal"
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                offset = 0
+                while piece := os.pread(fd, MIB, offset):
+                    offset += os.pwrite(fd, piece, offset)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            kind = Full if error.errno == ENOSPC else Unsupported
+            raise kind(f"{path} had a failed sync, and cannot be written again: {error.strerror}") from error
 
     def has_room(self, wal_bytes: int, reserve: bool) -> bool:
         """Whether a write may begin at this size."""
@@ -163,7 +193,11 @@ class Janitor:
             core.patience.deadline_ns = begun_ns + _EXCLUSIVE_WAIT_MS * 1_000_000
             stepped_ns = time.monotonic_ns()
             core.wal.allow(reserve=False)
-            core.writer.execute(f"PRAGMA incremental_vacuum({min(pages, free - _FREE_PAGES_KEPT)})").fetchall()
+            try:
+                core.writer.execute(f"PRAGMA incremental_vacuum({min(pages, free - _FREE_PAGES_KEPT)})").fetchall()
+            except apsw.Error:
+                core.doubt_log()  # it is a commit, too
+                raise
             took_ns = time.monotonic_ns() - stepped_ns
         if took_ns > _VACUUM_STEP_MAX_NS // 2:
             return max(8, pages // 2)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from holdfast import schema
+from holdfast import folders, schema
 from holdfast.clock import wall_ms
 from holdfast.errors import Busy, Damaged, HoldfastError
 from holdfast.sqlite import Store, openers, seat_holder
@@ -59,6 +59,7 @@ def move(db: str, state_dir: str, why: str) -> str | None:
     # The log goes last: without its database it is harmless, a database without its log is not.
     for file in files:
         os.rename(file, os.path.join(folder, os.path.basename(file)))
+    folders.sync(folder)
     return folder
 
 
@@ -67,5 +68,5 @@ def new_folder(state_dir: str, why: str) -> str:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     ms = time.time_ns() // 1_000_000 % 1000
     folder = os.path.join(state_dir, directory.BACKUPS, f"{why}-{stamp}-{ms:03}-{os.getpid()}")
-    os.makedirs(folder, mode=0o700)
+    folders.make(folder)
     return folder

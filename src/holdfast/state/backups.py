@@ -16,8 +16,9 @@ from contextlib import suppress
 
 import msgspec
 
+from holdfast import folders
 from holdfast.errors import Refused, Unsupported
-from holdfast.state.directory import BACKUPS, sync_folder
+from holdfast.state.directory import BACKUPS
 
 KEPT = 5
 """Copies in ``backups/``; the oldest go first."""
@@ -71,7 +72,7 @@ class Partial:
             if os.path.lexists(self.target):
                 raise exists(self.target) from None
             os.rename(self.path, self.target)
-        sync_folder(os.path.dirname(self.target))
+        folders.sync(os.path.dirname(self.target))
 
     def close(self) -> None:
         """Delete what was not published. Twice is fine."""
@@ -97,7 +98,7 @@ def exists(target: str) -> Refused:
 def folder(state_dir: str) -> str:
     """Return ``backups/``, made when it is missing."""
     path = os.path.join(state_dir, BACKUPS)
-    os.makedirs(path, mode=0o700, exist_ok=True)
+    folders.make(path)
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from holdfast import folders
 from holdfast.errors import Refused, Unsupported
 from holdfast.rollouts import paths
 
@@ -41,7 +42,7 @@ def make_home(path: str) -> None:
     Raises ``Unsupported`` when that cannot be, ``Refused`` when something that is no directory is there.
     """
     try:
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        folders.make(path)
     except FileExistsError:
         raise Refused(f"{path} is not a directory, so it is no home", remedy="Name a directory with own=.") from None
     except OSError as error:
@@ -65,7 +66,7 @@ def check_outside(path: str, homes: Iterable[str]) -> None:
 def prepare(path: str) -> None:
     """Make the state directory for this user alone (0700). Raises ``Unsupported`` when that cannot be."""
     try:
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        folders.make(path)
     except OSError as error:
         raise Unsupported(
             f"the state directory {path} cannot be made: {error.strerror}",
@@ -76,12 +77,3 @@ def prepare(path: str) -> None:
             f"the state directory {path} cannot be written",
             remedy="Name another with --state or HOLDFAST_STATE, or only look: `holdfast.peek()`.",
         )
-
-
-def sync_folder(path: str) -> None:
-    """Make the names in the directory ``path`` survive a power cut. One sync."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

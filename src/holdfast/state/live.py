@@ -8,11 +8,12 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from holdfast import folders
 from holdfast.errors import Refused
 from holdfast.ingest.live import LiveThread
 from holdfast.rollouts import RolloutWriter, ThreadFacts, find_by_id, history_base, items_of, scan
 from holdfast.rollouts.writing.model import Sync
-from holdfast.state.directory import BACKUPS, sync_folder
+from holdfast.state.directory import BACKUPS
 
 if TYPE_CHECKING:
     from holdfast.state.handle import State
@@ -100,7 +101,7 @@ def _keep_in(state_dir: str) -> Callable[[str, int, bytes], None]:
 
     def keep(path: str, offset: int, data: bytes) -> None:
         folder = os.path.join(state_dir, BACKUPS)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        folders.make(folder)
         stem = os.path.basename(path).removesuffix(".jsonl")
         partial = os.path.join(folder, f".{_PREFIX}{os.getpid()}")
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -109,7 +110,7 @@ def _keep_in(state_dir: str) -> Callable[[str, int, bytes], None]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, os.path.join(folder, f"{_PREFIX}{stem}-{offset}.bin"))
-        sync_folder(folder)
+        folders.sync(folder)
         for old in _oldest(folder):
             with suppress(FileNotFoundError):
                 os.unlink(old)

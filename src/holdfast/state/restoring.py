@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from holdfast import holds, schema
+from holdfast import folders, holds, schema
 from holdfast.clock import wall_ms
 from holdfast.engine import Write
 from holdfast.errors import Busy, Damaged, HoldfastError, Refused, Unsupported
@@ -200,13 +200,13 @@ def _swap(prepared: str, db: str, state_dir: str) -> str | None:
                 halfway = aside.new_folder(state_dir, _HALFWAY)
                 _keep(db, os.path.join(halfway, directory.STATE_DB))
                 os.rename(prepared, db)
-                directory.sync_folder(state_dir)
+                folders.sync(state_dir)
             return _settle(halfway)
     except Damaged:
         pass  # there is nothing to be exclusive about: it was not openable before either
     moved_to = aside.move(db, state_dir, "replaced")
     os.rename(prepared, db)
-    directory.sync_folder(state_dir)
+    folders.sync(state_dir)
     return moved_to
 
 
@@ -218,14 +218,14 @@ def _keep(db: str, kept: str) -> None:
         shutil.copyfile(db, kept)
         os.chmod(kept, 0o600)
         _sync_file(kept)
-    directory.sync_folder(os.path.dirname(kept))
+    folders.sync(os.path.dirname(kept))
 
 
 def _settle(halfway: str) -> str:
     folder, name = os.path.split(halfway)
     moved_to = os.path.join(folder, f"replaced-{name.removeprefix(f'{_HALFWAY}-')}")
     os.rename(halfway, moved_to)
-    directory.sync_folder(folder)
+    folders.sync(folder)
     return moved_to
 
 

@@ -13,9 +13,9 @@ from contextlib import suppress
 
 import msgspec
 
-from holdfast import holds, ids
+from holdfast import folders, holds, ids
 from holdfast.engine import Engine, Read, Write
-from holdfast.state.directory import BACKUPS, sync_folder
+from holdfast.state.directory import BACKUPS
 from holdfast.threads import edges, homes, store
 from holdfast.threads.model import Home
 from holdfast.tools import store as tool_rows
@@ -150,7 +150,7 @@ def save(engine: Engine, state_dir: str, *, before: Snapshot | None = None) -> N
     database does not know is handed on: they may come back.
     """
     folder = os.path.join(state_dir, BACKUPS)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    folders.make(folder)
     # In a write, although nothing is written: what others say, in whatever process, is committed
     # before, and then in here, or after, and then in a snapshot with a later name.
     with engine.write(wait_ms=30_000) as tx:
@@ -174,7 +174,7 @@ def _put(folder: str, snapshot: Snapshot) -> None:
     except BaseException:
         os.unlink(partial)
         raise
-    sync_folder(folder)
+    folders.sync(folder)
 
 
 def newest(state_dir: str) -> Snapshot | None:

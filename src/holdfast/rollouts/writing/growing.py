@@ -10,6 +10,7 @@ import errno
 import os
 from contextlib import suppress
 
+from holdfast import folders
 from holdfast.errors import Damaged, Full, HoldfastError, Refused, Unsupported
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -165,22 +166,13 @@ class GrowingFile:
         folder = self.path
         while folder not in (self._home, "/"):
             folder = os.path.dirname(folder)
-            sync_folder(folder)
+            folders.sync(folder)
 
     def _damaged(self, what: str) -> Damaged:
         return Damaged(
             f"{self.path}: {what}. Nothing was written, what waits is still in memory",
             remedy="Find out who did it; then resume the thread, or save what `queued_block()` returns and discard().",
         )
-
-
-def sync_folder(folder: str) -> None:
-    """Force the names in a folder to the disk."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def unwritable(error: OSError, what: str, more: str = "") -> HoldfastError:

@@ -6,10 +6,10 @@ import os
 import stat
 from contextlib import suppress
 
+from holdfast import folders
 from holdfast.errors import Damaged
 from holdfast.rollouts import paths, pieces
 from holdfast.rollouts.opening import open_file
-from holdfast.rollouts.writing.growing import sync_folder
 
 TEMP = ".holdfast.tmp"
 """Ends the names of files we are making. Who holds the thread's writer's lock may remove what is left of one."""
@@ -31,8 +31,10 @@ def materialize(path: str) -> bool:
         if not _is_same(temp, fd):
             raise Damaged(f"{temp} does not read back as it was written")
         put(temp, path)
+        # Before the other name goes, or a power cut may keep that it went and not that this one came.
+        folders.sync(os.path.dirname(path))
         os.unlink(path + paths.ZST)
-        sync_folder(os.path.dirname(path))
+        folders.sync(os.path.dirname(path))
     finally:
         os.close(fd)
         discard(temp)

@@ -13,7 +13,9 @@ from holdfast.errors import Damaged, Refused
 from holdfast.rollouts import paths
 from holdfast.rollouts.dialects import codex
 from holdfast.rollouts.items import SessionMeta
-from holdfast.rollouts.reading import verify
+from holdfast.rollouts.opening import NotRegular
+from holdfast.rollouts.reading import id_in
+from holdfast.rollouts.writing.growing import unwritable
 from holdfast.rollouts.writing.materializing import materialize
 from holdfast.rollouts.writing.meta import MODES
 from holdfast.rollouts.writing.tail import FRAGMENT_BYTES_MAX, Tail, tail
@@ -35,7 +37,8 @@ class Resumed(msgspec.Struct):
 def place(home: str, path: str) -> tuple[str, str]:
     """Return the absolute plain path of a rollout and the id of its thread.
 
-    Raises ``Refused`` for one that is archived, not in the home, or names no thread.
+    Raises ``Refused`` for one that is archived, not in the home, or names no
+    thread, and ``Unsupported`` when the disk says no.
     """
     full = paths.logical(os.path.abspath(os.path.join(home, path)))
     relative = os.path.relpath(full, home)
@@ -45,7 +48,12 @@ def place(home: str, path: str) -> tuple[str, str]:
         raise Refused(f"{full} is no rollout of the home {home}")
     if not (os.path.lexists(full) or os.path.lexists(full + paths.ZST)):
         raise Refused(f"there is no {full}")
-    id16 = verify(full)
+    try:
+        id16 = id_in(full)
+    except NotRegular:
+        id16 = None
+    except OSError as error:
+        raise unwritable(error, f"{full} cannot be read") from error
     if id16 is None:
         raise Refused(f"{full} cannot be gone on with: no session_meta in it says whose it is")
     return full, ids.text(id16)

@@ -1,0 +1,38 @@
+"""Folders, and names in them, that are still there after a power cut.
+
+What was written to a file is safe once the file was synced; that it has a name
+is safe once the folder was synced that the name is in (fsync(2)). That holds for
+folders, too: a new one can vanish with everything in it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+
+def make(path: str) -> None:
+    """Make the folder for this user alone (0700), and those above it that are missing.
+
+    One sync for each that is made, nothing when it exists. Raises ``OSError``.
+    """
+    above = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(above):
+        make(above)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+        return
+    with suppress(PermissionError):  # one may write into a folder and not read it: then it cannot be synced
+        sync(above)
+
+
+def sync(path: str) -> None:
+    """Have every name in the folder last, those that are gone included. One sync. Raises ``OSError``."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
