@@ -20,6 +20,7 @@ from holdfast.sqlite.baton import Baton
 from holdfast.sqlite.reads import Reader, Readers
 from holdfast.sqlite.seat import Seat
 from holdfast.sqlite.settings import Durability, Limits, Patience
+from holdfast.sqlite.shm import Shm
 from holdfast.sqlite.wal import Janitor, Wal
 
 _VACUUM_LOOK_EVERY = 1024  # commits between two looks at the free pages
@@ -52,7 +53,8 @@ class Core:
         self.patience = Patience()
         self.seat = Seat(self.path, self.limits.seat_ms)
         self.baton = Baton(self)
-        self.readers = Readers(self.path, self.limits, self._open_reader)
+        self.shm = Shm(lambda: guard.hold(self.path))
+        self.readers = Readers(self.path, self.limits, self._open_reader, self.shm)
         self.janitor: Janitor | None = None
 
     def open(self) -> None:
@@ -103,12 +105,14 @@ class Core:
             self.janitor = Janitor(self)
         if self.damaged:
             raise Damaged(self.damaged)
+        self.wal.unbound()
         self._begin_immediate(begun_ns, deadline_ns)
         try:
             # After BEGIN: from here on only we can make the log grow.
             wal_bytes = self.identify()
             if wal_bytes >= self.limits.wal_hard_bytes and not self.wal.has_room(wal_bytes, reserve):
                 self.writer.execute("ROLLBACK")
+                self.shm.free_write()
                 # A log that was long once is not full: try to empty it first.
                 self.wal.truncate()
                 self._begin_immediate(begun_ns, deadline_ns)
@@ -118,21 +122,40 @@ class Core:
         except BaseException:
             if self.writer.in_transaction:
                 self.writer.execute("ROLLBACK")
+            self.shm.free_write()
             raise
         self.wal.allow(reserve)
         return wal_bytes
 
-    def committed(self, members: int, wal_bytes: int) -> None:
-        """Count a group that is durable, and wake the janitor when there is something for it."""
+    def committed(self, members: int) -> None:
+        """Count a group that is durable, and wake the janitor when there is something for it.
+
+        Raises ``Damaged`` when the files changed meanwhile: then it went into one without a name.
+        """
+        wal_bytes = self.identify()
         self.commits += 1
         self.members += members
-        if self.wal.grew:
-            self.wal.grew = False
-            wal_bytes = self.wal.size()
         if self.janitor is not None and (
             wal_bytes > self.limits.wal_soft_bytes or self.commits % _VACUUM_LOOK_EVERY == 0
         ):
             self.janitor.wake()
+
+    def vacuum(self, pages: int, begun_ns: int, deadline_ns: int) -> None:
+        """Return free pages to the disk, in a transaction of its own. For the holder of baton and seat."""
+        assert self.writer is not None
+        self.begin(begun_ns, deadline_ns, reserve=False)
+        try:
+            self.writer.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            self.writer.execute("COMMIT")
+        finally:
+            if self.writer.in_transaction:
+                self.writer.execute("ROLLBACK")
+            self.shm.free_write()
+
+    def leave(self) -> None:
+        """Let others write: our processes, and neighbours. The transaction is over."""
+        self.shm.free_write()
+        self.seat.release()
 
     def identify(self) -> int:
         """Return the bytes of the WAL; raise ``Damaged`` if db, -wal or -shm are not the files we opened.
@@ -147,6 +170,11 @@ class Core:
             raise self._changed(f"{error.filename} is gone") from error
         if (db.st_dev, db.st_ino) != self._file:
             raise self._changed(f"{self.path} is another file now")
+        if db.st_nlink != 1:
+            raise Refused(
+                f"{self.path} has {db.st_nlink} names (hard links); a program that opens it by another has a second log",
+                remedy="End what has it open by another name, remove that name, close and open again.",
+            )
         if (wal.st_dev, wal.st_ino, shm.st_dev, shm.st_ino) != self._sidecars:
             which = self._wal_path if (wal.st_dev, wal.st_ino) != self._sidecars[:2] else self._shm_path
             raise self._changed(f"{which} is another file now")
@@ -160,6 +188,7 @@ class Core:
             if intact:
                 guard.release(self.path)
             hold.enter_context(self.readers.hold_all(deadline_ns))
+            self.shm.detach()
             self._close_writer()
             return hold.pop_all()
 
@@ -184,6 +213,7 @@ class Core:
                 guard.release(self.path)
             # Otherwise the guard stays, and with it SQLite cannot believe it is the last
             # to close: it neither copies our log into a file that is not ours, nor unlinks.
+            self.shm.detach()
             self._close_writer()
             self._closed = True
         self.seat.close()
@@ -197,6 +227,7 @@ class Core:
                 self.baton.current.end()
         self.baton.inherited = True
         self.readers.leave_to_parent(parked=parked)
+        self.shm.leave_to_parent()
         # Closing is not unlocking: the parent's seat stays taken. Keeping it open
         # would keep the seat taken when the parent dies.
         self.seat.close()
@@ -223,6 +254,20 @@ class Core:
     def _begin_immediate(self, begun_ns: int, deadline_ns: int) -> None:
         assert self.writer is not None
         self.patience.deadline_ns = deadline_ns
+        while not self._begin_once(begun_ns):
+            if not self.patience(0):
+                waited_ms = (time.monotonic_ns() - begun_ns) // 1_000_000
+                raise Busy(
+                    f"waited {waited_ms} ms for the write lock of {self.path}, which another connection of this "
+                    f"process has, or which is cancelled again and again by a close of {self._shm_path} in it"
+                )
+
+    def _begin_once(self, begun_ns: int) -> bool:
+        # False when a neighbour may have written between what SQLite saw and our second lock.
+        assert self.writer is not None
+        before = self.shm.before()
+        if self.shm.is_written_here():
+            return False
         try:
             # IMMEDIATE takes the write lock now. A deferred transaction takes it at the
             # first write, by when its snapshot may be stale, and no waiting cures the BUSY
@@ -235,15 +280,26 @@ class Core:
             raise Busy(f"waited {waited_ms} ms for the write lock of {self.path}, {held}") from error
         except apsw.Error as error:
             raise codes.translate(error, self.path, self.writer.system_errno) from error
+        held = False
+        try:
+            held = self.shm.hold_write(before)
+        finally:
+            if not held:
+                self.writer.execute("ROLLBACK")
+        return held
 
     def _open_reader(self, reader: Reader) -> apsw.Connection:
         if self.writer is None:
             self.open()
         try:
             connection = settings.connect(self.path, apsw.SQLITE_OPEN_READWRITE, reader.patience)
-            settings.for_reading(connection)
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-            self._guard(connection)
+            try:
+                settings.for_reading(connection)
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+                self._guard(connection)
+            except BaseException:
+                connection.close()
+                raise
         except apsw.Error as error:
             raise codes.translate(error, self.path) from error
         reader.connection = connection
@@ -254,8 +310,10 @@ class Core:
             guard.keep_wal(connection)
             return
         try:
-            guard.hold(self.path)
+            self.shm.attach()
         except OSError as error:
+            if error.errno in codes.NO_DESCRIPTOR:
+                raise codes.from_system(error, self.path) from error
             raise Busy(f"{self.path} is being closed or recovered by another process: {error.strerror}") from error
 
     def _remember(self) -> None:

@@ -96,9 +96,15 @@ class Peek:
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         try:
             connection = settings.connect(name, flags, reader.patience)
-            settings.for_reading(connection)
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            try:
+                settings.for_reading(connection)
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            except BaseException:
+                connection.close()
+                raise
         except apsw.CantOpenError as error:
+            if codes.is_out_of_descriptors():
+                raise codes.translate(error, self.path) from error
             raise Unsupported(
                 f"{self.path} has a write-ahead log, and its directory cannot be written: {error}",
                 remedy="Copy the file with its -wal to a directory of yours, and look at the copy.",

@@ -13,7 +13,8 @@ import os
 import struct
 import time
 
-from holdfast.errors import Busy, Unsupported
+from holdfast.errors import Busy
+from holdfast.sqlite import codes
 from holdfast.sqlite.locks import seat_holder
 from holdfast.sqlite.settings import jitter_s
 
@@ -80,7 +81,7 @@ class Seat:
         try:
             self._fd = os.open(f"{self._path}.seat", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise Unsupported(f"{self._path}.seat cannot be opened: {error.strerror}") from error
+            raise codes.from_system(error, f"{self._path}.seat cannot be opened") from error
 
     def _wait(self, begun_ns: int, deadline_ns: int) -> None:
         self.waits += 1

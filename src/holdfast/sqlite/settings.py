@@ -108,6 +108,15 @@ def connect(path: str, flags: int, patience: Callable[[int], bool]) -> apsw.Conn
     Reads nothing of the file. Raises apsw's errors: the caller knows what they mean here.
     """
     connection = apsw.Connection(path, flags=flags, statementcachesize=256)
+    try:
+        _set_up(connection, patience)
+    except BaseException:
+        connection.close()  # who keeps the exception would keep its descriptors
+        raise
+    return connection
+
+
+def _set_up(connection: apsw.Connection, patience: Callable[[int], bool]) -> None:
     # First of all: an opener without patience gets "database is locked" while
     # another process does its last close.
     connection.set_busy_handler(patience)
@@ -128,7 +137,6 @@ def connect(path: str, flags: int, patience: Callable[[int], bool]) -> apsw.Conn
         # Without this flag trusted_schema=OFF forbids it in indexes, views and triggers.
         flags=apsw.SQLITE_INNOCUOUS,
     )
-    return connection
 
 
 # mmap: a file that shrinks under a mapping is a SIGBUS, and mapping gained nothing.
