@@ -50,6 +50,7 @@ _EXTENDED: dict[int, type[HoldfastError]] = {
 _NO_ROOM = (EDQUOT, EFBIG)
 
 NO_DESCRIPTOR = (EMFILE, ENFILE)
+_CONNECTION_TAKES = 3  # descriptors: database, log, index of the log
 
 _ERRNO_TELLS = (apsw.SQLITE_CANTOPEN, apsw.SQLITE_IOERR, apsw.SQLITE_FULL)
 
@@ -98,17 +99,21 @@ def from_system(error: OSError, doing: str) -> HoldfastError:
 
 
 def is_out_of_descriptors() -> bool:
-    """Whether this process can open no more files. SQLite says only "unable to open database file"."""
+    """Whether this process has too few left for a connection. SQLite says only "unable to open database file"."""
+    tried: list[int] = []
     try:
-        os.close(os.open(os.sep, os.O_RDONLY | os.O_CLOEXEC))
+        tried.extend(os.open(os.sep, os.O_RDONLY | os.O_CLOEXEC) for _ in range(_CONNECTION_TAKES))
     except OSError as error:
         return error.errno in NO_DESCRIPTOR
+    finally:
+        for fd in tried:
+            os.close(fd)
     return False
 
 
 def _out_of_descriptors(doing: str) -> Full:
     return Full(
-        f"{doing}: this process can open no more files: all its descriptors are in use",
+        f"{doing}: this process can open no more files, its descriptors are used up",
         remedy="Close files, or raise the limit (`ulimit -n`), then try again.",
     )
 

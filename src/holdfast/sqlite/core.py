@@ -172,7 +172,7 @@ class Core:
             raise self._changed(f"{self.path} is another file now")
         if db.st_nlink != 1:
             raise Refused(
-                f"{self.path} has {db.st_nlink} names (hard links); a program that opens it by another has a second log",
+                f"{self.path} has {db.st_nlink} names (hard links); who opens it by another has a second log",
                 remedy="End what has it open by another name, remove that name, close and open again.",
             )
         if (wal.st_dev, wal.st_ino, shm.st_dev, shm.st_ino) != self._sidecars:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from collections.abc import Iterable
 
 import apsw
 
@@ -52,6 +53,13 @@ def keep_wal(connection: apsw.Connection) -> None:
     connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(on))
 
 
+def _descriptors() -> Iterable[int]:
+    try:
+        return sorted(map(int, os.listdir("/proc/self/fd")))
+    except OSError:  # listing takes a descriptor, and there is none: then nearly every number is one
+        return range(os.sysconf("SC_OPEN_MAX"))
+
+
 def _set(path: str, kind: int) -> int:
     shm_fd = -1
     if not SUPPORTED:
@@ -65,7 +73,7 @@ def _set(path: str, kind: int) -> int:
             continue
         shm = stat.st_dev, stat.st_ino  # of the second, when there is one
         wanted[shm] = struct.pack("hhqqi4x", kind, os.SEEK_SET, first, size, 0)
-    for fd in sorted(map(int, os.listdir("/proc/self/fd"))):
+    for fd in _descriptors():
         try:
             stat = os.fstat(fd)
             lock = wanted.get((stat.st_dev, stat.st_ino))

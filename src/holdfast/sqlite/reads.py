@@ -22,7 +22,6 @@ from holdfast.sqlite.settings import Limits, Patience
 from holdfast.sqlite.shm import Shm
 from holdfast.sqlite.transactions import Reading
 
-
 # BEGIN alone takes none: the first statement does.
 _TAKE_SNAPSHOT = "SELECT 1 FROM sqlite_schema LIMIT 1"
 

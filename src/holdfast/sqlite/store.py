@@ -8,15 +8,17 @@ with Store.open("state.db", clock=wall_ms) as store:
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, TypeVar
 
 from holdfast.clock import Clock
 from holdfast.engine import Engine, Read
-from holdfast.errors import Refused
-from holdfast.sqlite import filesystems, settings
+from holdfast.errors import Busy, Refused
+from holdfast.sqlite import codes, filesystems, settings
 from holdfast.sqlite.core import Core
 from holdfast.sqlite.fork import opened, registering
 from holdfast.sqlite.locks import Holder, Pinner, pinners
@@ -115,7 +117,7 @@ class Store:
         with registering:
             core = _cores.get(real)
             if core is None:
-                filesystems.check(real)
+                _check_filesystem(real)
                 core = Core(real, durability, limits or Limits(), application_id)
                 core.open()
                 _cores[real] = core
@@ -134,8 +136,12 @@ class Store:
         settings.check_version()
         real = os.path.realpath(path)
         os.stat(real)
-        filesystems.check(real)
-        return cls(Peek(real), clock)
+        _check_filesystem(real)
+        core = Peek(real)
+        store = cls(core, clock)
+        # Only a collection would find one that is dropped, and until then it keeps its descriptors.
+        weakref.finalize(store, _drop, core).atexit = False
+        return store
 
     @property
     def read_only(self) -> bool:
@@ -230,6 +236,18 @@ class Store:
 def _as_engine(store: Store) -> Engine:
     # Never called: the type checker reads here that a store is an engine.
     return store
+
+
+def _check_filesystem(path: str) -> None:
+    try:
+        filesystems.check(path)
+    except OSError as error:
+        raise codes.from_system(error, path) from error
+
+
+def _drop(peek: Peek) -> None:
+    with suppress(Busy):  # a read of it goes on: it is closed with its process
+        peek.close()
 
 
 def _let_go(core: Core) -> None:
