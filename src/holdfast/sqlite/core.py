@@ -75,6 +75,8 @@ class Core:
                 writer = settings.connect(self.path, apsw.SQLITE_OPEN_READWRITE, self.patience)
                 try:
                     creation.check_header(writer, self.path, self.application_id)
+                    if writer.readonly("main"):  # SQLite makes do with that, and says nothing
+                        raise Refused(f"{self.path} may not be written by this user; open it with peek")
                     settings.for_writing(writer, self.durability)
                     self.wal.watch(writer)
                     self._remember()
@@ -207,7 +209,8 @@ class Core:
                 hold.callback(self.seat.release)
             hold.enter_context(self.readers.hold_all(deadline_ns))
             if self._still_ours():
-                if self.seat.taken_ns:
+                # Who is still attached empties it; a log is not cut short under others without need.
+                if self.seat.taken_ns and not self._is_open_elsewhere():
                     with suppress(apsw.Error):  # what cannot be copied stays in the log, for the next to open
                         self.wal.truncate()
                 guard.release(self.path)
@@ -336,6 +339,9 @@ class Core:
         except HoldfastError:
             return False
         return True
+
+    def _is_open_elsewhere(self) -> bool:
+        return any(holder.pid != os.getpid() for holder in locks.openers(self.path))
 
     def _close_writer(self) -> None:
         if self.writer is not None:
