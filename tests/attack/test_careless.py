@@ -247,10 +247,13 @@ say("closed"); hear()
 
 def test_without_the_second_lock_a_neighbour_commits_inside_our_write(make, ours, neighbour):
     store = make()
-    writer = ours("""
+    writer = ours(
+        """
 import holdfast.sqlite.shm as shm
 shm.Shm.hold_write = lambda self, before: True
-""" + IN_A_WRITE)
+"""
+        + IN_A_WRITE
+    )
     assert writer.line() == "in"
     stranger = neighbour("connection = connect(wait_s=0.05); add(connection, 'inside'); say('done'); hear()")
     assert stranger.line() == "done"
@@ -284,11 +287,14 @@ say(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
 
 def test_without_the_seat_two_of_our_processes_are_in_at_once_as_far_as_it_can_tell(make, ours):
     store = make()
-    writer = ours("""
+    writer = ours(
+        """
 import holdfast.sqlite.seat as seat
 seat.Seat.take = lambda self, begun_ns, deadline_ns: None
 seat.Seat.release = lambda self: None
-""" + IN_A_WRITE)
+"""
+        + IN_A_WRITE
+    )
     assert writer.line() == "in"
     # It is not the seat that refuses now, but the lock below it.
     with pytest.raises(Busy, match="write lock"), store.write(wait_ms=20):

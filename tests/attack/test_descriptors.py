@@ -122,7 +122,9 @@ class Failing(plain):
     def execute(self, *args, **named): self._count(); return super().execute(*args, **named)
     def pragma(self, *args, **named): self._count(); return super().pragma(*args, **named)
     def config(self, *args): self._count(); return super().config(*args)
-    def create_scalar_function(self, *args, **named): self._count(); return super().create_scalar_function(*args, **named)
+    def create_scalar_function(self, *args, **named):
+        self._count()
+        return super().create_scalar_function(*args, **named)
 kept = []
 def attempt(use):
     global calls

@@ -1,4 +1,4 @@
-"""Files taken away, replaced or shared under us: found before a commit is acknowledged, and nobody's rows are spoilt."""
+"""Files taken away, replaced or shared under us: found before a commit is acknowledged; nobody's rows are spoilt."""
 
 import os
 import shutil
@@ -71,13 +71,12 @@ def test_a_commit_into_a_file_without_a_name_is_not_acknowledged(used, path, att
 
 def test_nobody_in_a_group_is_told_that_a_lost_commit_is_kept(used, path):
     """K9, for those who share the commit."""
-    with pytest.raises(Damaged):
-        with used.write() as tx:
-            late = used.submit(lambda tx: tx.run(INSERT, text="with the others"))
-            while not used._core.baton._line.wanted:  # bounded: it does nothing before it queues
-                assert not late._future.done()
-            tx.run(INSERT, text="first")
-            remove_the_sidecars(path)
+    with pytest.raises(Damaged), used.write() as tx:
+        late = used.submit(lambda tx: tx.run(INSERT, text="with the others"))
+        while not used._core.baton._line.wanted:  # bounded: it does nothing before it queues
+            assert not late._future.done()
+        tx.run(INSERT, text="first")
+        remove_the_sidecars(path)
     with pytest.raises(Damaged):
         late.result(30)
     used.close()
@@ -106,7 +105,9 @@ def test_a_symbolic_link_is_the_same_file(used, neighbour, path, tmp_path):
     alias = tmp_path / "alias.db"
     os.symlink(path, alias)
     before = inodes(path)
-    stranger = neighbour("connection = connect(sys.argv[2]); add(connection, 'theirs'); connection.close(); say('done')", alias)
+    stranger = neighbour(
+        "connection = connect(sys.argv[2]); add(connection, 'theirs'); connection.close(); say('done')", alias
+    )
     assert stranger.line() == "done"
     with Store.open(alias, clock=lambda: 1, durability="normal") as same:
         assert texts(same) == ["ours", "theirs"]
@@ -116,7 +117,7 @@ def test_a_symbolic_link_is_the_same_file(used, neighbour, path, tmp_path):
 def test_a_directory_that_is_gone_stops_writing_with_the_name_of_what_is_gone(used, path, tmp_path):
     moved = tmp_path.parent / f"{tmp_path.name} moved"
     os.rename(tmp_path, moved)
-    with pytest.raises(Damaged, match="state.db is gone"), used.write():
+    with pytest.raises(Damaged, match=r"state\.db is gone"), used.write():
         pass
     os.rename(moved, tmp_path)
     with pytest.raises(Damaged), used.write():  # whatever happened meanwhile, nobody looked
@@ -280,5 +281,3 @@ def test_without_the_look_at_the_files_a_lost_commit_is_acknowledged(used, path,
 def test_the_recorder_records(ours, path):
     recorded = ours(RECORDED + "Store.open(PATH, clock=wall_ms).close(); say('unlink ' + PATH + '-wal' in asked)")
     assert recorded.line() == "True"
-
-

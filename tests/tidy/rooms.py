@@ -136,6 +136,30 @@ def check_apsw(src: Path) -> list[str]:
     ]
 
 
+RAW_OPENS = {"open", "fdopen", "truncate", "copy", "copy2", "copyfile", "copyfileobj", "read_bytes", "write_bytes"}
+RAW_OPENS_HARMLESS = (
+    "'/proc/",  # not a database
+    "f'/proc/",
+    ".seat'",  # a lock file of ours
+    "os.O_EXCL",  # a file that is new: nobody has it open
+    "os.sep",
+    "Store.open",
+)
+
+
+def check_raw_opens(src: Path) -> list[str]:
+    """Complain of a database file opened past SQLite: closing it cancels the locks of the whole process."""
+    return [
+        f"{module.name}:{node.lineno} opens a file past SQLite: {ast.unparse(node)}"
+        for module in modules(src).values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] in RAW_OPENS
+        and (module.room == "sqlite" or any(f"{word}'" in ast.unparse(node) for word in ("-wal", "-shm", ".db")))
+        and not any(word in ast.unparse(node) for word in RAW_OPENS_HARMLESS)
+    ]
+
+
 def check_names(src: Path) -> list[str]:
     """Complain of file names that say nothing."""
     paths = [*(src / PACKAGE).rglob("*.py"), *(path for path in (src / PACKAGE).rglob("*") if path.is_dir())]

@@ -283,13 +283,13 @@ class Core:
             raise Busy(f"waited {waited_ms} ms for the write lock of {self.path}, {held}") from error
         except apsw.Error as error:
             raise codes.translate(error, self.path, self.writer.system_errno) from error
-        held = False
+        is_held = False
         try:
-            held = self.shm.hold_write(before)
+            is_held = self.shm.hold_write(before)
         finally:
-            if not held:
+            if not is_held:
                 self.writer.execute("ROLLBACK")
-        return held
+        return is_held
 
     def _open_reader(self, reader: Reader) -> apsw.Connection:
         if self.writer is None:
