@@ -249,7 +249,8 @@ def test_a_rollback_at_the_limit_is_not_itself_interrupted(make, neighbour, path
             pass
 
 
-def test_without_admission_a_stopped_reader_makes_the_log_grow_past_its_limit(store, neighbour, path, monkeypatch):
+def test_without_admission_a_reader_makes_the_log_grow_past_its_limit(make, neighbour, path, monkeypatch):
+    store = make(wal_hard_bytes=HARD, wal_reserve_bytes=RESERVE)
     monkeypatch.setattr(type(store._core.wal), "has_room", lambda *_args: True)
     monkeypatch.setattr(type(store._core.wal), "allow", lambda _self, reserve: None)
     reader = neighbour(READER)

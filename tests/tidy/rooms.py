@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,14 +137,13 @@ def check_apsw(src: Path) -> list[str]:
     ]
 
 
-RAW_OPENS = {"open", "fdopen", "truncate", "copy", "copy2", "copyfile", "copyfileobj", "read_bytes", "write_bytes"}
+RAW_OPENS = re.compile(r"(io\.|os\.)?open|os\.(fdopen|truncate)|shutil\..*|.*\.(read|write)_(bytes|text)")
 RAW_OPENS_HARMLESS = (
     "'/proc/",  # not a database
     "f'/proc/",
     ".seat'",  # a lock file of ours
     "os.O_EXCL",  # a file that is new: nobody has it open
-    "os.sep",
-    "Store.open",
+    "os.sep",  # a directory
 )
 
 
@@ -154,7 +154,7 @@ def check_raw_opens(src: Path) -> list[str]:
         for module in modules(src).values()
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Call)
-        and ast.unparse(node.func).rpartition(".")[2] in RAW_OPENS
+        and RAW_OPENS.fullmatch(ast.unparse(node.func))
         and (module.room == "sqlite" or any(f"{word}'" in ast.unparse(node) for word in ("-wal", "-shm", ".db")))
         and not any(word in ast.unparse(node) for word in RAW_OPENS_HARMLESS)
     ]
