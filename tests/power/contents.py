@@ -48,8 +48,8 @@ def commits_marked(log: Recorder) -> Iterator[None]:
     """Note each COMMIT as it returned, with what the database then held, and each log that was emptied."""
     real_committed, real_truncate = Core.committed, Wal.truncate
 
-    def committed(core: Core, members: int, wal_bytes: int) -> None:
-        real_committed(core, members, wal_bytes)
+    def committed(core: Core, members: int) -> None:
+        real_committed(core, members)
         writer = core.writer
         assert writer is not None
         log.mark(f"commit {os.path.basename(core.path)}", content(lambda sql: writer.execute(sql).fetchall()))

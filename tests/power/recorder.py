@@ -112,12 +112,13 @@ def _raise(kind: int, how: str) -> None:
 
 class _Connection(apsw.Connection):
     def close(self, force: bool = False) -> None:
-        # SQLite's last close ignores what fails in it, and so it is with a VFS in C. apsw hands on
-        # what a VFS in Python raised meanwhile; the connection is closed all the same.
+        # SQLite's last close ignores what fails in it, and so it is with a VFS in C: a fault of ours, or
+        # the exclusive lock that a read-only descriptor cannot have. apsw hands on what a VFS in Python
+        # raised meanwhile; the connection is closed all the same.
         try:
             super().close(force)
         except apsw.Error as error:
-            if not getattr(error, "is_ours", False):
+            if not (getattr(error, "is_ours", False) or isinstance(error, apsw.IOError)):
                 raise
 
 

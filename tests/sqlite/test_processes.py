@@ -332,9 +332,10 @@ say("sits"); hear()
         assert other.line() == "up"
     other.tell()
     assert other.line() == "sits"
-    runs = janitor.runs
-    janitor.wake()
-    assert janitor.wait_for_run(runs + 1, 30)
+    for _ in range(2):  # the first may be the end of a run that began before
+        runs = janitor.runs
+        janitor.wake()
+        assert janitor.wait_for_run(runs + 1, 30)
     assert janitor.errors >= 1
     assert "held by pid" in janitor.last_error
     other.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +135,31 @@ def check_apsw(src: Path) -> list[str]:
         for module in known.values()
         for found in imports(module, known)
         if found.module.split(".")[0] == "apsw" and module.room != "sqlite" and module.name not in APSW_OUTSIDE
+    ]
+
+
+RAW_OPENS = re.compile(r"(io\.|os\.)?open|os\.(fdopen|truncate)|shutil\..*|.*\.(read|write)_(bytes|text)")
+RAW_OPENS_HARMLESS = (
+    "'/proc/",  # not a database
+    "f'/proc/",
+    ".seat'",  # a lock file of ours
+    "os.O_EXCL",  # a file that is new: nobody has it open
+    "os.sep",  # a directory
+)
+RAW_OPENS_KNOWN = {"holdfast.sqlite.wal"}  # after a failed sync, the -wal alone, on which lie no locks (`write_again`)
+
+
+def check_raw_opens(src: Path) -> list[str]:
+    """Complain of a database file opened past SQLite: closing it cancels the locks of the whole process."""
+    return [
+        f"{module.name}:{node.lineno} opens a file past SQLite: {ast.unparse(node)}"
+        for module in modules(src).values()
+        if module.name not in RAW_OPENS_KNOWN
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and RAW_OPENS.fullmatch(ast.unparse(node.func))
+        and (module.room == "sqlite" or any(f"{word}'" in ast.unparse(node) for word in ("-wal", "-shm", ".db")))
+        and not any(word in ast.unparse(node) for word in RAW_OPENS_HARMLESS)
     ]
 
 

@@ -34,6 +34,7 @@ PINNED = {
         rooms.check_sqlite3,
         rooms.check_apsw,
         rooms.check_names,
+        rooms.check_raw_opens,
         statements.check_clocks,
         statements.check_statements,
     ],

@@ -235,3 +235,21 @@ MIGRATIONS = [
 def test_a_migration_that_is_not_as_shipped_is_named(source, pinned, files, complaint):
     said = statements.check_migrations(migrations(source, files), pinned)
     assert any(re.search(complaint, each) for each in said)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("sqlite/guard.py", "def f(path):\n    with open(path, 'rb') as file:\n        return file.read(16)"),
+        ("sqlite/core.py", "import shutil\ndef f(path):\n    shutil.copy2(path, path + '.bak')"),
+        ("threads/store.py", "import os\ndef f(path):\n    os.close(os.open(f'{path}-shm', os.O_RDONLY))"),
+    ],
+)
+def test_a_database_file_opened_past_sqlite_is_named(source, name, code):
+    (said,) = rooms.check_raw_opens(source({name: code}))
+    assert "opens a file past SQLite" in said
+
+
+def test_lock_files_and_new_files_may_be_opened(source):
+    code = "import os\ndef f(path):\n    os.open(f'{path}.seat', os.O_RDWR)\n    os.open(path, os.O_CREAT | os.O_EXCL)"
+    assert rooms.check_raw_opens(source({"sqlite/seat.py": code})) == []

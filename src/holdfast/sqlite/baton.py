@@ -200,7 +200,7 @@ class Baton:
             self._group = None
             if core.writer is not None and core.writer.in_transaction:
                 self._roll_back(core.writer)
-            core.seat.release()
+            core.leave()
             raise
 
     def _join(self, group: _Group, reserve: bool) -> None:
@@ -251,7 +251,7 @@ class Baton:
         try:
             if group.error is None:
                 connection.execute("COMMIT")
-                core.committed(group.members, group.wal_bytes)
+                core.committed(group.members)
         except apsw.Error as error:
             group.error = codes.translate_commit(error, core.path, connection.system_errno)
             group.error.__cause__ = error
@@ -278,11 +278,12 @@ class Baton:
         if connection is not None and connection.in_transaction:
             self._roll_back(connection)
         self._group = None
-        self._core.seat.release()
+        self._core.leave()
         for gate in group.gates:
             gate.release()
 
     def _roll_back(self, connection: apsw.Connection) -> None:
+        self._core.wal.unbound()
         try:
             connection.execute("ROLLBACK")
         except apsw.Error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EDQUOT, EFBIG
+from errno import EDQUOT, EFBIG, EMFILE, ENFILE
 
 import apsw
 
@@ -49,6 +49,9 @@ _EXTENDED: dict[int, type[HoldfastError]] = {
 # SQLite itself calls only ENOSPC full. A quota and a limit on the size of files have the same remedy.
 _NO_ROOM = (EDQUOT, EFBIG)
 
+NO_DESCRIPTOR = (EMFILE, ENFILE)
+_CONNECTION_TAKES = 3  # descriptors: database, log, index of the log
+
 _ERRNO_TELLS = (apsw.SQLITE_CANTOPEN, apsw.SQLITE_IOERR, apsw.SQLITE_FULL)
 
 
@@ -82,9 +85,38 @@ def translate(error: apsw.Error, doing: str, errno: int = 0) -> HoldfastError:
     the code from the operating system.
     """
     code = getattr(error, "extendedresult", 0) or getattr(error, "result", apsw.SQLITE_ERROR)
+    if code & 0xFF in _ERRNO_TELLS and (errno in NO_DESCRIPTOR or is_out_of_descriptors()):
+        return _out_of_descriptors(doing)
     told = f": {os.strerror(errno)}" if errno and code & 0xFF in _ERRNO_TELLS else ""
     kind = Full if code == apsw.SQLITE_IOERR_WRITE and errno in _NO_ROOM else kind_of(code)
     return kind(f"{doing}: {error}{told} ({name_of(code)})")
+
+
+def from_system(error: OSError, doing: str) -> HoldfastError:
+    """Return an error of the operating system as one of ours."""
+    if error.errno in NO_DESCRIPTOR:
+        return _out_of_descriptors(doing)
+    return Unsupported(f"{doing}: {error.strerror}")
+
+
+def is_out_of_descriptors() -> bool:
+    """Whether this process has too few left for a connection. SQLite says only "unable to open database file"."""
+    tried: list[int] = []
+    try:
+        tried.extend(os.open(os.sep, os.O_RDONLY | os.O_CLOEXEC) for _ in range(_CONNECTION_TAKES))
+    except OSError as error:
+        return error.errno in NO_DESCRIPTOR
+    finally:
+        for fd in tried:
+            os.close(fd)
+    return False
+
+
+def _out_of_descriptors(doing: str) -> Full:
+    return Full(
+        f"{doing}: this process can open no more files, its descriptors are used up",
+        remedy="Close files, or raise the limit (`ulimit -n`), then try again.",
+    )
 
 
 def translate_commit(error: apsw.Error, path: str, errno: int = 0) -> HoldfastError:

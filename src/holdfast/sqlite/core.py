@@ -20,6 +20,7 @@ from holdfast.sqlite.baton import Baton
 from holdfast.sqlite.reads import Reader, Readers
 from holdfast.sqlite.seat import Seat
 from holdfast.sqlite.settings import Durability, Limits, Patience
+from holdfast.sqlite.shm import Shm
 from holdfast.sqlite.wal import Janitor, Wal
 
 _VACUUM_LOOK_EVERY = 1024  # commits between two looks at the free pages
@@ -56,7 +57,8 @@ class Core:
         self.patience = Patience()
         self.seat = Seat(self.path, self.limits.seat_ms)
         self.baton = Baton(self)
-        self.readers = Readers(self.path, self.limits, self._open_reader)
+        self.shm = Shm(lambda: guard.hold(self.path))
+        self.readers = Readers(self.path, self.limits, self._open_reader, self.shm)
         self.janitor: Janitor | None = None
 
     def open(self) -> None:
@@ -77,6 +79,8 @@ class Core:
                 writer = settings.connect(self.path, apsw.SQLITE_OPEN_READWRITE, self.patience)
                 try:
                     creation.check_header(writer, self.path, self.application_id)
+                    if writer.readonly("main"):  # SQLite makes do with that, and says nothing
+                        raise Refused(f"{self.path} may not be written by this user; open it with peek")
                     self._fold_lower(writer)
                     settings.for_writing(writer, self.durability)
                     self.wal.watch(writer)
@@ -130,6 +134,7 @@ class Core:
             self.janitor = Janitor(self)
         if self.damaged:
             raise Damaged(self.damaged)
+        self.wal.unbound()
         if self.log_in_doubt:
             self.trust_log(begun_ns, deadline_ns)
         self._begin_immediate(begun_ns, deadline_ns)
@@ -138,6 +143,7 @@ class Core:
             wal_bytes = self.identify()
             if wal_bytes >= self.limits.wal_hard_bytes and not self.wal.has_room(wal_bytes, reserve):
                 self.writer.execute("ROLLBACK")
+                self.shm.free_write()
                 # A log that was long once is not full: try to empty it first.
                 self.wal.truncate()
                 self._begin_immediate(begun_ns, deadline_ns)
@@ -147,6 +153,7 @@ class Core:
         except BaseException:
             if self.writer.in_transaction:
                 self.writer.execute("ROLLBACK")
+            self.shm.free_write()
             raise
         self.wal.allow(reserve)
         return wal_bytes
@@ -171,19 +178,41 @@ class Core:
             self.wal.write_again()
         finally:
             self.writer.execute("ROLLBACK")
+            self.shm.free_write()
         self.log_in_doubt = False
 
-    def committed(self, members: int, wal_bytes: int) -> None:
-        """Count a group that is durable, and wake the janitor when there is something for it."""
+    def committed(self, members: int) -> None:
+        """Count a group that is durable, and wake the janitor when there is something for it.
+
+        Raises ``Damaged`` when the files changed meanwhile: then it went into one without a name.
+        """
+        wal_bytes = self.identify()
         self.commits += 1
         self.members += members
-        if self.wal.grew:
-            self.wal.grew = False
-            wal_bytes = self.wal.size()
         if self.janitor is not None and (
             wal_bytes > self.limits.wal_soft_bytes or self.commits % _VACUUM_LOOK_EVERY == 0
         ):
             self.janitor.wake()
+
+    def vacuum(self, pages: int, begun_ns: int, deadline_ns: int) -> None:
+        """Return free pages to the disk, in a transaction of its own. For the holder of baton and seat."""
+        assert self.writer is not None
+        self.begin(begun_ns, deadline_ns, reserve=False)
+        try:
+            self.writer.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            self.writer.execute("COMMIT")
+        except apsw.Error:
+            self.doubt_log()  # it is a commit, too
+            raise
+        finally:
+            if self.writer.in_transaction:
+                self.writer.execute("ROLLBACK")
+            self.shm.free_write()
+
+    def leave(self) -> None:
+        """Let others write: our processes, and neighbours. The transaction is over."""
+        self.shm.free_write()
+        self.seat.release()
 
     def identify(self) -> int:
         """Return the bytes of the WAL; raise ``Damaged`` if db, -wal or -shm are not the files we opened.
@@ -198,6 +227,11 @@ class Core:
             raise self._changed(f"{error.filename} is gone") from error
         if (db.st_dev, db.st_ino) != self._file:
             raise self._changed(f"{self.path} is another file now")
+        if db.st_nlink != 1:
+            raise Refused(
+                f"{self.path} has {db.st_nlink} names (hard links); who opens it by another has a second log",
+                remedy="End what has it open by another name, remove that name, close and open again.",
+            )
         if (wal.st_dev, wal.st_ino, shm.st_dev, shm.st_ino) != self._sidecars:
             which = self._wal_path if (wal.st_dev, wal.st_ino) != self._sidecars[:2] else self._shm_path
             raise self._changed(f"{which} is another file now")
@@ -211,6 +245,7 @@ class Core:
             if intact:
                 guard.release(self.path)
             hold.enter_context(self.readers.hold_all(deadline_ns))
+            self.shm.detach()
             self._close_writer()
             return hold.pop_all()
 
@@ -229,12 +264,14 @@ class Core:
                 hold.callback(self.seat.release)
             hold.enter_context(self.readers.hold_all(deadline_ns))
             if self._still_ours():
-                if self.seat.taken_ns:
+                # Who is still attached empties it; a log is not cut short under others without need.
+                if self.seat.taken_ns and not self._is_open_elsewhere():
                     with suppress(HoldfastError):  # what cannot be copied stays in the log, for the next to open
                         self.wal.truncate()
                 guard.release(self.path)
             # Otherwise the guard stays, and with it SQLite cannot believe it is the last
             # to close: it neither copies our log into a file that is not ours, nor unlinks.
+            self.shm.detach()
             self._close_writer()
             self._closed = True
         self.seat.close()
@@ -248,6 +285,7 @@ class Core:
                 self.baton.current.end()
         self.baton.inherited = True
         self.readers.leave_to_parent(parked=parked)
+        self.shm.leave_to_parent()
         # Closing is not unlocking: the parent's seat stays taken. Keeping it open
         # would keep the seat taken when the parent dies.
         self.seat.close()
@@ -274,6 +312,20 @@ class Core:
     def _begin_immediate(self, begun_ns: int, deadline_ns: int) -> None:
         assert self.writer is not None
         self.patience.deadline_ns = deadline_ns
+        while not self._begin_once(begun_ns):
+            if not self.patience(0):
+                waited_ms = (time.monotonic_ns() - begun_ns) // 1_000_000
+                raise Busy(
+                    f"waited {waited_ms} ms for the write lock of {self.path}, which another connection of this "
+                    f"process has, or which is cancelled again and again by a close of {self._shm_path} in it"
+                )
+
+    def _begin_once(self, begun_ns: int) -> bool:
+        # False when a neighbour may have written between what SQLite saw and our second lock.
+        assert self.writer is not None
+        before = self.shm.before()
+        if self.shm.is_written_here():
+            return False
         try:
             # IMMEDIATE takes the write lock now. A deferred transaction takes it at the
             # first write, by when its snapshot may be stale, and no waiting cures the BUSY
@@ -286,6 +338,13 @@ class Core:
             raise Busy(f"waited {waited_ms} ms for the write lock of {self.path}, {held}") from error
         except apsw.Error as error:
             raise codes.translate(error, self.path, self.writer.system_errno) from error
+        is_held = False
+        try:
+            is_held = self.shm.hold_write(before)
+        finally:
+            if not is_held:
+                self.writer.execute("ROLLBACK")
+        return is_held
 
     def _open_reader(self, reader: Reader) -> apsw.Connection:
         if self.writer is None:
@@ -316,8 +375,10 @@ class Core:
             guard.keep_wal(connection)
             return
         try:
-            guard.hold(self.path)
+            self.shm.attach()
         except OSError as error:
+            if error.errno in codes.NO_DESCRIPTOR:
+                raise codes.from_system(error, self.path) from error
             raise Busy(f"{self.path} is being closed or recovered by another process: {error.strerror}") from error
 
     def _remember(self) -> None:
@@ -344,6 +405,9 @@ class Core:
         except HoldfastError:
             return False
         return True
+
+    def _is_open_elsewhere(self) -> bool:
+        return any(holder.pid != os.getpid() for holder in locks.openers(self.path))
 
     def _close_writer(self) -> None:
         if self.writer is not None:

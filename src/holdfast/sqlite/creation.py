@@ -150,7 +150,7 @@ def _create(path: str, application_id: int | None, patience_ms: int) -> None:
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise Unsupported(f"{path} cannot be made: {error.strerror}") from error
+        raise codes.from_system(error, f"{path} cannot be made") from error
     patience = Patience()
     patience.deadline_ns = deadline(patience_ms)
     connection = _opened(path, patience)

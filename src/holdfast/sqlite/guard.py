@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from collections.abc import Iterable
 
 import apsw
 
@@ -26,16 +27,17 @@ SUPPORTED = hasattr(fcntl, "F_OFD_SETLK") and os.path.isdir("/proc/self/fd")
 
 
 def hold(path: str) -> int:
-    """Take the guard on every descriptor this process has on ``path`` and its -shm; return how many.
+    """Take the guard on every descriptor this process has on ``path`` and its -shm.
 
-    About 2 us per open descriptor of the process. Taking it twice is harmless.
+    Returns SQLite's descriptor on the -shm, or -1. About 2 us per open
+    descriptor of the process. Taking it twice is harmless.
     """
     return _set(path, fcntl.F_RDLCK)
 
 
-def release(path: str) -> int:
+def release(path: str) -> None:
     """Give the guard up, so that the last close may checkpoint and remove the sidecars."""
-    return _set(path, fcntl.F_UNLCK)
+    _set(path, fcntl.F_UNLCK)
 
 
 def keep_wal(connection: apsw.Connection) -> None:
@@ -51,26 +53,37 @@ def keep_wal(connection: apsw.Connection) -> None:
     connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(on))
 
 
+def _descriptors() -> Iterable[int]:
+    try:
+        return sorted(map(int, os.listdir("/proc/self/fd")))
+    except OSError:  # listing takes a descriptor, and there is none: then nearly every number is one
+        return range(os.sysconf("SC_OPEN_MAX"))
+
+
 def _set(path: str, kind: int) -> int:
+    shm_fd = -1
     if not SUPPORTED:
-        return 0
+        return shm_fd
     wanted = {}
+    shm = None
     for file, first, size in ((path, _SHARED_FIRST, _SHARED_SIZE), (f"{path}-shm", _DMS, 1)):
         try:
             stat = os.stat(file)
         except FileNotFoundError:
             continue
-        wanted[stat.st_dev, stat.st_ino] = struct.pack("hhqqi4x", kind, os.SEEK_SET, first, size, 0)
-    taken = 0
-    for name in os.listdir("/proc/self/fd"):
-        fd = int(name)
+        shm = stat.st_dev, stat.st_ino  # of the second, when there is one
+        wanted[shm] = struct.pack("hhqqi4x", kind, os.SEEK_SET, first, size, 0)
+    for fd in _descriptors():
         try:
             stat = os.fstat(fd)
             lock = wanted.get((stat.st_dev, stat.st_ino))
-            if lock is None or fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDWR:
+            flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+            if lock is None or flags & os.O_ACCMODE != os.O_RDWR:
                 continue
         except OSError:  # closed since it was listed (it may be the listing's own)
             continue
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)
-        taken += 1
-    return taken
+        # One for all connections of the process. Nobody but SQLite opens it with O_NOFOLLOW.
+        if shm_fd < 0 and flags & os.O_NOFOLLOW and (stat.st_dev, stat.st_ino) == shm:
+            shm_fd = fd
+    return shm_fd

@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 
 from holdfast import origin
 from holdfast.errors import Refused
-from holdfast.sqlite import filesystems, settings
+from holdfast.sqlite import codes, filesystems, settings
 from holdfast.sqlite.core import Core
 from holdfast.sqlite.fork import opened, registering
 from holdfast.sqlite.settings import Durability, Limits
@@ -60,7 +60,7 @@ def take(
             _close(core)
             core = None
         if core is None:
-            filesystems.check(real)
+            check_filesystem(real)
             core = Core(real, durability or "full", limits or Limits(), application_id)
             core.open()
             cores[real] = core
@@ -71,6 +71,14 @@ def take(
             core.check_application(application_id)
         core.handles += 1
     return core
+
+
+def check_filesystem(path: str) -> None:
+    """Raise ``Unsupported`` for a filesystem on which SQLite's log is not safe, or what the system says of ``path``."""
+    try:
+        filesystems.check(path)
+    except OSError as error:
+        raise codes.from_system(error, path) from error
 
 
 def let_go(core: Core, linger_ms: int = 0) -> None:

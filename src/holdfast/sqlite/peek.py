@@ -104,6 +104,8 @@ class Peek:
                 connection.close()
                 raise
         except apsw.CantOpenError as error:
+            if codes.is_out_of_descriptors():
+                raise codes.translate(error, self.path) from error
             raise Unsupported(
                 f"{self.path} has a write-ahead log, and its directory cannot be written: {error}",
                 remedy="Copy the file with its -wal to a directory of yours, and look at the copy.",

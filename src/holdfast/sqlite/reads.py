@@ -19,23 +19,32 @@ from holdfast.sqlite import codes
 from holdfast.sqlite.fork import leaked
 from holdfast.sqlite.line import Line
 from holdfast.sqlite.settings import Limits, Patience
+from holdfast.sqlite.shm import Shm
 from holdfast.sqlite.transactions import Reading
+
+# BEGIN alone takes none: the first statement does.
+_TAKE_SNAPSHOT = "SELECT 1 FROM sqlite_schema LIMIT 1"
 
 
 class Reader:
     """One pooled connection; opened when first needed, and again after a fork."""
 
-    __slots__ = ("connection", "patience")
+    __slots__ = ("connection", "mark", "patience")
 
     def __init__(self) -> None:
         self.connection: apsw.Connection | None = None
+        self.mark: int | None = None
+        """What its open read pinned."""
         self.patience = Patience()
 
 
 class Readers:
-    """The pool of one file. ``connect`` makes a connection for a reader."""
+    """The pool of one file. ``connect`` makes a connection for a reader; ``shm`` is None for an immutable file."""
 
-    def __init__(self, path: str, limits: Limits, connect: Callable[[Reader], apsw.Connection]) -> None:
+    def __init__(
+        self, path: str, limits: Limits, connect: Callable[[Reader], apsw.Connection], shm: Shm | None = None
+    ) -> None:
+        self._shm = shm
         self._path = path
         self._limits = limits
         self._connect = connect
@@ -69,9 +78,8 @@ class Readers:
         """Begin a read on ``reader`` and make it this thread's."""
         connection = self.connected(reader)
         try:
-            if connection.in_transaction:  # Ctrl-C came between its BEGIN and whoever was to end it
-                connection.execute("ROLLBACK")
-            connection.execute("BEGIN")
+            self.end(reader)  # Ctrl-C may have come between its BEGIN and whoever was to end it
+            self._take_snapshot(reader, connection)
         except apsw.Error as error:
             raise codes.translate(error, self._path, connection.system_errno) from error
         try:
@@ -85,9 +93,27 @@ class Readers:
     def end(self, reader: Reader) -> None:
         """End the read on ``reader``: its snapshot no longer pins the WAL."""
         connection = reader.connection
+        if self._shm is not None and reader.mark is not None:
+            self._shm.unpin(reader.mark)
+            reader.mark = None
         # A read that met an I/O error may have been ended by SQLite already.
         if connection is not None and connection.in_transaction:
             connection.execute("ROLLBACK")
+
+    def _take_snapshot(self, reader: Reader, connection: apsw.Connection) -> None:
+        if self._shm is None:
+            connection.execute("BEGIN")
+            return
+        while True:
+            before = self._shm.before()
+            connection.execute("BEGIN")
+            connection.execute(_TAKE_SNAPSHOT).fetchall()
+            reader.mark = self._shm.pin(before)
+            if reader.mark is not None:
+                return
+            connection.execute("ROLLBACK")
+            if not reader.patience(0):
+                raise Busy(f"{self._path}: others write so often that no moment of it could be held for reading")
 
     def hold_all(self, deadline_ns: int) -> ExitStack:
         """Close every connection and keep the pool empty until the returned stack is closed.

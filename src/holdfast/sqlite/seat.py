@@ -19,7 +19,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from holdfast.errors import Busy, Unsupported
+from holdfast.errors import Busy
+from holdfast.sqlite import codes
 from holdfast.sqlite.locks import seat_holder
 
 # struct flock on 64-bit Linux: type, whence, start, len, pid. Byte 1 of the seat
@@ -91,7 +92,7 @@ class Seat:
         try:
             self._fd = os.open(f"{self._path}.seat", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise Unsupported(f"{self._path}.seat cannot be opened: {error.strerror}") from error
+            raise codes.from_system(error, f"{self._path}.seat cannot be opened") from error
         self._pid = os.getpid()
 
     def _is_free(self) -> bool:

@@ -111,8 +111,7 @@ def connect(path: str, flags: int, patience: Callable[[int], bool]) -> apsw.Conn
     try:
         _set_up(connection, patience)
     except BaseException:
-        # Else it stays open as long as somebody looks at the traceback, and with it the file.
-        connection.close()
+        connection.close()  # who keeps the exception would keep its descriptors
         raise
     return connection
 

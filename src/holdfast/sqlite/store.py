@@ -8,15 +8,17 @@ with Store.open("state.db", clock=wall_ms) as store:
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, TypeVar
 
 from holdfast.clock import Clock, wall_ms
 from holdfast.engine import Engine, Read
-from holdfast.errors import Refused
-from holdfast.sqlite import copying, filesystems, linger, settings
+from holdfast.errors import Busy, Refused
+from holdfast.sqlite import copying, linger, settings
 from holdfast.sqlite.core import Core
 from holdfast.sqlite.locks import Holder, Pinner, pinners
 from holdfast.sqlite.peek import Peek
@@ -119,8 +121,12 @@ class Store:
         settings.check_version()
         real = os.path.realpath(path)
         os.stat(real)
-        filesystems.check(real)
-        return cls(Peek(real), clock)
+        linger.check_filesystem(real)
+        core = Peek(real)
+        store = cls(core, clock)
+        # Only a collection would find one that is dropped, and until then it keeps its descriptors.
+        weakref.finalize(store, _drop, core).atexit = False
+        return store
 
     @property
     def read_only(self) -> bool:
@@ -230,6 +236,11 @@ class Store:
 def _as_engine(store: Store) -> Engine:
     # Never called: the type checker reads here that a store is an engine.
     return store
+
+
+def _drop(peek: Peek) -> None:
+    with suppress(Busy):  # a read of it goes on: it is closed with its process
+        peek.close()
 
 
 def _size(path: str) -> int:

@@ -9,8 +9,10 @@ grow, and that is who asks.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+from contextlib import suppress
 from errno import ENOSPC
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ from holdfast import origin
 from holdfast.errors import Full, Unsupported
 from holdfast.sqlite import codes
 from holdfast.sqlite.locks import pinners
-from holdfast.sqlite.settings import MIB
+from holdfast.sqlite.settings import MIB, jitter_s
 
 if TYPE_CHECKING:  # core imports us
     from holdfast.sqlite.core import Core
@@ -38,9 +40,7 @@ class Wal:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._ceiling = 0
-        self.grew = False
-        """Whether so much was done since this was last False that the size is worth a look."""
+        self._ceiling = sys.maxsize
 
     def size(self) -> int:
         """Return the bytes of the -wal file; 0 when there is none."""
@@ -60,18 +60,37 @@ class Wal:
         core = self._core
         if core.writer is None:
             return True  # closed for a fork, and not wanted since: the close emptied it
+        self.unbound()
         now_ns = time.monotonic_ns()
+        deadline_ns = now_ns + _TRUNCATE_WAIT_MS * 1_000_000
         if core.log_in_doubt:
-            core.trust_log(now_ns, now_ns + _TRUNCATE_WAIT_MS * 1_000_000)
-        core.patience.deadline_ns = now_ns + _TRUNCATE_WAIT_MS * 1_000_000
+            core.trust_log(now_ns, deadline_ns)
+        core.patience.deadline_ns = 0
         try:
-            core.writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except (apsw.BusyError, apsw.LockedError, apsw.FullError):
+            while not (emptied := self._try_truncate(core.writer)) and time.monotonic_ns() < deadline_ns:
+                time.sleep(jitter_s())
+            return emptied
+        except apsw.FullError:
             return False  # on a full disk the log is all there is room for; it is whole, and is read
         except apsw.Error as error:
             core.doubt_log()
             raise codes.translate(error, core.path, core.writer.system_errno) from error
-        return True
+        finally:
+            core.shm.free_write()
+
+    def _try_truncate(self, writer: apsw.Connection) -> bool:
+        # TRUNCATE alone would copy, and wait for readers, with the write lock in hand that a careless
+        # close cancels; what a neighbour commits in that time would be emptied away. So the copying
+        # and the waiting are done while writers are kept out in a way that lasts.
+        shm = self._core.shm
+        with suppress(apsw.BusyError, apsw.LockedError):
+            if shm.keep_writers_out():
+                frames, copied = writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
+                if frames == copied and not shm.is_log_read():
+                    shm.free_write()
+                    writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                    return True
+        return False
 
     def write_again(self) -> None:
         """Write the bytes of the log over themselves, and force them to the disk. For the holder of the write lock.
@@ -102,7 +121,7 @@ class Wal:
         """Return the error for a log at its limit, naming who keeps it there."""
         core = self._core
         limit = core.limits.wal_hard_bytes
-        who = [str(pinner) for pinner in pinners(core.path) if pinner.pid != os.getpid()]
+        who = [str(pinner) for pinner in pinners(core.path) if pinner.pid not in (os.getpid(), -1)]
         why = f"pinned by {'; '.join(who)}" if who else "and nobody seems to pin it"
         return Full(
             f"the write-ahead log of {core.path} has {wal_bytes} bytes, its limit is {limit}, {why}",
@@ -118,8 +137,11 @@ class Wal:
         limits = self._core.limits
         self._ceiling = limits.wal_hard_bytes + limits.wal_reserve_bytes // (1 if reserve else 2)
 
+    def unbound(self) -> None:
+        """Bound nothing: what is not a body (a ROLLBACK, a checkpoint) must not be interrupted."""
+        self._ceiling = sys.maxsize
+
     def _outgrown(self) -> bool:
-        self.grew = True
         return self.size() > self._ceiling
 
 
@@ -189,15 +211,8 @@ class Janitor:
             free = int(core.writer.pragma("freelist_count"))
             if free <= _FREE_PAGES_KEPT:
                 return 0
-            core.identify()
-            core.patience.deadline_ns = begun_ns + _EXCLUSIVE_WAIT_MS * 1_000_000
             stepped_ns = time.monotonic_ns()
-            core.wal.allow(reserve=False)
-            try:
-                core.writer.execute(f"PRAGMA incremental_vacuum({min(pages, free - _FREE_PAGES_KEPT)})").fetchall()
-            except apsw.Error:
-                core.doubt_log()  # it is a commit, too
-                raise
+            core.vacuum(min(pages, free - _FREE_PAGES_KEPT), begun_ns, begun_ns + _EXCLUSIVE_WAIT_MS * 1_000_000)
             took_ns = time.monotonic_ns() - stepped_ns
         if took_ns > _VACUUM_STEP_MAX_NS // 2:
             return max(8, pages // 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 from holdfast import schema
 from holdfast.clock import Clock, wall_ms
@@ -56,7 +57,9 @@ def open_state(
         if gate.real_home(own_path) not in paths:
             paths.append(own_path)
     directory.prepare(path)
-    engine = Store.open(os.path.join(path, directory.STATE_DB), clock=clock or wall_ms)
+    db = os.path.join(path, directory.STATE_DB)
+    _drop_second_name(path, db)
+    engine = Store.open(db, clock=clock or wall_ms)
     try:
         schema.migrate(engine)
         if clock is None:
@@ -107,6 +110,15 @@ def peek_state(home: OneOrMore = None, *, state_dir: str | os.PathLike[str] | No
         engine.close()
         raise
     return State(path, engine, known, read_only=True, search=False)
+
+
+def _drop_second_name(path: str, db: str) -> None:
+    """A restore that was killed halfway left ``state.db`` with a second name, and such a file is not written."""
+    with suppress(FileNotFoundError):
+        if os.stat(db).st_nlink > 1:
+            from holdfast.state import restoring  # which few need
+
+            restoring.tidy(path, db)
 
 
 def _go_on_from_snapshot(engine: Store, path: str) -> None:

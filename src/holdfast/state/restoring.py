@@ -82,7 +82,7 @@ def restore(
     source = _source(backup, db)
     aside.refuse_when_in_use(db, remedy=_IN_USE)
     aside.refuse_when_not_ours(db, schema.check)
-    _tidy(path, db)
+    tidy(path, db)
     with _work_folder(path) as work:
         prepared = os.path.join(work, directory.STATE_DB)
         lacked = _copy(source, prepared)
@@ -229,12 +229,18 @@ def _settle(halfway: str) -> str:
     return moved_to
 
 
-def _tidy(state_dir: str, db: str) -> None:
-    """Finish or undo what a killed restore left: its work goes, what it had moved aside gets its name."""
+def tidy(state_dir: str, db: str) -> None:
+    """Finish or undo what a killed restore left: its work goes, what it had moved aside gets its name.
+
+    Does nothing while another restore is at work.
+    """
     for name in os.listdir(state_dir):
         if name.startswith(_WORK):
-            with suppress(OSError), _locked(os.path.join(state_dir, name)) as folder:
-                shutil.rmtree(folder)
+            try:
+                with _locked(os.path.join(state_dir, name)) as folder:
+                    shutil.rmtree(folder)
+            except OSError:
+                return  # what lies there is somebody's who lives
     where = backups.folder(state_dir)
     for name in os.listdir(where):
         if name.startswith(_HALFWAY):
