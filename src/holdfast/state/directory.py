@@ -14,6 +14,7 @@ SEARCH_DB = "search.db"
 CACHE_DB = "cache.db"
 BACKUPS = "backups"
 RECEIPTS = "receipts"
+LOGS = "logs"
 
 
 def default() -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from holdfast.sqlite.copying import OnProgress as OnCopied
     from holdfast.state.backing_up import BackupReport
     from holdfast.state.in_home import InHome
+    from holdfast.state.logs import Logs
 
 T = TypeVar("T")
 _SNAPSHOT_S = 0.25
@@ -77,6 +78,7 @@ class State:
         self._said_at = (0, 0)
         self._closed = False
         self._live: weakref.WeakSet[LiveThread] = weakref.WeakSet()
+        self._logs: Logs | None = None
 
     @property
     def homes(self) -> tuple[Home, ...]:
@@ -231,6 +233,15 @@ class State:
         ``bytes_max`` counts for the handle's first; ``Refused`` for a name of no or over 100 characters.
         """
         return self._caches.get(name, bytes_max)
+
+    @property
+    def logs(self) -> Logs:
+        """The log in the state directory: ``query``, ``tail``, ``stats``, and doors for those who write it."""
+        if self._logs is None:
+            from holdfast.state.logs import Logs  # for those who ask for it
+
+            self._logs = Logs(self.path, read_only=self.read_only)
+        return self._logs
 
     def backup(
         self, target: str | os.PathLike[str] | None = None, *, on_progress: OnCopied | None = None
