@@ -64,15 +64,19 @@ def texts(words: bool) -> list[tuple[str, str, str]]:
                 with tarfile.open(archive) as opened:
                     opened.extractall(folder, filter="data")
             for path in glob.glob(f"{folder}/**/logs_*.sqlite", recursive=True):
-                found += sqlite3.connect(path).execute(
-                    "SELECT level, target, coalesce(feedback_log_body, '') FROM logs"
-                ).fetchall()
+                found += (
+                    sqlite3.connect(path)
+                    .execute("SELECT level, target, coalesce(feedback_log_body, '') FROM logs")
+                    .fetchall()
+                )
     if not found:
         rng = random.Random(7)
         vocabulary = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(3_000)]
         for _ in range(20_000):
             said = " ".join(rng.choices(vocabulary, k=rng.randint(4, 30)))
-            found.append((rng.choices(["DEBUG", "INFO", "WARN"], [30, 60, 10])[0], f"app.{rng.choice(vocabulary[:20])}", said))
+            found.append(
+                (rng.choices(["DEBUG", "INFO", "WARN"], [30, 60, 10])[0], f"app.{rng.choice(vocabulary[:20])}", said)
+            )
     return found
 
 
@@ -92,7 +96,13 @@ def fill(directory: Path, mib: int, words: bool) -> tuple[int, int]:
                 level = "ERROR" if rng.random() < 0.000_05 else level
                 target = "app.rare" if rng.random() < 0.000_1 else target
                 made = [
-                    record(f"{text} {rng.randrange(10**9)}", level=level, target=target, thread_id=rng.choice(some), ts=records * 1_000)
+                    record(
+                        f"{text} {rng.randrange(10**9)}",
+                        level=level,
+                        target=target,
+                        thread_id=rng.choice(some),
+                        ts=records * 1_000,
+                    )
                     for _ in range(1)
                 ]
                 segment.write(*made)
@@ -135,12 +145,17 @@ def main() -> None:
             drop(directory)
             began = time.perf_counter()
             out = subprocess.run(
-                [sys.executable, "-c", ASK, str(directory), json.dumps(asked)], capture_output=True, text=True, check=True
+                [sys.executable, "-c", ASK, str(directory), json.dumps(asked)],
+                capture_output=True,
+                text=True,
+                check=True,
             ).stdout.split()
             whole.append((time.perf_counter() - began) * 1000)
             took.append(float(out[0]))
             found = int(out[1])
-        print(f"| {name} | {found:,} | {statistics.median(took):.0f}, {max(took):.0f} | {statistics.median(whole):.0f} |")
+        print(
+            f"| {name} | {found:,} | {statistics.median(took):.0f}, {max(took):.0f} | {statistics.median(whole):.0f} |"
+        )
     late()
 
 

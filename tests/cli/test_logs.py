@@ -16,9 +16,9 @@ from cli_helpers import COMMAND, process, terminal, without_style
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "logs"))
 
-from log_segments import T0, Segment, record  # noqa: E402
+from log_segments import T0, Segment, record
 
-from holdfast.cli.log_filters import moment_us  # noqa: E402
+from holdfast.cli.log_filters import moment_us
 
 DOCS = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 
@@ -73,7 +73,9 @@ def test_records_are_chosen(cli, log, options, found):
     log.write(
         record("said", target="app.db"),
         record("warned", level="WARN", thread_id="my-thread"),
-        record("failed", level="ERROR", target="net", module="codex_core", file="src/lib.rs", ts=time.time_ns() // 1000),
+        record(
+            "failed", level="ERROR", target="net", module="codex_core", file="src/lib.rs", ts=time.time_ns() // 1000
+        ),
     )
 
     answer = cli("logs", "query", "--json", *options)
@@ -119,11 +121,18 @@ def test_a_thread_may_be_named_as_everywhere(cli, home, log):
 def test_a_pipe_gets_five_fields_on_one_line(cli, log):
     log.write(record("two\nlines\tand a tab", ts=1_500_000, level="WARN", fields={"ms": 3}, repeats=4))
 
-    assert cli("logs", "query").out == "1970-01-01T00:00:01.500000Z\tWARN\t\tapp\ttwo (and 4 times more) lines and a tab ms=3\n"
+    assert (
+        cli("logs", "query").out
+        == "1970-01-01T00:00:01.500000Z\tWARN\t\tapp\ttwo (and 4 times more) lines and a tab ms=3\n"
+    )
 
 
 def test_a_terminal_gets_colours_and_nothing_that_commands_it(log):
-    log.write(record("pay\x1b[2J\x1b]0;owned\x07 attention", level="ERROR", target="a\x1b[1m", thread_id="t\x07", ts=1_500_000))
+    log.write(
+        record(
+            "pay\x1b[2J\x1b]0;owned\x07 attention", level="ERROR", target="a\x1b[1m", thread_id="t\x07", ts=1_500_000
+        )
+    )
     log.write(record("boom", exception="Traceback\n  Boom"))
     shown = terminal("logs", "query").out
 
@@ -172,7 +181,11 @@ def test_tail_shows_the_last_ten(cli, log):
 def test_tail_follows_until_it_is_interrupted(log):
     log.write(record("before"))
     child = subprocess.Popen(
-        [*COMMAND, "logs", "tail", "-f", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+        [*COMMAND, "logs", "tail", "-f", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
     )
     assert json.loads(child.stdout.readline())["message"] == "before"
     log.write(record("after"))
@@ -184,7 +197,9 @@ def test_tail_follows_until_it_is_interrupted(log):
 
 
 def test_stats_count_by_level_and_tell_what_was_dropped(cli, log):
-    log.write(*(record("x", level="DEBUG", ts=1_000_000) for _ in range(30)), record("e", level="ERROR", dropped={"DEBUG": 7}))
+    log.write(
+        *(record("x", level="DEBUG", ts=1_000_000) for _ in range(30)), record("e", level="ERROR", dropped={"DEBUG": 7})
+    )
     found = cli("logs", "stats", "--json").json
 
     assert found["levels"] == {"DEBUG": 30, "ERROR": 1}
@@ -209,11 +224,15 @@ def test_stats_say_how_much_is_damaged(cli, log):
 
 
 def test_export_makes_lines_or_a_table_and_writes_over_nothing(cli, log, tmp_path):
-    log.write(*(record(str(number), level="WARN" if number % 2 else "INFO", fields={"n": number}) for number in range(50)))
+    log.write(
+        *(record(str(number), level="WARN" if number % 2 else "INFO", fields={"n": number}) for number in range(50))
+    )
     made = cli("logs", "export", "--level", "warn", "--jsonl", tmp_path / "out.jsonl", "--json").json
 
     assert made == {"path": str(tmp_path / "out.jsonl"), "records": 25}
-    assert [json.loads(line)["fields"]["n"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == [*range(1, 50, 2)]
+    assert [json.loads(line)["fields"]["n"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == [
+        *range(1, 50, 2)
+    ]
     assert cli("logs", "export", "--sqlite", tmp_path / "log.db").out == f"50 records in {tmp_path}/log.db\n"
     for option, name in (("--jsonl", "out.jsonl"), ("--sqlite", "log.db")):
         assert cli("logs", "export", option, tmp_path / name).code == 64
@@ -229,7 +248,8 @@ LAZY = """
 import sys
 from holdfast.cli import main
 main(sys.argv[1:])
-print(sorted(name for name in sys.modules if name.startswith(("holdfast.logs", "holdfast.state.logs", "holdfast.cli.logs"))))
+ours = ("holdfast.logs", "holdfast.state.logs", "holdfast.cli.logs")
+print(sorted(name for name in sys.modules if name.startswith(ours)))
 """
 
 
@@ -242,7 +262,9 @@ def test_who_does_not_ask_for_logs_imports_nothing_of_them(home, arguments):
 
 def test_a_log_of_a_directory_is_read_without_sqlite_or_rich(log):
     log.write(record("x"))
-    code = LAZY.replace('("holdfast.logs", "holdfast.state.logs", "holdfast.cli.logs")', '("apsw", "rich", "holdfast.state")')
+    code = LAZY.replace(
+        '("holdfast.logs", "holdfast.state.logs", "holdfast.cli.logs")', '("apsw", "rich", "holdfast.state")'
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, "logs", "query", "--dir", log.path.parent], capture_output=True, text=True
     )

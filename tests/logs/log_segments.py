@@ -31,7 +31,7 @@ class Segment:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / name
         self._packed = name.endswith(".zst")
-        self._file = open(self.path, "ab", buffering=0)
+        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115  # closed by `close` or `kill`
         self._frame_records = frame_records
         self._begin()
 
@@ -95,7 +95,9 @@ def some_records(rng: random.Random, count: int) -> list[Record]:
 
 def spread(rng: random.Random, directory: Path, records: list[Record], *, killed: bool = True) -> None:
     """Write ``records`` into a few segments, plain and packed, closed, open and killed, as several processes would."""
-    names = [f"b007-{pid}-{number}.jsonl{ending}" for pid in (7, 8) for number, ending in ((1, ".zst"), (2, ".zst"), (3, ""))]
+    names = [
+        f"b007-{pid}-{number}.jsonl{ending}" for pid in (7, 8) for number, ending in ((1, ".zst"), (2, ".zst"), (3, ""))
+    ]
     segments = [Segment(directory, name, frame_records=rng.choice([1, 5, 17])) for name in names]
     for each in records:
         rng.choice(segments).write(each)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -15,6 +16,8 @@ from holdfast.errors import Refused
 from holdfast.logs.matching import LogQuery
 from holdfast.logs.query import max_id, query
 from holdfast.logs.reading import SegmentFile
+from holdfast.logs.stats import stats
+from holdfast.logs.tail import tail
 
 SEED = 20261125
 
@@ -31,7 +34,10 @@ def naive(records, asked):
             and LEVELS.index(one.level) >= least
             and (asked.from_us is None or one.ts >= asked.from_us)
             and (asked.to_us is None or one.ts <= asked.to_us)
-            and (not asked.modules or any(m.lower() in one.module.lower() for m in asked.modules if one.module is not None))
+            and (
+                not asked.modules
+                or any(m.lower() in one.module.lower() for m in asked.modules if one.module is not None)
+            )
             and (not asked.files or any(f.lower() in one.file.lower() for f in asked.files if one.file is not None))
             and (not asked.targets or any(re.match(re.escape(t) + r"(?:[.:]|$)", one.target) for t in asked.targets))
             and (
@@ -79,7 +85,8 @@ def differ(tmp_path, seed, rounds):
         for one in records:
             if one.fields:
                 SAID[id(one.fields)] = {
-                    key: str(value) if not isinstance(value, dict) else '{"a":[1,null]}' for key, value in one.fields.items()
+                    key: str(value) if not isinstance(value, dict) else '{"a":[1,null]}'
+                    for key, value in one.fields.items()
                 }
         directory = tmp_path / str(number)
         spread(rng, directory, records)
@@ -177,7 +184,9 @@ def test_damage_costs_its_own_frame_and_no_other(tmp_path):
 def test_only_frames_that_can_hold_an_answer_are_decoded(tmp_path, monkeypatch):
     segment = Segment(tmp_path, "b0-7-1.jsonl.zst", frame_records=10)
     for number in range(50):
-        segment.write(*(record(f"{number}", thread_id=f"t-{number}", target=f"app.{number}", ts=T0 + number) for _ in range(9)))
+        segment.write(
+            *(record(f"{number}", thread_id=f"t-{number}", target=f"app.{number}", ts=T0 + number) for _ in range(9))
+        )
         segment.write(record("odd", level="ERROR" if number == 30 else "INFO", thread_id=f"t-{number}", ts=T0 + number))
     segment.close()
     decoded = []
@@ -228,7 +237,8 @@ from holdfast.logs.stats import stats
 from holdfast.logs.tail import tail
 from holdfast.logs import reading; reading.zstd()
 sys.addaudithook(see)
-print(len(query(sys.argv[1])), max_id(sys.argv[1]) > 0, stats(sys.argv[1]).records, len(list(tail(sys.argv[1], follow=False))))
+log = sys.argv[1]
+print(len(query(log)), max_id(log) > 0, stats(log).records, len(list(tail(log, follow=False))))
 assert opened == []
 """
 
@@ -236,7 +246,8 @@ assert opened == []
 def test_reading_opens_nothing_for_writing_and_changes_nothing(tmp_path):
     spread(random.Random(SEED), tmp_path, some_records(random.Random(SEED), 100))
     seen = lambda: {  # noqa: E731
-        path.name: (info := path.stat()) and (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, path.read_bytes())
+        path.name: (info := path.stat())
+        and (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, path.read_bytes())
         for path in tmp_path.iterdir()
     }
     before, folder = seen(), tmp_path.stat().st_mtime_ns
@@ -245,3 +256,18 @@ def test_reading_opens_nothing_for_writing_and_changes_nothing(tmp_path):
     assert done.stdout.split() == ["100", "True", "100", "100"], done.stderr
     assert seen() == before
     assert tmp_path.stat().st_mtime_ns == folder
+
+
+def test_what_was_deleted_is_hidden_and_what_came_later_is_shown(tmp_path):
+    for ending in (".jsonl", ".jsonl.zst"):
+        directory = tmp_path / ending
+        segment = Segment(directory, f"b0-7-1{ending}", frame_records=3)
+        segment.write(*(record(str(number), ts=T0 + number) for number in range(10)))
+        mark = {"before_us": T0 + 5, "up_to_id": max_id(directory)}
+        (directory / "deleted.json").write_text(json.dumps([mark]))
+        segment.write(record("late", ts=T0))
+        segment.kill()
+
+        assert [one.message for one in query(directory)] == ["5", "6", "7", "8", "9", "late"]
+        assert (stats(directory).records, stats(directory).hidden) == (6, 5)
+        assert [one.message for one in tail(directory, LogQuery(limit=2), follow=False)] == ["9", "late"]

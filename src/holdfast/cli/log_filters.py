@@ -8,15 +8,12 @@ import os
 import re
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from holdfast import ids
 from holdfast.cli.given import Given
-
-if TYPE_CHECKING:
-    from holdfast.logs.matching import LogQuery
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -48,9 +48,7 @@ def to_jsonl(directory: str | os.PathLike[str], out: IO[bytes], asked: LogQuery 
     return count
 
 
-def to_sqlite(
-    directory: str | os.PathLike[str], target: str | os.PathLike[str], asked: LogQuery | None = None
-) -> int:
+def to_sqlite(directory: str | os.PathLike[str], target: str | os.PathLike[str], asked: LogQuery | None = None) -> int:
     """Put the records that ``asked`` wants into the table ``logs`` of a new SQLite file; return how many.
 
     Indexed by time and by thread. Raises ``Refused`` when ``target`` is there

@@ -139,9 +139,7 @@ def needles(query: LogQuery) -> list[tuple[bytes, ...]]:
 
 def is_below(target: str, wanted: Collection[str]) -> bool:
     """Return True when the logger ``target`` is one of ``wanted`` or below one."""
-    return any(
-        target.startswith(name) and (len(target) == len(name) or target[len(name)] in ".:") for name in wanted
-    )
+    return any(target.startswith(name) and (len(target) == len(name) or target[len(name)] in ".:") for name in wanted)
 
 
 def _holds_one_of(texts: Collection[str]) -> Callable[[str | None], bool]:

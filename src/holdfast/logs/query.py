@@ -7,7 +7,9 @@ when there are enough answers the rest is left alone.
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -18,6 +20,8 @@ from holdfast.logs.format import Summary
 from holdfast.logs.matching import LogQuery, is_below, matcher, needles, wanted_levels
 from holdfast.logs.model import Record
 from holdfast.logs.reading import Segment, SegmentFile, Stretch
+
+_Frame = tuple[int, int, SegmentFile, Stretch]
 
 
 def query(directory: str | os.PathLike[str], asked: LogQuery | None = None) -> list[Record]:
@@ -39,10 +43,7 @@ def iterate(directory: str | os.PathLike[str], asked: LogQuery | None = None) ->
 
 def max_id(directory: str | os.PathLike[str], asked: LogQuery | None = None) -> int:
     """Return the largest id of all that ``asked`` wants, whatever its limit and order; 0 when there is none."""
-    asked = asked or LogQuery()
-    import dataclasses
-
-    newest = dataclasses.replace(asked, newest_first=True, limit=1)
+    newest = dataclasses.replace(asked or LogQuery(), newest_first=True, limit=1)
     return next((record.id for record in iterate(directory, newest)), 0)
 
 
@@ -61,35 +62,42 @@ def among(segments: Sequence[Segment], asked: LogQuery, shown: hiding.Shown) -> 
     look = Look(asked, shown)
     sign = -1 if asked.newest_first else 1
     waiting: list[tuple[int, int, Record]] = []  # found, but something before it may still come
-    frames: list[tuple[int, int, Segment, Stretch]] = []
-    found = 0
+    numbers = itertools.count()
 
-    def add(records: Iterator[Record]) -> None:
-        nonlocal found
-        for record in records:
-            found += 1
-            heapq.heappush(waiting, (sign * record.id, found, record))
+    def add(text: bytes) -> None:
+        for record in look.answers(text):
+            heapq.heappush(waiting, (sign * record.id, next(numbers), record))
 
-    for segment in segments:
-        with suppress(FileNotFoundError), SegmentFile(segment) as file:
+    def frames_of(segment: Segment) -> Iterator[_Frame]:
+        """Yield what has to be decoded, from the end on; add the answers of what does not say which ids it has."""
+        file = SegmentFile(segment)
+        with suppress(FileNotFoundError):
             for stretch in file.stretches():
-                summary = stretch.summary
-                if summary is None:
-                    add(look.answers(file.text(stretch)))
-                elif look.may_answer(summary):
-                    first = min(sign * summary.first_id, sign * summary.last_id)
-                    frames.append((first, len(frames), segment, stretch))
-    frames.sort()
+                if stretch.summary is not None:
+                    first_id, last_id = stretch.summary.first_id, stretch.summary.last_id
+                    wanted = look.may_answer(stretch.summary)
+                else:
+                    first_id, last_id = (0, 0) if segment.packed else reading.ends(file.text(stretch))
+                    wanted = True
+                if not last_id:
+                    add(file.text(stretch))
+                elif asked.after_id is not None and last_id <= asked.after_id:
+                    return  # ids ascend within a segment
+                elif wanted:
+                    yield -last_id if asked.newest_first else first_id, next(numbers), file, stretch
 
+    walks = map(frames_of, segments)
+    # From the newest on, no segment is walked further than the answers reach.
+    frames = heapq.merge(*walks) if asked.newest_first else sorted(itertools.chain.from_iterable(walks))
     given = 0
-    for first, _, segment, stretch in frames:
+    for first, _, file, stretch in frames:
         while waiting and waiting[0][0] < first:
             yield heapq.heappop(waiting)[2]
             given += 1
             if given == asked.limit:
                 return
-        with suppress(FileNotFoundError), SegmentFile(segment) as file:
-            add(look.answers(file.text(stretch)))
+        with suppress(FileNotFoundError):
+            add(file.text(stretch))
     while waiting and given != asked.limit:
         yield heapq.heappop(waiting)[2]
         given += 1

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,7 +23,7 @@ from holdfast.logs.model import Record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CHUNK_BYTES = 512 * 1024
+CHUNK_BYTES = 256 * 1024
 """Read at once, backwards. A cold disk is asked in long strides, and a summary is mostly there already."""
 BLOCK_BYTES = 256 * 1024
 _PIECE_BYTES = 4 * 1024  # what a damaged place may cost of the lines before it
@@ -59,14 +58,13 @@ class Stretch:
 
 
 class SegmentFile:
-    """A segment held open for reading. Raises ``OSError`` when it is gone, or is no regular file."""
+    """A segment to read from. Open only while bytes are read, so that however many there are, few descriptors are.
+
+    What reads raises ``FileNotFoundError`` when the segment is gone or another is in its place, and ``OSError``.
+    """
 
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
-        self._fd = os.open(segment.path, _OPEN)
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            os.close(self._fd)
-            raise OSError(22, "not a regular file", segment.path)
         self._chunk = b""
         self._chunk_begin = 0
 
@@ -74,12 +72,19 @@ class SegmentFile:
         """Return these bytes; fewer when the file was cut meanwhile."""
         if begin < self._chunk_begin or end > self._chunk_begin + len(self._chunk):
             self._chunk_begin = max(0, min(begin, end - CHUNK_BYTES))
-            self._chunk = _pread(self._fd, self._chunk_begin, end)
+            self._chunk = self.piece(self._chunk_begin, end)
         return self._chunk[begin - self._chunk_begin : end - self._chunk_begin]
 
     def piece(self, begin: int, end: int) -> bytes:
         """Return these bytes and read no others; fewer when the file was cut meanwhile."""
-        return _pread(self._fd, begin, end)
+        fd = os.open(self.segment.path, _OPEN)
+        try:
+            there = os.fstat(fd)
+            if not stat.S_ISREG(there.st_mode) or there.st_ino != self.segment.inode:
+                raise FileNotFoundError(2, os.strerror(2), self.segment.path)
+            return _pread(fd, begin, end)
+        finally:
+            os.close(fd)
 
     def last_line_end(self) -> int:
         """Return where the last whole line of a plain segment ends."""
@@ -99,10 +104,10 @@ class SegmentFile:
     def text(self, stretch: Stretch) -> bytes:
         """Return the lines in ``stretch``, as far as they can be read; a frame whose checksum is wrong has none."""
         begin, end = stretch.begin - self._chunk_begin, stretch.text_end - self._chunk_begin
-        if 0 <= begin and end <= len(self._chunk):
+        if begin >= 0 and end <= len(self._chunk):
             data = self._chunk[begin:end]
         else:
-            data = _pread(self._fd, stretch.begin, stretch.text_end)
+            data = self.piece(stretch.begin, stretch.text_end)
         if not self.segment.packed:
             return data
         if stretch.summary is None:
@@ -170,14 +175,6 @@ class SegmentFile:
             yield Stretch(begin, end, end, None)
             end = begin
 
-    def __enter__(self) -> SegmentFile:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        os.close(self._fd)
-
 
 def listing(directory: str) -> list[Segment]:
     """Return the segments in ``directory``, by name; none when there is no such directory. Raises ``OSError``."""
@@ -208,6 +205,12 @@ def record_of(line: bytes) -> Record | None:
         return _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def ends(text: bytes) -> tuple[int, int]:
+    """Return the ids of the first and of the last of these lines; 0 and 0 when one of them is no record."""
+    first, last = record_of(text.partition(b"\n")[0]), record_of(text.rstrip(b"\n").rpartition(b"\n")[2])
+    return (0, 0) if first is None or last is None else (first.id, last.id)
 
 
 def salvage(data: bytes) -> bytes:

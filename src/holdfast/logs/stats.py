@@ -49,7 +49,8 @@ def stats(directory: str | os.PathLike[str]) -> LogStats:
     times: list[int] = []
     text_bytes = hidden = unread = 0
     for segment in segments:
-        with suppress(FileNotFoundError), SegmentFile(segment) as file:
+        file = SegmentFile(segment)
+        with suppress(FileNotFoundError):
             for stretch in file.stretches():
                 summary = stretch.summary
                 if summary is not None and shown.all_of(summary):

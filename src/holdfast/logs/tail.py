@@ -7,6 +7,7 @@ two looks nothing is held open, and nobody who writes is ever waited for or held
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from holdfast.logs.query import Look, among, segments_of
 from holdfast.logs.reading import Segment, SegmentFile
 
 SOONEST_S = 0.02
-LATEST_S = 0.5
+LATEST_S = 0.25
 _ROUND_BYTES = 1 << 20  # of one segment in one round: what a reader that slept for an hour holds in memory
 
 
@@ -36,7 +37,7 @@ def tail(
 
     The directory may come into being later, processes may come and go, segments
     are followed until they are deleted. Looks every 20 ms while records come
-    and every 0.5 s when none do. Setting ``stop`` ends it within that time, after
+    and every 0.25 s when none do. Setting ``stop`` ends it within that time, after
     what was written by then; ``follow=False`` ends it before waiting. What is
     there is told in the order of ids, what comes in the order of each look.
 
@@ -49,8 +50,6 @@ def tail(
 
 
 def _told(folder: str, asked: LogQuery, follow: bool, stop: threading.Event) -> Iterator[Record]:
-    import dataclasses
-
     segments = segments_of(folder)
     shown = hiding.shows(folder)
     last = list(among(segments, dataclasses.replace(asked, newest_first=True), shown))
@@ -70,9 +69,7 @@ def _told(folder: str, asked: LogQuery, follow: bool, stop: threading.Event) -> 
         pause_s = 0 if more else SOONEST_S if found else min(pause_s * 1.5, LATEST_S)
 
 
-def _round(
-    folder: str, cursors: dict[tuple[str, int], _Cursor], look: Look
-) -> tuple[list[Record], bool]:
+def _round(folder: str, cursors: dict[tuple[str, int], _Cursor], look: Look) -> tuple[list[Record], bool]:
     """Return what came since the last round, and whether there is more to read at once."""
     found: list[Record] = []
     more = False
@@ -91,7 +88,8 @@ def _round(
 def _at_the_end(segment: Segment) -> _Cursor:
     """Return a cursor behind all that ``segment`` says so far."""
     cursor = _Cursor(segment.size)
-    with suppress(FileNotFoundError), SegmentFile(segment) as file:
+    file = SegmentFile(segment)
+    with suppress(FileNotFoundError):
         if not segment.packed:
             cursor.offset = file.last_line_end()
         elif (last := next(file.stretches(), None)) is not None:
@@ -115,8 +113,7 @@ class _Cursor:
 
     def advance(self, segment: Segment) -> bytes:
         """Read on, up to 1 MiB; return the lines that became whole."""
-        with SegmentFile(segment) as file:
-            data = file.piece(self.offset, min(segment.size, self.offset + _ROUND_BYTES))
+        data = SegmentFile(segment).piece(self.offset, min(segment.size, self.offset + _ROUND_BYTES))
         if not data:  # cut by whoever deletes it: there is nothing more to come
             self.offset = segment.size
             return b""
