@@ -11,7 +11,6 @@ COMMANDS = {
     "query": ("holdfast.cli.logs_query:query", "Show the records that fit, the newest last."),
     "tail": ("holdfast.cli.logs_query:tail", "Show the last records, and with -f those that come."),
     "stats": ("holdfast.cli.logs_care:stats", "Say how much is logged, of what level, since when."),
-    "prune": ("holdfast.cli.logs_care:prune", "Delete what is older or more than the log may hold."),
     "export": ("holdfast.cli.logs_care:export", "Copy records into a file of JSON lines, or a table for SQL."),
 }
 

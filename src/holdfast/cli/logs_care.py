@@ -1,4 +1,4 @@
-"""``holdfast logs stats``, ``prune`` and ``export``."""
+"""``holdfast logs stats`` and ``holdfast logs export``."""
 
 from __future__ import annotations
 

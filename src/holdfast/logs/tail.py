@@ -52,9 +52,10 @@ def tail(
 def _told(folder: str, asked: LogQuery, follow: bool, stop: threading.Event) -> Iterator[Record]:
     segments = segments_of(folder)
     shown = hiding.shows(folder)
-    last = list(among(segments, dataclasses.replace(asked, newest_first=True), shown))
-    yield from reversed(last)
-    del last
+    if asked.limit is None:
+        yield from among(segments, asked, shown)
+    else:
+        yield from reversed(list(among(segments, dataclasses.replace(asked, newest_first=True), shown)))
     if not follow:
         return
     cursors = {(segment.path, segment.inode): _at_the_end(segment) for segment in segments}

@@ -236,11 +236,11 @@ class State:
 
     @property
     def logs(self) -> Logs:
-        """The log in the state directory: ``query``, ``tail``, ``stats``, and doors for those who write it."""
+        """The log in the state directory: ``query``, ``max_id``, ``tail``, ``stats``. Reading never writes."""
         if self._logs is None:
             from holdfast.state.logs import Logs  # for those who ask for it
 
-            self._logs = Logs(self.path, read_only=self.read_only)
+            self._logs = Logs(self.path)
         return self._logs
 
     def backup(

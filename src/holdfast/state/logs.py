@@ -1,4 +1,4 @@
-"""The log of a state: who writes it, reads it and keeps it small. Nothing is opened before it is asked for."""
+"""The log of a state, for those who read it. Nothing is opened before it is asked for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from holdfast.errors import Refused
 from holdfast.logs.matching import LogQuery
 from holdfast.state.directory import LOGS
 
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 class Logs:
     """What ``state.logs`` is: doors to the log in the state directory, with a ``LogQuery`` or its fields by name."""
 
-    def __init__(self, state_dir: str, *, read_only: bool) -> None:
+    def __init__(self, state_dir: str) -> None:
         self.directory = os.path.join(state_dir, LOGS)
         """Where the log is, whether or not there is one yet."""
-        self._read_only = read_only
-        self._lock = threading.Lock()
 
     def query(self, asked: LogQuery | None = None, **fields: Any) -> list[Record]:
         """Return the records wanted: ``query(min_level="WARN", newest_first=True, limit=100)``. See ``LogQuery``.
@@ -60,4 +59,11 @@ class Logs:
 
 
 def _meant(asked: LogQuery | None, fields: dict[str, Any]) -> LogQuery:
-    return LogQuery(**fields) if asked is None else asked
+    if asked is None:
+        return LogQuery(**fields)
+    if fields:
+        raise Refused(
+            f"a query and {', '.join(fields)} beside it cannot both be meant",
+            remedy="Change the query: dataclasses.replace(query, ...).",
+        )
+    return asked
