@@ -208,6 +208,15 @@ def test_only_frames_that_can_hold_an_answer_are_decoded(tmp_path, monkeypatch):
         assert len(decoded) == frames, asked
 
 
+def test_a_frame_with_more_threads_and_loggers_than_its_summary_names_is_searched_all_the_same(tmp_path):
+    segment = Segment(tmp_path, "b0-7-1.jsonl.zst", frame_records=500)
+    segment.write(*(record(thread_id=f"t-{number}", target=f"app.{number}") for number in range(500)))
+    segment.close()
+
+    for number in range(0, 500, 7):
+        assert len(query(tmp_path, LogQuery(thread_ids=[f"t-{number}"], targets=[f"app.{number}"]))) == 1
+
+
 def test_what_is_no_segment_is_not_touched(tmp_path):
     segment = Segment(tmp_path, "b0-7-1.jsonl.zst")
     segment.write(record("ours"))

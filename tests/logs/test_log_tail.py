@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from log_segments import Segment, record
 
@@ -24,7 +25,7 @@ class Told:
         self.records = []
         self.stop = threading.Event()
         self._more = threading.Condition()
-        self._thread = threading.Thread(target=self._run, args=(tail(directory, asked, stop=self.stop),))
+        self._thread = threading.Thread(target=self._run, args=(tail(directory, asked, stop=self.stop),), daemon=True)
         self._thread.start()
 
     def _run(self, records):
@@ -87,8 +88,6 @@ def test_half_a_line_is_told_when_it_is_whole(tmp_path):
     path = tmp_path / "b0-7-1.jsonl"
     path.write_bytes(b"")
     first, second = record("first"), record("second")
-    import msgspec
-
     line = msgspec.json.encode(first) + b"\n"
     told = Told(tmp_path)
     with open(path, "ab", buffering=0) as file:
