@@ -47,8 +47,13 @@ class Shown:
 
 def shows(folder: str) -> Shown:
     """Return that test for this log. A list that is not there, or that cannot be understood, hides nothing."""
+    return Shown(marks(folder))
+
+
+def marks(folder: str) -> list[Mark]:
+    """Return what was deleted so far; nothing when the list is not there or cannot be understood."""
     try:
         with open(os.path.join(folder, FILE), "rb") as file:
-            return Shown(msgspec.json.decode(file.read(), type=list[Mark]))
+            return msgspec.json.decode(file.read(), type=list[Mark])
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, UnicodeDecodeError):
-        return Shown()
+        return []
