@@ -28,6 +28,7 @@ from holdfast.logs.model import Record
 
 _LEVEL = 3  # zstd's own default
 _RETRY_NS = 250_000_000  # after trouble: not every batch is to ask the disk again
+_RETRY_BUSY_NS = 10_000_000  # who makes room is soon done
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE (fallocate(2))
 _encode = msgspec.json.Encoder().encode
 
@@ -66,7 +67,7 @@ class SegmentWriter:
         except retention.NoRoomError as error:
             return self._trouble(written, records, str(error))
         except Busy as error:
-            return self._trouble(written, records, str(error))
+            return self._trouble(written, records, str(error), _RETRY_BUSY_NS)
         except OSError as error:
             self._let_go()
             return self._trouble(written, records, f"{self.directory}: {error.strerror or error}")
@@ -102,9 +103,9 @@ class SegmentWriter:
         self._ids = None
         self._begin()
 
-    def _trouble(self, written: int, records: Sequence[Record], why: str) -> Kept:
+    def _trouble(self, written: int, records: Sequence[Record], why: str, pause_ns: int = _RETRY_NS) -> Kept:
         self._why = why
-        self._retry_ns = time.monotonic_ns() + _RETRY_NS
+        self._retry_ns = time.monotonic_ns() + pause_ns
         return Kept(written, len(records) - written, why)
 
     def _numbered(self, records: Sequence[Record]) -> Sequence[Record]:
