@@ -248,7 +248,7 @@ def test_a_deletion_takes_the_rows_that_codex_takes_and_undoing_brings_each_back
             turns = peer.call("thread/read", {"threadId": NAMED, "includeTurns": True})["thread"]["turns"]
         strew(home, NAMED)
     before = records(known_home, but=())
-    assert sum(NAMED in repr(rows) for rows in before.values()) == 17
+    assert sum(NAMED in repr(rows) for rows in before.values()) == 16
 
     done = state.in_home.delete(NAMED)
     with codex_peer.running(twin.path) as peer:
@@ -276,7 +276,7 @@ def strew(home, id):
                 for number in range(2):
                     given = {name: filler(name, kind, number) for _, name, kind, must, default, key in info
                              if key or (must and default is None)}  # fmt: skip
-                    given |= {name: id for name in names & {"thread_id", "job_key"}}
+                    given |= dict.fromkeys(names & {"thread_id", "job_key"}, id)
                     columns, marks = ", ".join(given), ", ".join("?" * len(given))
                     db.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", list(given.values()))
 

@@ -127,10 +127,10 @@ def _begun(receipt: Receipt, databases: Databases | None) -> bool:
 def _check_rows(receipt: Receipt, databases: Databases | None) -> None:
     """Have nothing begun that would stop at rows: they are somebody else's, who may be using them now."""
     try:
-        for step in receipt.steps:
-            if isinstance(step.change, Rows) and steps.given(databases).standing(step.change, to_change=True) != "before":
+        for change in [step.change for step in receipt.steps]:
+            if isinstance(change, Rows) and steps.given(databases).standing(change, to_change=True) != "before":
                 raise Stale(
-                    f"{step.change.path} was changed after this was planned; nothing was done",
+                    f"{change.path} was changed after this was planned; nothing was done",
                     remedy="Give the command again.",
                 )
     except HoldfastError:
@@ -153,5 +153,6 @@ def _half_done(receipt: Receipt, number: int, why: str, *, doing: str = "carryin
     return HalfDone(
         f"stopped {doing} the receipt {receipt.id} at step {number + 1} of {len(receipt.steps)} "
         f"({step.what if doing == 'carrying out' else step.undo}): {why}",
-        remedy=f"`holdfast receipts show {receipt.id}` says how far it is; `holdfast undo {receipt.id}` undoes it.",
+        remedy=f"`holdfast receipts show {receipt.id}` says how far it is; `holdfast undo {receipt.id}` undoes it, "
+        "with --finish it does the rest.",
     )
