@@ -15,6 +15,7 @@ import pytest
 
 import holdfast
 from holdfast import receipts
+from holdfast.changes import Rows
 from holdfast.sqlite import foreign
 from holdfast.state import codex_rows
 from homes import FIXTURES
@@ -25,6 +26,8 @@ import json, sqlite3
 home = sys.argv[1]
 db = {name: sqlite3.connect(f"{home}/{name}", isolation_level=None, timeout=1) for name in os.listdir(home)
       if name.endswith(".sqlite")}
+for each in db.values():
+    each.execute("PRAGMA journal_mode = WAL")  # as Codex has them
 
 def dump():
     found = {}
@@ -72,7 +75,7 @@ class Owner:
     def leave(self):
         """Close everything, as the last who has it open: the files are whole then, without a log."""
         self.home.change(self.child.end)
-        self.home.change(lambda: [foreign.turn(holdfast.changes.Rows(str(path), ())) for path in databases(self.home)])
+        self.home.change(lambda: [foreign.turn(Rows(str(path), ())) for path in databases(self.home)])
 
 
 def databases(home):
@@ -175,24 +178,26 @@ def test_nothing_is_left_beside_a_database_that_nobody_uses(owner, what):
     owner.leave()
     before = {path.name for path in home.path.iterdir()}
     assert not any(name.endswith(("-wal", "-shm")) for name in before)
-    headers = [path.read_bytes()[:20] for path in databases(home)]
 
     done = home.change(lambda: CHANGES[what](home, state))
     home.change(lambda: state.in_home.undo(done.receipt))
 
     made = {path.name for path in home.path.iterdir()} - before
     assert made <= {"thread-writer-locks", "session_index.jsonl.lock", "archived_sessions"}
-    assert [path.read_bytes()[:20] for path in databases(home)] == headers  # still with a write-ahead log
+    assert {path.read_bytes()[18:20] for path in databases(home)} == {b"\2\2"}  # still with a write-ahead log
 
 
 def test_a_dry_run_looks_and_leaves_no_trace(owner):
     owner, state = owner
     home = owner.home
-    planned = state.in_home.archive(home.top, dry_run=True)
-    assert sum(isinstance(change, holdfast.changes.Rows) for change in planned.plan.changes) == 1
+    used = state.in_home.delete(home.top, dry_run=True)
     owner.leave()
-    state.in_home.delete(home.top, dry_run=True)
+    unused = state.in_home.delete(home.top, dry_run=True)
     home.check()
+    for planned in (used, unused):
+        told = [change.path for change in planned.plan.changes if isinstance(change, Rows)]
+        names = ("thread_history_1.sqlite", "logs_2.sqlite", "state_5.sqlite")
+        assert (told, planned.notes) == ([str(home.path / name) for name in names], ())
 
 
 def test_while_somebody_else_writes_the_database_nothing_is_done(owner, monkeypatch):
@@ -341,3 +346,16 @@ def test_a_database_that_was_lost_meanwhile_does_not_stop_the_undoing(owner):
     assert home.change(lambda: state.in_home.undo(done.receipt)).state == "undone"
     assert home.file(home.top).parent.name != "archived_sessions"
     assert databases(home) == []
+
+
+def test_a_database_that_was_garbled_meanwhile_can_be_moved_out_of_the_way(owner):
+    owner, state = owner
+    home = owner.home
+    done = home.change(lambda: state.in_home.archive(home.top))
+    garble(owner)
+
+    with pytest.raises(holdfast.Damaged) as refused:
+        home.change(lambda: state.in_home.undo(done.receipt))
+    assert "moved away" in refused.value.remedy
+    home.change((home.path / "state_5.sqlite").unlink)
+    assert home.change(lambda: state.in_home.undo(done.receipt)).state == "undone"

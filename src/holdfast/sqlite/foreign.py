@@ -17,7 +17,7 @@ from typing import Literal
 import apsw
 
 from holdfast.changes import Blob, Row, Rows, Value
-from holdfast.errors import Stale
+from holdfast.errors import Busy, Damaged, HoldfastError, Stale
 from holdfast.sqlite import codes, creation, settings
 
 WAIT_MS = 5_000
@@ -94,7 +94,7 @@ def turn(rows: Rows, *, back: bool = False) -> None:
             return
         if now == "changed":
             raise Stale(f"rows of {rows.path} were changed meanwhile", remedy="Give the command again.")
-        for row in reversed(rows.rows) if back else rows.rows:
+        for row in rows.rows:
             _set(connection, row, *((row.after, row.before) if back else (row.before, row.after)))
         try:
             connection.execute("COMMIT")
@@ -109,13 +109,22 @@ def _connected(path: str, name: str, flags: int) -> Iterator[apsw.Connection]:
     try:
         connection = settings.connect(name, flags, patience)
     except apsw.Error as error:
-        raise codes.translate(error, path) from error
+        raise _told(codes.translate(error, path)) from error
     try:
         yield connection
     except apsw.Error as error:
-        raise codes.translate(error, path, connection.system_errno) from error
+        raise _told(codes.translate(error, path, connection.system_errno)) from error
     finally:
         connection.close()  # what was not committed is taken back
+
+
+def _told(error: HoldfastError) -> HoldfastError:
+    """Say what to do about a file that is not ours to mend."""
+    if type(error) is Busy:
+        error.remedy = "Another program is writing it: try again."
+    elif isinstance(error, Damaged):
+        error.remedy = "It is another program's: let that mend it. Once it is moved away, the rest can be done."
+    return error
 
 
 def _standing(connection: apsw.Connection, rows: Rows) -> Standing:
