@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 
 from holdfast.changes import Rows, paths_of
-from holdfast.errors import Full, HalfDone, HoldfastError, Refused, Stale
+from holdfast.errors import Busy, Full, HalfDone, HoldfastError, Refused, Stale
 from holdfast.receipts import keeping, steps
 from holdfast.receipts.model import Receipt, Standing, Step
 from holdfast.receipts.steps import Databases
@@ -19,10 +19,10 @@ def carry_out(receipt: Receipt, databases: Databases | None = None) -> Receipt:
     """Do what the receipt says, or the rest of it, and return it. Two to four syncs a step.
 
     Files and rows must be as they were planned on: else ``Stale``, nothing is
-    changed, and the receipt is discarded; so, too, when rows cannot be changed
-    now (``Busy``, ``Refused``). ``databases`` changes the rows. Raises ``HalfDone`` when a step in the middle
-    cannot be done; what was done stays, and is noted. A receipt once undone is
-    not carried out again: ``Refused``.
+    changed, and the receipt is discarded; so, too, when rows, which ``databases``
+    changes, cannot be changed now (``Busy``, ``Refused``). Raises ``HalfDone``
+    when a step in the middle cannot be done; what was done stays, and is noted.
+    A receipt once undone is not carried out again: ``Refused``.
     """
     with keeping.sole_hand(receipt):
         if any(step.undone for step in receipt.steps):
@@ -44,7 +44,7 @@ def carry_out(receipt: Receipt, databases: Databases | None = None) -> Receipt:
                 try:
                     steps.do(receipt, step, lambda: keeping.put(receipt), databases)
                 except HoldfastError as error:
-                    if not began:
+                    if not began and isinstance(error, Busy | Refused):  # else rows may have been changed
                         keeping.discard(receipt)
                         raise
                     raise _half_done(receipt, number, str(error)) from error

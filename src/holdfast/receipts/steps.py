@@ -18,7 +18,7 @@ Note = Callable[[], None]
 
 
 class Databases(Protocol):
-    """Who changes rows. All raise ``HoldfastError``, and then nothing of these rows was changed."""
+    """Who changes rows. Raises ``HoldfastError``; with ``Busy`` and ``Refused`` nothing was changed for certain."""
 
     def standing(self, rows: Rows, *, to_change: bool = False) -> Literal["before", "after", "changed"]:
         """Return how the rows stand. ``to_change``: as one who could change them now; ``Busy`` when not."""
