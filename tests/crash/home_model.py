@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 SPAWNED = {0: (1, 2), 1: (3,), 2: (), 3: (), 4: ()}

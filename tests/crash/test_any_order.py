@@ -9,10 +9,10 @@ import random
 from pathlib import Path
 
 import pytest
+from home_model import SPAWNED, Model
 
 import holdfast
 from holdfast import receipts
-from home_model import SPAWNED, Model
 from homes import MadeHome
 from processes import Child
 from rows import statement
