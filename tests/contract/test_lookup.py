@@ -288,5 +288,5 @@ def test_texts_that_cannot_be_stored_or_looked_for_are_refused(two, open_state):
     ):
         with pytest.raises(Refused, match="lone surrogate"):
             ask("a \udc80 b")
-    with pytest.raises(Refused, match="100000 characters to search for, 2000 is the most"):
+    with pytest.raises(Refused, match="100000 characters to search for, 10000 is the most"):
         state.threads.list(search="x" * 100_000)

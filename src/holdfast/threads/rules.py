@@ -9,8 +9,8 @@ from holdfast.errors import Refused
 from holdfast.threads import cursors
 from holdfast.threads.model import Direction, Query, Sort, Thread
 
-SEARCH_CHARS_MAX = 2_000
-"""Of a piece of a title: a title has 512, and SQLite compares no pattern over 50,000 bytes."""
+SEARCH_CHARS_MAX = 10_000
+"""Of a piece of a title or preview: those have 4,096 at most, and SQLite compares no pattern over 50,000 bytes."""
 
 LIMIT_MAX = 1_000
 """Threads per page. A page is fetched whole; a longer one would hold the reader past its 10 ms."""
