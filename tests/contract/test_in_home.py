@@ -542,3 +542,15 @@ def test_what_was_stopped_in_the_middle_can_be_finished(made, state_dir):
     assert home.change(lambda: state.in_home.finish(receipt.id)).state == "done"
 
     assert {home.top, home.child, home.grandchild} <= listed(state, archived=True)
+
+
+def test_a_name_that_was_undone_without_our_knowing_is_gone_with_the_next_index(made):
+    """As when the undo was killed before the index followed: the names file has its old content, size and time."""
+    home, state = made
+    receipt = home.change(lambda: state.threads.rename(home.top, "näw", in_home=True)).receipt
+    found = receipts.find(str(state.path) + "/receipts", receipt)
+    home.change(lambda: receipts.undo(found))
+
+    state.index()
+
+    assert state.threads.get(home.top).name == "first name"

@@ -377,6 +377,10 @@ UPDATE homes SET path = :path WHERE home_id = :home_id
 -- name: set_home_indexed
 UPDATE homes SET indexed_ms = :indexed_ms, names_stamp = :names_stamp WHERE home_id = :home_id
 
+-- name: doubt_names
+-- No stamp of a file is '?': the next index reads the names again.
+UPDATE homes SET names_stamp = '?' WHERE home_id = :home_id AND names_stamp NOT IN ('?', :names_stamp)
+
 -- name: sample_files
 SELECT path, zst, inode FROM files WHERE home_id = :home_id ORDER BY file_id DESC LIMIT 32
 
