@@ -206,7 +206,7 @@ class RolloutWriter:
         Raises what ``flush`` raises; then it is still open and holds what
         waits. ``discard=True`` closes it whatever waits.
         """
-        if os.getpid() != self._pid:
+        if not self.is_ours:
             self.closed = True  # here; the child has no part in what its parent writes
             self._file.close()
             return
@@ -239,6 +239,11 @@ class RolloutWriter:
     def made(self) -> bool:
         """Whether the file exists."""
         return self._file.made
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this is the process that made it, not a forked child of that one."""
+        return os.getpid() == self._pid
 
     @property
     def size(self) -> int:
@@ -276,7 +281,7 @@ class RolloutWriter:
         """Raise ``Refused`` when it is closed, or when this is a forked child of the process that has it."""
         if self.closed:
             raise Refused(f"the writer of thread {self.thread_id} is closed")
-        if os.getpid() != self._pid:
+        if not self.is_ours:
             raise Refused(
                 f"the writer of thread {self.thread_id} stayed in the process this one was forked from",
                 remedy="Resume or fork the thread in the child; or hand its items to the parent.",
@@ -287,7 +292,7 @@ class RolloutWriter:
             try:
                 lock = writer_lock(self.home, self.thread_id)
             except OSError as error:
-                self._pending.error = error
+                self._pending.error = error.with_traceback(None)
                 return
             try:
                 if self._id_given is not None:  # since `create` looked, somebody else may have begun it, and ended
