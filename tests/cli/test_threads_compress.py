@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from cli_helpers import COMMAND, process, rollout, seen, terminal
+from cli_helpers import process, rollout, seen, terminal
 
 import holdfast
 from holdfast.rollouts import writer_lock

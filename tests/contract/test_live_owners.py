@@ -126,6 +126,20 @@ def test_what_cannot_be_gone_on_with_says_why_and_how_it_can(own):
         state.threads.resume(id[what]).close()
 
 
+def test_a_row_that_tells_of_lines_a_power_cut_took_is_set_right_by_the_next_index(own):
+    state = own()
+    with state.threads.create(cwd=CWD, sync="never") as live:
+        say(live, "first words")
+        kept, before = os.path.getsize(live.path), state.threads.get(live.id)
+        live.append({"type": "event_msg", "payload": {"type": "thread_name_updated", "thread_name": "lost"}})
+    os.truncate(live.path, kept)
+    state.index()
+    assert state.threads.get(live.id) == before
+    with state.threads.resume(live.id) as again:
+        say(again, "more words")
+    assert asked(state, live.id) == ["first words", "more words"]
+
+
 # Forks of what is being written
 
 

@@ -47,8 +47,8 @@ def drop_stale(path: str) -> bool:
     """Remove the ``.zst`` beside the plain file at ``path`` if it holds nothing but its beginning; return whether.
 
     Whoever made one from the other died before this last step, and the plain file, which counts, has perhaps grown
-    since. Call it with the writer's lock. Decodes all of the ``.zst``, forces the plain file to the disk first. One that
-    holds something else, or cannot be decoded, is nobody's to remove, and stays.
+    since. Call it with the writer's lock. Decodes all of the ``.zst``, and forces the plain file to the disk before it
+    goes. One that holds something else, or cannot be decoded, is nobody's to remove, and stays.
     """
     try:
         fd, _ = open_file(path + paths.ZST)
