@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import holdfast
-from holdfast import Busy, Refused
+from holdfast import Busy, Refused, Unsupported
 from holdfast.rollouts import RolloutWriter, scan
 from homes import thread_id
 from processes import children
@@ -155,6 +155,21 @@ def test_a_live_thread_is_forked_with_all_that_was_said_so_far(own, sync):
         say(fork, "another way")
     assert asked(state, fork.id) == ["before", "another way"]
     assert asked(state, live.id) == ["before", "after"]
+
+
+def test_what_waits_in_memory_is_written_before_its_thread_is_forked(own):
+    state = own()
+    live = state.threads.create(cwd=CWD)
+    wrong = os.path.join(state.own_home.path, "sessions")
+    os.close(os.open(wrong, os.O_CREAT))
+    say(live, "waits")
+    assert live.queued
+    with pytest.raises(Unsupported, match="wait in memory"):
+        state.threads.fork(live.id)
+    os.unlink(wrong)
+    with state.threads.fork(live.id) as fork:
+        assert live.queued == 0
+    assert asked(state, fork.id) == ["waits"]
 
 
 def test_a_thread_that_another_process_is_writing_is_forked_at_a_whole_line(own, child, tmp_path, state_dir):
