@@ -80,10 +80,10 @@ class Model:
 
     def undelete(self, at: int) -> bool:
         deletion = self.threads[at].deleted
-        if deletion is None:
+        if deletion is None or not self.threads[at].known:
             return False
         for each in (at, *_below(at)):
-            if self.threads[each].deleted == deletion:
+            if self.threads[each].deleted == deletion and self.threads[each].known:
                 self.threads[each].deleted = None
         return True
 
@@ -125,10 +125,9 @@ class Model:
     # --- the state as a whole -------------------------------------------------------
 
     def rebuild(self) -> None:
-        """Of a thread whose file is gone nothing is known any more, and nothing said of it."""
+        """A thread whose file is gone has no row any more; what was said of it waits for the file."""
         for one in self.threads:
-            if not one.exists:
-                one.known, one.name_said, one.archived_said, one.deleted = False, None, None, None
+            one.known = one.exists
 
     def restore_exact(self, then: Model) -> None:
         """Everything said is what was said ``then``."""

@@ -51,6 +51,7 @@ class Recording:
             # A names file that is put back as it was has its old stamp again, and these rows have other names.
             homes.doubt_names(tx, self.home, self.names_stamp or "")
             tools.put(tx, self.home.home_id, _tools_of(election.speaking))
+            store.say_what_waits(tx, self.home.home_id, store.revision(tx))
             self.put += len(threads)
         left = [
             file.file_id
