@@ -130,6 +130,7 @@ def test_a_row_that_tells_of_lines_a_power_cut_took_is_set_right_by_the_next_ind
     state = own()
     with state.threads.create(cwd=CWD, sync="never") as live:
         say(live, "first words")
+        live.flush()
         kept, before = os.path.getsize(live.path), state.threads.get(live.id)
         live.append({"type": "event_msg", "payload": {"type": "thread_name_updated", "thread_name": "lost"}})
     os.truncate(live.path, kept)
