@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.state import peek_state as peek
     from holdfast.state.backfill import Backfill
     from holdfast.state.carrying import InHomeChange
+    from holdfast.state.compressing import CompressProgress, CompressReport
     from holdfast.state.overlays import UNSET
     from holdfast.threads.model import (
         Deleted,
@@ -44,6 +45,8 @@ _FROM = {
     "BackupReport": "holdfast.state",
     "Cache": "holdfast.cache",
     "CacheStats": "holdfast.cache",
+    "CompressProgress": "holdfast.state.compressing",
+    "CompressReport": "holdfast.state.compressing",
     "Conversation": "holdfast.state",
     "DeletePreview": "holdfast.threads.model",
     "Deleted": "holdfast.threads.model",
@@ -80,6 +83,8 @@ __all__ = [
     "Busy",
     "Cache",
     "CacheStats",
+    "CompressProgress",
+    "CompressReport",
     "Conversation",
     "Damaged",
     "DeletePreview",

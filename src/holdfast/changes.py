@@ -1,4 +1,4 @@
-"""What is to be done to files: values that can be shown, kept, carried out and undone. Pure; knows no subject."""
+"""What is to be done to files and rows: values that can be shown, kept, carried out and undone. Pure, of no subject."""
 
 from __future__ import annotations
 
@@ -40,7 +40,38 @@ class Rewrite(msgspec.Struct, frozen=True, tag="rewrite"):
     shared: bool = False
 
 
-Change = Move | Remove | Append | Rewrite
+class Blob(msgspec.Struct, frozen=True, tag="blob"):
+    """Bytes in a row: JSON must be able to tell them from text."""
+
+    data: bytes
+
+
+Value = int | float | str | Blob | None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row of a database, found by ``key``: its columns before and after. None: there is no such row.
+
+    What is not in ``loose`` must be as before when this is done, and as after
+    when it is undone. Columns in ``loose`` are set along with the others: their
+    owner may have set them to something else meanwhile, such as another second.
+    """
+
+    table: str
+    key: dict[str, Value]
+    before: dict[str, Value] | None
+    after: dict[str, Value] | None
+    loose: tuple[str, ...] = ()
+
+
+class Rows(msgspec.Struct, frozen=True, tag="rows"):
+    """Rows of the database at ``path``, which is another program's, change in one transaction."""
+
+    path: str
+    rows: tuple[Row, ...]
+
+
+Change = Move | Remove | Append | Rewrite | Rows
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -89,5 +120,14 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def paths_of(change: Change) -> tuple[str, ...]:
-    """Return the paths a change names: the one it takes something from first."""
-    return (change.source, change.target) if isinstance(change, Move) else (change.path,)
+    """Return the files a change is about: the one it takes something from first.
+
+    None for rows: the file of a database changes all the time, and nothing follows from that.
+    """
+    match change:
+        case Move():
+            return change.source, change.target
+        case Rows():
+            return ()
+        case _:
+            return (change.path,)

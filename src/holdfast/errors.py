@@ -32,7 +32,7 @@ class Busy(HoldfastError):
     """Someone else was at work for longer than we were willing to wait. Nothing was changed."""
 
     exit_code = 75  # EX_TEMPFAIL, <sysexits.h>
-    remedy = "Try again; if it persists, `holdfast holds` shows who is working."
+    remedy = "Try again; if it persists, `holdfast status` shows who is writing, `holdfast holds` who is working."
 
 
 class Full(Busy):
@@ -52,7 +52,10 @@ class Damaged(HoldfastError):
     """The bytes on disk are not what we wrote. Nothing further is written to them."""
 
     exit_code = 65  # EX_DATAERR
-    remedy = "Run `holdfast index --rebuild`: the index is made again from the home and the last snapshot."
+    remedy = (
+        "If it is holdfast's own, run `holdfast index --rebuild`: the index is made again from the home and the last "
+        "snapshot. Of a file of yours, restore a copy."
+    )
 
 
 class Refused(HoldfastError):

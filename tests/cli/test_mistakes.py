@@ -137,3 +137,36 @@ def test_help_teaches_by_example(cli, arguments):
 def test_words_that_are_no_text_are_a_mistake_not_a_bug(home):
     assert process("threads", "list", "--search", b"\xff").code == 64
     assert process("threads", "find", b"\xff").code in (1, 64)
+
+
+def without_room(*arguments):
+    """Run the command where no file may grow beyond 1 KiB, as on a full disk."""
+    limited = ["bash", "-c", 'ulimit -f 1; exec "$@"', "-", *COMMAND, *arguments]
+    done = subprocess.run(limited, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_on_a_full_disk_what_is_indexed_is_still_shown(cli, home):
+    there = cli("threads", "list", "--json").json["threads"]
+
+    code, out, err = without_room("threads", "list", "--json")
+    assert (code, json.loads(out)["threads"]) == (0, there)
+    assert "Only looked, nothing was indexed" in err
+    for words in (["show", there[0]["id"]], ["find", there[0]["id"]], ["children", there[0]["id"]], ["search", "the"]):
+        assert without_room("threads", *words)[0] == 0, words
+    assert without_room("status")[0] == 0
+
+    for words in (["rename", there[0]["id"], "name"], ["list", "--refresh"]):
+        code, out, err = without_room("threads", *words)
+        assert (code, out) == (75, "")
+        assert "Make room" in err
+    assert "Only looked" not in cli("threads", "list").err
+
+
+def test_an_empty_word_names_no_thread(cli, home):
+    id = cli("threads", "list", "--json").json["threads"][0]["id"]
+    cli("threads", "rename", id, "a name")
+    cli("threads", "rename", id, "")
+
+    for verb in (["find"], ["show"], ["delete", "--yes"], ["archive"]):
+        assert cli("threads", *verb, "").code == 1

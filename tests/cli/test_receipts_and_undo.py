@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+import holdfast
+from holdfast import receipts
+from holdfast.sqlite import foreign
+from holdfast.state.carrying import folder_of
+
 THREAD = "01a1fa0b-589d-7420-a3a3-86c4f7ca642c"  # it started two sub-agents
 LEGACY = "01a1fa08-2161-7e32-870d-1d50962ff311"
 
@@ -26,7 +31,7 @@ def test_a_thread_is_archived_in_its_home_shown_and_taken_back(cli, home):
 
     assert archived.out.startswith(f"{LEGACY} is archived: ")
     assert f"Undo: holdfast undo {receipt}" in archived.err
-    assert "Codex's own database in this home was not told." in archived.err
+    assert "Codex's own state_5.sqlite says that the file of" in archived.err  # its rows are of another machine
     assert (state, title) == ("done", f"archive thread {LEGACY}")
     (moved,) = (home / "archived_sessions").glob(f"*{LEGACY}.jsonl")
     assert cli("threads", "find", LEGACY, "--archived").out == f"{moved}\n"
@@ -53,15 +58,37 @@ def test_a_dry_run_prints_the_steps(cli, home, untouched):
 
 
 def test_a_name_is_given_in_the_home(cli, home):
-    before = looks(home)
+    before, title = looks(home), titles(home)[LEGACY]
     answer = cli("threads", "rename", LEGACY, "in the home", "--in-home", "--json").json
 
     assert answer["threads"][0]["name"] == "in the home"
     (change,) = answer["changes"]
     assert change["steps"][0]["what"].startswith("append 1")
-    assert changed(before, looks(home)) == {"session_index.jsonl"}
+    assert change["steps"][1]["what"] == f"in {home}/state_5.sqlite: set title=in the home of threads {LEGACY}"
+    assert changed(before, looks(home)) == {"session_index.jsonl", "state_5.sqlite"}
+    assert titles(home)[LEGACY] == "in the home"
+    assert "state_5.sqlite" in cli("undo", change["receipt"], "--dry-run").out
     assert cli("undo", change["receipt"]).code == 0
-    assert looks(home) == before
+    assert changed(before, looks(home)) == {"state_5.sqlite"}
+    assert titles(home)[LEGACY] == title
+
+
+def titles(home):
+    with foreign.looking(f"{home}/state_5.sqlite") as look:
+        return {row["id"]: row["title"] for row in look.rows("threads", {"has_user_event": 0})}
+
+
+def test_what_was_stopped_in_the_middle_is_finished(cli, home, state_dir):
+    with holdfast.open(home, state_dir=state_dir, search=False) as state:
+        planned = state.in_home.archive(LEGACY, dry_run=True).plan
+        receipt = receipts.write(folder_of(state), planned)
+
+    assert cli("undo", receipt.id, "--finish", "--dry-run").code == 64
+    assert cli("undo", receipt.id, "--finish").out == f"Finished: archive thread {LEGACY}\n"
+    assert cli("receipts", "list", "--json").json["receipts"][0]["state"] == "done"
+    assert cli("threads", "find", LEGACY, "--archived").code == 0
+    assert cli("undo", receipt.id).code == 0
+    assert cli("undo", receipt.id, "--finish").code == 64
 
 
 def changed(before, after):

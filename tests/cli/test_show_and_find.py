@@ -156,6 +156,17 @@ def test_a_thread_whose_file_is_gone_is_named_as_such(cli, home):
     assert cli("threads", "list", "--search", "short lived").lines == []
 
 
+def test_a_conversation_that_cannot_be_read_is_not_said_to_be_silent(home):
+    found = process("threads", "find", "01a1fa08-1a40").out.strip()
+    with open(found, "wb") as file:
+        file.write(b"no line of a rollout\n" * 3)
+
+    answer = process("threads", "show", "01a1fa08-1a40")
+
+    assert "no turns: none could be read" in answer.out
+    assert "not shown: " in answer.out
+
+
 def test_a_compressed_lone_file_is_shown(cli, home, tmp_path):
     source = rollout(home, "01a1fd00-0000-7000-8000-000000000001", "squeezed")
     packed = tmp_path / f"{source.name}.zst"

@@ -256,7 +256,7 @@ def test_a_thread_that_is_being_written_is_left_alone_and_the_writer_is_named(ma
     home.change(lambda: (holder.tell(), holder.wait()))
 
     with writer_lock(str(home), home.top):
-        refused(home, lambda: CHANGES["archive"](home, state), "another writer", holdfast.Busy)
+        refused(home, lambda: CHANGES["archive"](home, state), "written by this process", holdfast.Busy)
     assert state.in_home.receipts() == []
     home.change(lambda: CHANGES["archive"](home, state))
 
@@ -271,7 +271,7 @@ def test_a_sub_agent_that_is_being_written_does_not_stop_the_rest(made):
     done = home.change(archive)
 
     assert [id for id, _ in done.left_out] == [home.child]
-    assert "another writer" in done.left_out[0][1]
+    assert "written by this process" in done.left_out[0][1]
     assert listed(state, archived=True) >= {home.top, home.grandchild}
     assert home.child in listed(state)
 
@@ -542,3 +542,15 @@ def test_what_was_stopped_in_the_middle_can_be_finished(made, state_dir):
     assert home.change(lambda: state.in_home.finish(receipt.id)).state == "done"
 
     assert {home.top, home.child, home.grandchild} <= listed(state, archived=True)
+
+
+def test_a_name_that_was_undone_without_our_knowing_is_gone_with_the_next_index(made):
+    """As when the undo was killed before the index followed: the names file has its old content, size and time."""
+    home, state = made
+    receipt = home.change(lambda: state.threads.rename(home.top, "näw", in_home=True)).receipt
+    found = receipts.find(str(state.path) + "/receipts", receipt)
+    home.change(lambda: receipts.undo(found))
+
+    state.index()
+
+    assert state.threads.get(home.top).name == "first name"

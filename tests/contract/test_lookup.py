@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import holdfast
-from holdfast import ids
+from holdfast import Refused, ids
 from holdfast.rollouts import verify
 from holdfast.rollouts.transcript import Words
 from homes import NOON_MS, MadeHome
@@ -263,3 +263,30 @@ def test_texts_that_mean_a_thread(make_home, open_state):
         assert meant("444") is None  # too short for an id, and nobody's name
         with pytest.raises(holdfast.Refused, match=f"begins several thread ids: {old}, {new}"):
             meant("1111")
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_blank_text_means_no_thread_not_one_whose_name_was_taken_away(two, open_state, blank):
+    home, first, _ = two
+    state = open_state(home)
+    state.threads.rename(first, "")
+
+    assert state.threads.resolve(blank) is None
+    assert state.threads.find(blank) is None
+    assert state.threads.delete(blank) is None
+
+
+def test_texts_that_cannot_be_stored_or_looked_for_are_refused(two, open_state):
+    home, first, _ = two
+    state = open_state(home)
+    for ask in (
+        lambda text: state.threads.rename(first, text),
+        lambda text: state.threads.set_git(first, branch=text),
+        lambda text: state.threads.resolve(text),
+        lambda text: state.threads.list(search=text),
+        lambda text: state.threads.list(cwds=[text]),
+    ):
+        with pytest.raises(Refused, match="lone surrogate"):
+            ask("a \udc80 b")
+    with pytest.raises(Refused, match="100000 characters to search for, 10000 is the most"):
+        state.threads.list(search="x" * 100_000)

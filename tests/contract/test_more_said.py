@@ -318,3 +318,12 @@ def test_each_is_missed_in_a_snapshot_that_has_it_not(one, state_dir, say):
     with state.write() as tx:
         say(state.threads.within(tx), home)
     assert not said.is_kept(state.engine, str(state_dir))
+
+
+def test_what_is_no_tool_is_refused_with_the_way_to_make_one(one):
+    home, state = one
+    for wrong in ([{"name": "ask"}], "ask"):
+        with pytest.raises(holdfast.Refused, match=r"a tool is a holdfast\.Tool, got") as refused:
+            state.threads.set_tools(home.id, wrong)
+        assert "holdfast.Tool(" in refused.value.remedy
+    assert state.threads.tools(home.id) is None

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import uuid
 
 import pytest
 
@@ -558,15 +559,56 @@ def test_a_file_that_comes_back_is_gone_on_with(writer):
     assert writer.append([says("two")]).first_ordinal == 2
 
 
-def test_a_file_that_is_already_there_is_not_written_into(home):
-    clock = lambda: NOON_MS  # noqa: E731
-    with RolloutWriter.create(home, META, clock=clock) as writer:
+@pytest.mark.parametrize("later_ms", [0, 5_000])  # at another time the file has another name
+def test_an_id_that_a_file_already_has_is_refused_also_when_it_came_meanwhile(home, later_ms):
+    meta = {**META, "id": str(uuid.UUID(int=NOON_MS << 80 | 7 << 76 | 2 << 62))}
+    again = RolloutWriter.create(home, meta, clock=lambda: NOON_MS + later_ms)
+    with RolloutWriter.create(home, meta, clock=lambda: NOON_MS) as writer:
         writer.persist()
-    again = RolloutWriter.create(home, {**META, "id": writer.thread_id}, clock=clock)
+        with pytest.raises(Busy, match="by this process"):
+            again.append([says("two")])
     with pytest.raises(Refused, match="exists already"):
         again.append([says("two")])
-    again.discard()
+    again.close()
+    with pytest.raises(Refused, match="exists already"):
+        RolloutWriter.create(home, meta, clock=lambda: NOON_MS + later_ms)
+    assert [path for path in everything(home) if path.endswith(".jsonl")] == [writer.path]
     assert len(lines_of(writer.path)) == 1
+
+
+def test_a_home_may_be_named_through_a_link(home, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(home)
+    with RolloutWriter.create(link, META) as writer:
+        writer.append([says("one")])
+        real = os.path.realpath(writer.path)
+        for named, path in ((home, real), (home, writer.path), (link, real)):
+            with pytest.raises(Busy):
+                RolloutWriter.resume(named, path)
+    for named, path in ((home, writer.path), (link, real), (link, writer.path)):
+        with RolloutWriter.resume(named, path) as writer:
+            writer.append([says("more")])
+    assert messages(real) == ["one", "more", "more", "more"]
+
+
+def test_a_forked_child_cannot_make_the_file_of_its_parents_thread(home, child):
+    parent = child(
+        """
+writer = RolloutWriter.create(sys.argv[1], {"cwd": "/x"})
+if os.fork() == 0:
+    try: writer.append([says("from the child")])
+    except Exception as error: say(type(error).__name__)
+    writer.close()
+    os._exit(0)
+os.wait()
+writer.append([says("from the parent")])
+writer.close()
+say(writer.path)
+""",
+        home,
+    )
+    refused, path = parent.lines()
+    assert (refused, messages(path)) == ("Refused", ["from the parent"])
 
 
 def test_no_descriptor_stays_open(home):

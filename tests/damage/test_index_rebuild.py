@@ -388,3 +388,30 @@ def test_a_look_where_the_database_is_gone_answers_from_the_files_and_makes_noth
         assert labels(state) == expected_labels(COUNT)
 
     assert bytes_of(path) == before
+
+
+def test_what_was_said_of_a_thread_whose_file_is_away_waits_for_it(make_home, open_state, state_dir):
+    home = make_home()
+    home.id, home.other = home.thread("first words"), home.thread("other words")
+    state = open_state(home)
+    state.threads.rename(home.id, "the name")
+    state.threads.archive(home.id)
+    gone = home.change(lambda: state.in_home.delete(home.id))
+    state.close()
+
+    holdfast.rebuild(home, state_dir=state_dir)
+    state = open_state(home)
+    assert state.threads.get(home.id) is None
+    state.threads.rename(home.other, "another")  # and a snapshot of what was said since
+    state.chores.close()
+    state.close()
+    holdfast.rebuild(home, state_dir=state_dir)
+
+    state = open_state(home)
+    home.change(lambda: state.in_home.undo(gone.receipt))
+    thread = state.threads.get(home.id)
+    assert (thread.name, thread.archived) == ("the name", True)
+    assert state.threads.get(home.other).name == "another"
+    assert state.threads.unarchive(home.id).archived is False
+    state.index(full=True)
+    assert state.threads.get(home.id).archived is False

@@ -100,8 +100,8 @@ def test_a_home_is_gone_through_with_progress_and_can_be_stopped(home):
     stop = threading.Event()
     seen = []
 
-    def progress(done):
-        seen.append(done)
+    def progress(done, at, of):
+        seen.append((at, of))
         if done.outcome == "compressed":
             stop.set()
 
@@ -109,6 +109,7 @@ def test_a_home_is_gone_through_with_progress_and_can_be_stopped(home):
     assert stopped.stopped
     assert stopped.outcomes["compressed"] == 1
     assert stopped.temps_removed == 1
+    assert seen == [(at, 4) for at in range(1, len(seen) + 1)]
     assert not left.exists()
 
     rest = compress_cold(home)
@@ -141,6 +142,70 @@ say(compress(home, path).outcome)
     packing.tell()
     assert packing.line() == "changed"
     assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("grown", [False, True])
+@pytest.mark.parametrize("door", ["compress", "resume"])
+def test_a_crash_that_left_both_does_not_keep_the_thread_from_being_compressed(home, child, grown, door):
+    path = thread(home, turns=5)
+    text = path.read_bytes()
+    compress(home, relative(home, path))
+    unpacking = child(
+        """
+from holdfast.rollouts import materialize
+real = os.unlink
+def unlink(name):
+    if name.endswith(".zst"): pause("unlink")
+    real(name)
+os.unlink = unlink
+materialize(sys.argv[1])
+""",
+        path,
+    )
+    assert unpacking.line() == "unlink"
+    unpacking.kill()
+    assert sorted(os.listdir(path.parent)) == [path.name, f"{path.name}.zst"]
+    if grown:  # by somebody who does not look for a `.zst`
+        with path.open("ab") as file:
+            file.write(b'{"timestamp":"2026-11-21T12:00:00.000Z","ordinal":50,"type":"x","payload":{}}\n')
+        text = path.read_bytes()
+    if door == "resume":
+        with RolloutWriter.resume(home, path, sync="never"):
+            pass
+        assert os.listdir(path.parent) == [path.name]
+    os.utime(path, (1, 1))
+    assert compress(home, relative(home, path)).outcome == "compressed"
+    assert os.listdir(path.parent) == [f"{path.name}.zst"]
+    assert zstd.decompress(Path(f"{path}.zst").read_bytes()) == text
+
+
+def test_a_zst_that_holds_more_or_something_else_than_the_plain_file_stays(home):
+    path = thread(home, turns=2)
+    text = path.read_bytes()
+    for other in (text + b'{"type":"x","payload":{}}\n', text.replace(b"fix", b"FIX"), text[:-9] + b"x"):
+        packed = zstd.compress(other)
+        Path(f"{path}.zst").write_bytes(packed)
+        assert compress(home, relative(home, path)).outcome == "already"
+        with RolloutWriter.resume(home, path, sync="never"):
+            pass
+        os.utime(path, (1, 1))
+        assert (path.read_bytes(), Path(f"{path}.zst").read_bytes()) == (text, packed)
+    Path(f"{path}.zst").write_bytes(zstd.compress(text)[:-5])  # torn: what it lacks, nobody knows
+    assert compress(home, relative(home, path)).outcome == "already"
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(home):
+    cold, held, fresh = (thread(home, cold=n < 2) for n in range(3))
+    with RolloutWriter.resume(home, held):
+        before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path(home).rglob("*.*")}
+        run = compress_cold(home, dry_run=True)
+        assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path(home).rglob("*.*")} == before
+    assert run.outcomes == {"cold": 1, "busy": 1, "not-cold": 1}
+    assert {each.path: each.outcome for each in run.files} == {
+        relative(home, cold): "cold", relative(home, held): "busy"
+    }  # fmt: skip
+    assert run.bytes_before == cold.stat().st_size
+    assert fresh.exists()
 
 
 # Each step that changes anything on the disk, and the reading between them.

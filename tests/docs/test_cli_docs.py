@@ -117,6 +117,8 @@ THREAD = "01a1fa0b-589d-7420-a3a3-86c4f7ca642c"
         ["threads", "tools", THREAD],
         ["threads", "delete", THREAD, "--dry-run"],
         ["threads", "delete", THREAD, "--yes"],
+        ["threads", "compress", "--dry-run", "--older-than", "0s"],
+        ["threads", "compress", "--in-home", "--older-than", "0s"],
         ["threads", "reindex"],
         ["backup"],
         ["restore", "--yes", "BACKUP"],

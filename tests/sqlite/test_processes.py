@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 
 import apsw
 import pytest
@@ -68,6 +69,21 @@ def test_who_waits_for_the_seat_is_told_who_has_it(store, child, path):
     assert other.line() == "out"
     assert texts(store) == ["theirs"]
     assert seat_holder(path) is None
+
+
+def test_a_store_is_closed_while_another_process_is_stopped_in_its_transaction(make, child):
+    # Whoever waits for the seat without a limit of its own would wait for ten minutes here.
+    ours = make(read_wait_ms=600_000)
+    other = child(HOLD_THE_SEAT)
+    assert other.line() == "in"
+    other.stop()
+    closing = threading.Thread(target=ours.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive()
+    other.go_on()
+    other.tell()
+    assert other.line() == "out"
 
 
 def test_the_seat_of_a_killed_process_is_free_and_its_work_is_gone(store, child):

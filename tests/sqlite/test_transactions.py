@@ -1,3 +1,4 @@
+import os
 import threading
 
 import apsw
@@ -280,3 +281,27 @@ def test_ctrl_c_just_after_a_read_began_leaves_no_old_snapshot_behind(store, tim
         tx.run(INSERT, text="since")
     for _ in range(3):
         assert texts(store) == ["since"]
+
+
+@pytest.mark.parametrize(("value", "told"), [("\udc80", "lone surrogate"), (1 << 64, "int too (large|big)")])
+def test_a_value_that_sqlite_cannot_hold_is_refused_and_the_rest_is_kept(store, value, told):
+    with store.write() as tx:
+        tx.run(INSERT, text="kept")
+        for ask in (tx.row, tx.rows, tx.tuples, tx.run):
+            with pytest.raises(Refused, match=told):
+                ask(q("SELECT 1 FROM notes WHERE text = :text"), text=value)
+        with pytest.raises(Refused, match=told):
+            tx.run_many(INSERT, [{"text": value}])
+    assert texts(store) == ["kept"]
+
+
+def test_a_look_minds_no_index_that_a_full_disk_left_unfinished(store, path):
+    with store.write() as tx:
+        tx.run(INSERT, text="kept")
+    store.close()
+    for suffix, content in (("-wal", b""), ("-shm", b"abc")):
+        with open(path + suffix, "wb") as file:
+            file.write(content)
+    with Store.peek(path) as looking:
+        assert texts(looking) == ["kept"]
+    assert os.path.getsize(path + "-shm") == 3

@@ -22,6 +22,7 @@ PINNED = {
         "0002_holds": "053abafed0ff3f30",
         "0003_threads": "e9cfeed25cc02596",
         "0004_said": "3b7ffe702617c7fc",
+        "0005_waiting": "7036a6ad47464b25",
     },
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -80,7 +81,8 @@ def tell(error: BaseException, given: Given) -> int:
         case OSError():
             _abandon_stdout()  # it may be stdout itself that failed
             what = f"{error.filename}: " if error.filename else ""
-            return _say(given, "io", f"{what}{error.strerror or error}", "", IO)
+            remedy = "Raise the limit (`ulimit -n`)." if error.errno in (errno.EMFILE, errno.ENFILE) else ""
+            return _say(given, "io", f"{what}{error.strerror or error}", remedy, IO)
         case _:
             return _bug(error, given)
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from holdfast.cli.failing import Interrupted
 from holdfast.cli.given import Given
 from holdfast.cli.render import out
-from holdfast.errors import Busy
+from holdfast.errors import Busy, Full, HoldfastError, Unsupported
 
 if TYPE_CHECKING:
+    from holdfast.ingest.model import OnProgress
     from holdfast.search.model import FeedReport
     from holdfast.state import State
 
@@ -21,31 +22,52 @@ _SMALL_FILES = 2_000  # looked through again in 20 ms
 
 
 @contextmanager
-def opened(given: Given, *, refresh: bool | None = None) -> Iterator[State]:
+def opened(given: Given, *, refresh: bool | None = None, only_look: bool = False) -> Iterator[State]:
     """Open the state, with a bar on a terminal while it indexes.
 
     A home never indexed is indexed. ``refresh`` None: a small home is looked
     through again, and a large one only where new threads mostly are, because a
     look at 50,000 files takes longer than the answer. ``state.reports`` is
     empty when nobody looked at all of it.
+
+    ``only_look`` is for commands that change nothing: where the state cannot be written (a full disk, no
+    permission), they answer from what is indexed, and say so.
     """
-    import holdfast
     from holdfast.cli.render.progress import bar
 
     with ExitStack() as closing:
         with interruptible(), bar() as on_progress:
-            state = closing.enter_context(
-                holdfast.open(
-                    given.home, state_dir=given.state_dir, refresh=bool(refresh), search=False, on_progress=on_progress
-                )
-            )
-            if refresh is None and not state.reports and not _is_small(state):
+            state = closing.enter_context(_open(given, on_progress, refresh=bool(refresh), only_look=only_look))
+            if refresh is not None or state.reports or state.read_only:
+                pass
+            elif not _is_small(state):
                 state.catch_up()
-            elif refresh is None and not state.reports:
+            else:
                 # Who indexes it just now will be done in a moment; if not, the index answers as it is.
                 with suppress(Busy):
                     state.reports = state.index(on_progress=on_progress, wait_ms=_PATIENCE_MS)
         yield state
+
+
+def _open(given: Given, on_progress: OnProgress | None, *, refresh: bool, only_look: bool) -> State:
+    import holdfast
+
+    try:
+        return holdfast.open(
+            given.home, state_dir=given.state_dir, refresh=refresh, search=False, on_progress=on_progress
+        )
+    except (Full, Unsupported) as error:
+        if refresh or not only_look:
+            raise
+        try:
+            state = holdfast.peek(given.home, state_dir=given.state_dir)
+        except HoldfastError:
+            raise error from None
+        if state.engine is None:  # nothing was ever kept there: a wrong path, more likely than a full disk
+            state.close()
+            raise
+        out.note(f"Only looked, nothing was indexed: {error}")
+        return state
 
 
 @contextmanager

@@ -45,8 +45,8 @@ def receipts(ctx: click.Context, given: Given) -> None:
 def list_receipts(given: Given) -> None:
     """List what was changed in homes: id, when, how far, and what.
 
-    `unfinished` was stopped in the middle, by a kill or a full disk: undo it,
-    then give the command again. Only looks.
+    `unfinished` was stopped in the middle, by a kill or a full disk: `holdfast
+    undo` puts it back, or with --finish does the rest. Only looks.
 
     \b
     Examples:

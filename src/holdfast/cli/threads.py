@@ -20,6 +20,7 @@ COMMANDS = {
     "set": ("holdfast.cli.threads_set:set_thread", "Say where its work stands in git, or if it may be remembered."),
     "children": ("holdfast.cli.threads_family:children", "Show which threads a thread spawned."),
     "tools": ("holdfast.cli.threads_family:tools", "Show which tools the harness offers in a thread."),
+    "compress": ("holdfast.cli.threads_compress:compress", "Make rollouts small that nobody wrote to for a while."),
     "reindex": ("holdfast.cli.threads_reindex:reindex", "Read every rollout again and renew what is known of it."),
 }
 

@@ -23,7 +23,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def _in_home(command: _Command) -> _Command:
     """Give ``command`` the options of a change in the home itself."""
     dry_run = click.option("--dry-run", is_flag=True, help="With --in-home: print what would be done; change nothing.")
-    in_home = click.option("--in-home", is_flag=True, help="Change the home's own files, as Codex would; see undo.")
+    in_home = click.option("--in-home", is_flag=True, help="Change the home itself, as Codex would; see undo.")
     return in_home(dry_run(command))
 
 
@@ -37,8 +37,8 @@ def rename(given: Given, thread: str, name: str, in_home: bool, dry_run: bool) -
 
     The name is kept in holdfast's own state, and nothing is written to the
     home, unless --in-home asks for it: then it is appended to the home's
-    session_index.jsonl, where Codex finds the names of legacy threads.
-    `holdfast undo` takes that back.
+    session_index.jsonl, and put into Codex's own row of the thread where there
+    is one. `holdfast undo` takes that back.
 
     \b
     Examples:
@@ -70,8 +70,8 @@ def archive(given: Given, threads: tuple[str, ...], in_home: bool, dry_run: bool
 
     The mark is kept in holdfast's own state, and nothing is written to the
     home, unless --in-home asks for it: then the files of the threads, and of
-    the sub-agents they started, move to archived_sessions, as Codex would do
-    it. `holdfast undo` moves them back.
+    the sub-agents they started, move to archived_sessions, and Codex's own rows
+    say so, as Codex would do it. `holdfast undo` puts all that back.
 
     \b
     Examples:

@@ -28,7 +28,7 @@ def delete(given: Given, threads: tuple[str, ...], yes: bool, dry_run: bool, no_
 
     Shows first what would go, and asks. The mark is kept in holdfast's own
     state; nothing is written to the home, and no file is removed. `threads
-    undelete` brings them back; `threads list --deleted` shows them.
+    undelete` brings them back; `threads list --deleted --all` shows them.
 
     \b
     Examples:
@@ -70,7 +70,7 @@ def undelete(given: Given, threads: tuple[str, ...]) -> None:
     \b
     Examples:
       holdfast threads undelete 019df488-d910
-      holdfast threads list --deleted
+      holdfast threads list --deleted --all
     """
     from holdfast.cli.threads_change import tell
 

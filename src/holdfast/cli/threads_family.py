@@ -28,7 +28,7 @@ def children(given: Given, thread: str, below: bool, status: str | None) -> None
     """
     import msgspec
 
-    with opened(given) as state:
+    with opened(given, only_look=True) as state:
         ask = state.threads.descendants if below else state.threads.children
         found = ask(thread, status)
         if found is None:
@@ -56,7 +56,7 @@ def tools(given: Given, thread: str) -> None:
       holdfast threads tools 019df488-d910 --json | jq '.tools[].name'
       holdfast threads tools "login bug"
     """
-    with opened(given) as state:
+    with opened(given, only_look=True) as state:
         if state.threads.resolve(thread) is None:
             raise no_thread(thread)
         found = state.threads.tools(thread)

@@ -26,7 +26,7 @@ def find(given: Given, thread: str, archived: bool | None) -> None:
       less "$(holdfast threads find 'fix the login')"
       holdfast threads find 019df488-d910 --json
     """
-    with opened(given) as state:
+    with opened(given, only_look=True) as state:
         found = state.threads.find(thread, archived=archived)
         if found is None:
             known = state.threads.resolve(thread) if archived is None else None

@@ -57,7 +57,7 @@ def list_threads(
       holdfast threads list --search "flaky test" --all --json
     """
     asked = filters.asked()
-    with opened(given, refresh=filters.refresh) as state:
+    with opened(given, refresh=filters.refresh, only_look=True) as state:
         page = state.threads.list(
             **asked,
             sort=sort,

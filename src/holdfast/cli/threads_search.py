@@ -35,8 +35,8 @@ def search(
     from holdfast.cli.render.progress import words_bar
 
     asked = filters.asked()
-    with opened(given, refresh=filters.refresh) as state:
-        if not no_wait:
+    with opened(given, refresh=filters.refresh, only_look=True) as state:
+        if not (no_wait or state.read_only):
             with interruptible(), words_bar() as on_progress:
                 fed = state.wait_for_search(on_progress=on_progress)
             note_unfed(fed)

@@ -59,7 +59,7 @@ def show(
 def _read(given: Given, text: str) -> Shown:
     from holdfast.cli.render.conversation import Shown
 
-    with opened(given) as state:
+    with opened(given, only_look=True) as state:
         found = state.threads.read(text)
         if found is None:
             raise no_thread(text, state.threads.resolve(text))

@@ -137,8 +137,11 @@ class Indexing:
             store.inherit(tx, self._home.home_id, revision)
             if renamed:
                 store.set_names(tx, self._home.home_id, self._recording.names(), revision)
+                stamp = self._recording.names_stamp or ""
             if complete:
                 homes.set_indexed(tx, self._home, indexed_ms=tx.now_ms, names_stamp=stamp)
+                if self._recording.put:
+                    homes.doubt_names(tx, self._home, self._recording.names_stamp or "")
                 if self._at_first is not None and self._home.indexed_ms is None:
                     self._at_first(tx, self._home)
             return store.count(tx, self._home.home_id)

@@ -12,7 +12,7 @@ import msgspec
 from holdfast import sql
 from holdfast.engine import Read, Write
 from holdfast.ingest.model import FileRow, LedgerRow, Problem
-from holdfast.rollouts import ThreadFacts
+from holdfast.rollouts import Entry, ThreadFacts
 
 _SQL = sql.load("holdfast.ingest")
 
@@ -54,6 +54,25 @@ def next_file_id(tx: Read) -> int:
 def put(tx: Write, rows: Iterable[FileRow]) -> None:
     """Insert or renew rows."""
     tx.run_many(_SQL["put_file"], [msgspec.structs.asdict(row) for row in rows])
+
+
+def set_packed(tx: Write, home_id: int, now: Entry, *, size: int, inode: int) -> bool:
+    """Have the row of a plain file, as it was folded, describe its ``.zst``; False when it describes something else.
+
+    ``size`` and ``inode`` are those of the plain file; its time is kept by who compresses it.
+    """
+    return now.zst and bool(
+        tx.run(
+            _SQL["set_packed"],
+            home_id=home_id,
+            path=now.path,
+            size=now.size,
+            inode=now.inode,
+            mtime_ns=now.mtime_ns,
+            size_before=size,
+            inode_before=inode,
+        )
+    )
 
 
 def set_status(tx: Write, file_ids: Sequence[int], status: str) -> None:

@@ -7,13 +7,17 @@ row that was written live is the row an index would make.
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 import time
+import warnings
+import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -25,8 +29,12 @@ from holdfast.ingest.survey import entry_at
 from holdfast.origin import internal
 from holdfast.rollouts import Appended, RolloutWriter, Scan, ThreadFacts, Turn, names_stamp, scan
 from holdfast.rollouts.blocks import fold_block
+from holdfast.sqlite.submit import Submitted
 from holdfast.threads import homes
 from holdfast.threads.model import Home
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 NOTE_S = 5.0
 """How long a row may lag behind what only moves its last time and its tokens: as Codex does, one write per 5 s."""
@@ -45,12 +53,16 @@ class Later(Protocol):
 
 class LiveThread:
     """One thread, its rollout and its row, for the one process that writes it. Made by ``state.threads.create``,
-    ``resume`` and ``fork``; a context manager that closes it. Threads may share it; asyncio calls it in
-    ``asyncio.to_thread``.
+    ``resume`` and ``fork``; a context manager that closes it. Threads may share it; asyncio calls ``submit``.
 
     ``append`` costs one write (and, with ``sync="append"``, one sync) of the
     file, and one commit when something changed that people see. ``noted`` is
     called after each of those.
+
+    One that is dropped without ``close`` lets its thread go when it is collected, or when the program ends: what
+    waits in memory is written then, and when it cannot be, a ``RuntimeWarning`` says how much was lost. Its row may lag
+    until the next index.
+    A forked child has no part in it: there every call is ``Refused``, but ``close``, which does nothing.
     """
 
     def __init__(
@@ -69,6 +81,9 @@ class LiveThread:
         self._recording = Recording(home)
         self._names = names_stamp(home.path)
         self._turn = threading.RLock()
+        self._handing = threading.Lock()  # not `_turn`: that is held over a sync, and an event loop waits for this one
+        self._hand: ThreadPoolExecutor | None = None
+        self._let_go = weakref.finalize(self, _let_go, writer)
         self._facts, self._offset = ThreadFacts(), 0
         self._noted: tuple[ThreadFacts, int] = (self._facts, 0)
         self._noted_s = 0.0
@@ -84,14 +99,29 @@ class LiveThread:
         conversation. A row that cannot be written just now is no error: ``behind`` says why, and the
         next item, ``flush``, or whoever opens the home next makes up for it.
         """
-        with self._turn:
+        with self._mine():
             answer = self._writer.append([items] if isinstance(items, Mapping) else items)
             self._fold(answer)
             if self._is_news():
                 self._note()
             elif self._is_ahead():
-                self._later(("live", self.id), self._note_later, in_s=NOTE_S)
+                self._promise_note()
         return answer
+
+    def submit(self, items: Item | Iterable[Item]) -> Submitted[Appended]:
+        """Append on another thread, in the order of the calls; ``await`` it or ask for ``result()``.
+
+        Items are taken as they are when their turn comes. Cancelling withdraws what has not begun; what has begun is
+        written. ``close`` waits for all that was submitted.
+        """
+        self._writer.check_open()
+        with self._handing:
+            if self._hand is None:
+                from concurrent.futures import ThreadPoolExecutor  # 10 ms, wanted only by those who submit
+
+                self._hand = ThreadPoolExecutor(1, thread_name_prefix="holdfast-live")
+            work = contextvars.copy_context().run
+            return Submitted(self._hand.submit(work, self.append, items))
 
     @contextmanager
     def turn(self, *, model: str, cwd: str | None = None, turn_id: str | None = None, **more: Any) -> Iterator[Turn]:
@@ -112,7 +142,7 @@ class LiveThread:
 
     def persist(self) -> None:
         """Put the thread there before its first item: its ``session_meta``, and its row."""
-        with self._turn:
+        with self._mine():
             self._writer.persist()
             self._fold(None)
             self._note()
@@ -122,7 +152,7 @@ class LiveThread:
 
         Raises ``Full`` or ``Unsupported``, and keeps what waits. A row that cannot be written is told by ``behind``.
         """
-        with self._turn:
+        with self._mine():
             self._writer.flush()
             self._fold(None)
             if self._is_ahead():
@@ -134,10 +164,18 @@ class LiveThread:
         Raises what ``flush`` raises; then it is open still and keeps what
         waits. ``discard=True`` drops what waits in memory; what is in the file stays.
         """
+        if not self._writer.is_ours:
+            self._writer.close()  # a forked child's copy of it; the locks may be those of a thread it has not
+            return
+        with self._handing:
+            hand, self._hand = self._hand, None
+        if hand is not None:
+            hand.shutdown(wait=True, cancel_futures=discard)
         with self._turn:
             if not self._writer.closed and not discard:
                 self.flush()
             self._writer.close(discard=discard)
+            self._let_go.detach()
 
     def discard(self) -> None:
         """Close it and drop what waits in memory: a thread without an item leaves neither a file nor a row."""
@@ -147,6 +185,11 @@ class LiveThread:
     def closed(self) -> bool:
         """Whether it was closed."""
         return self._writer.closed
+
+    @property
+    def made(self) -> bool:
+        """Whether its rollout exists: since its first item, or ``persist``."""
+        return self._writer.made
 
     @property
     def queued(self) -> int:
@@ -172,6 +215,14 @@ class LiveThread:
         self.close()
 
     # --- inside --------------------------------------------------------------------
+
+    @contextmanager
+    def _mine(self) -> Iterator[None]:
+        """Be the one who writes now. Raises ``Refused`` in a forked child before it could wait for a thread of its
+        parent's."""
+        self._writer.check_open()
+        with self._turn:
+            yield
 
     def _begin_where_the_file_ends(self) -> None:
         if self._writer.queued_bytes:
@@ -221,12 +272,16 @@ class LiveThread:
                 self._write_rows()
         except (HoldfastError, OSError) as error:
             self.behind = str(error)
-            self._later(("live", self.id), self._note_later, in_s=NOTE_S)
+            self._promise_note()
             return
         self.behind = ""
         self._noted = (_seen(self._facts), self._offset)
         self._noted_s = time.monotonic()
         self._on_noted()
+
+    def _promise_note(self) -> None:
+        # Weakly: who drops this thread lets it go at once, and its row is for the next index.
+        self._later(("live", self.id), partial(_call, weakref.WeakMethod(self._note_later)), in_s=NOTE_S)
 
     def _note_later(self) -> None:
         with self._turn:
@@ -257,6 +312,24 @@ class LiveThread:
             # What the ledger says is what we wrote, or somebody's who saw less: nobody else may add to the file.
             noted = ledger.load_some(tx, recording.home.home_id, [self._relative]).get(self._relative)
             recording.write(tx, [found], {self._relative: (entry, noted)})
+
+
+def _call(method: weakref.WeakMethod[Callable[[], None]]) -> None:
+    found = method()
+    if found is not None:
+        found()
+
+
+def _let_go(writer: RolloutWriter) -> None:
+    """End the writer of a ``LiveThread`` that nobody closed and nobody has any more."""
+    if writer.closed or not writer.is_ours:
+        return
+    try:
+        writer.close()
+    except (HoldfastError, OSError) as error:
+        lost = f"{writer.queued} items ({writer.queued_bytes} bytes) of thread {writer.thread_id}"
+        warnings.warn(f"{lost} are lost: it was never closed, and {error}", RuntimeWarning, stacklevel=2)
+        writer.discard()
 
 
 def _seen(facts: ThreadFacts) -> ThreadFacts:

@@ -30,6 +30,12 @@ ON CONFLICT (file_id) DO UPDATE SET
     offset = excluded.offset, status = excluded.status, attempts = excluded.attempts,
     problems = excluded.problems, facts = excluded.facts, thread_id = excluded.thread_id
 
+-- name: set_packed
+-- The same text under another name. `offset` counts bytes of text, so it stays.
+UPDATE files SET zst = 1, size = :size, inode = :inode
+WHERE home_id = :home_id AND path = :path AND zst = 0
+  AND size = :size_before AND inode = :inode_before AND mtime_ns = :mtime_ns
+
 -- name: set_status
 UPDATE files SET status = :status WHERE file_id = :file_id
 

@@ -12,8 +12,8 @@ from holdfast.engine import Read, Write
 from holdfast.ingest import ledger, rules
 from holdfast.ingest.model import FileRow, LedgerRow, Problem
 from holdfast.ingest.speakers import Speakers
-from holdfast.rollouts import Entry, Scan, read_names
-from holdfast.threads import store
+from holdfast.rollouts import Entry, Scan, names_stamp, read_names
+from holdfast.threads import homes, store
 from holdfast.threads.model import Home
 from holdfast.tools import store as tools
 
@@ -32,6 +32,8 @@ class Recording:
         self.put = 0
         self.problems: list[Problem] = []
         self._names: dict[bytes, str] | None = None
+        self.names_stamp: str | None = None
+        """Of the names file that ``names`` were read from; None: not read yet."""
 
     def write(self, tx: Write, batch: Sequence[Scan], known: Known) -> list[bytes]:
         """Write one batch; ``known`` is what was known of its files when they were read.
@@ -46,7 +48,10 @@ class Recording:
         threads = [self._derived(scan, files[scan.path]) for scan in election.speaking]
         if threads:
             store.put(tx, self.home.home_id, threads, store.next_revision(tx))
+            # A names file that is put back as it was has its old stamp again, and these rows have other names.
+            homes.doubt_names(tx, self.home, self.names_stamp or "")
             tools.put(tx, self.home.home_id, _tools_of(election.speaking))
+            store.say_what_waits(tx, self.home.home_id, store.revision(tx))
             self.put += len(threads)
         left = [
             file.file_id
@@ -63,6 +68,7 @@ class Recording:
     def names(self) -> dict[bytes, str]:
         """Return the names the home's names file gives. Read once."""
         if self._names is None:
+            self.names_stamp = names_stamp(self.home.path)
             self._names = read_names(self.home.path)
         return self._names
 

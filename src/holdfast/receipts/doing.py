@@ -6,40 +6,50 @@ import errno
 import os
 from contextlib import suppress
 
-from holdfast.changes import paths_of
-from holdfast.errors import Full, HalfDone, Refused, Stale
+from holdfast.changes import Rows, paths_of
+from holdfast.errors import Busy, Full, HalfDone, HoldfastError, Refused, Stale
 from holdfast.receipts import keeping, steps
 from holdfast.receipts.model import Receipt, Standing, Step
+from holdfast.receipts.steps import Databases
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
-def carry_out(receipt: Receipt) -> Receipt:
+def carry_out(receipt: Receipt, databases: Databases | None = None) -> Receipt:
     """Do what the receipt says, or the rest of it, and return it. Two to four syncs a step.
 
-    Files must be as they were planned on: else ``Stale``, nothing is changed,
-    and the receipt is discarded. Raises ``HalfDone`` when a step in the middle
-    cannot be done; what was done stays, and is noted. A receipt once undone is
-    not carried out again: ``Refused``.
+    Files and rows must be as they were planned on: else ``Stale``, nothing is
+    changed, and the receipt is discarded; so, too, when rows, which ``databases``
+    changes, cannot be changed now (``Busy``, ``Refused``). Raises ``HalfDone``
+    when a step in the middle cannot be done; what was done stays, and is noted.
+    A receipt once undone is not carried out again: ``Refused``.
     """
     with keeping.sole_hand(receipt):
         if any(step.undone for step in receipt.steps):
             raise Refused(f"the receipt {receipt.id} was undone", remedy="Make the change again.")
         began = any(step.done or step.put for step in receipt.steps)
         if not began:
-            began = _begun(receipt)
+            began = _begun(receipt, databases)
         for number, step in enumerate(receipt.steps):
             if step.done:
                 continue
             steps.clear_partial(receipt, step)
-            now = steps.standing(receipt.plan, step)
+            try:
+                now = steps.standing(receipt.plan, step, databases)
+            except HoldfastError as error:
+                raise _half_done(receipt, number, str(error)) from error
             if now is Standing.CHANGED:
-                raise _half_done(receipt, number, "its files were changed by somebody else")
+                raise _half_done(receipt, number, "it was changed by somebody else")
             if now is not Standing.AFTER:
                 try:
-                    steps.do(receipt, step, lambda: keeping.put(receipt))
+                    steps.do(receipt, step, lambda: keeping.put(receipt), databases)
+                except HoldfastError as error:
+                    if not began and isinstance(error, Busy | Refused):  # else rows may have been changed
+                        keeping.discard(receipt)
+                        raise
+                    raise _half_done(receipt, number, str(error)) from error
                 except OSError as error:
-                    if not began and steps.standing(receipt.plan, step) is Standing.BEFORE:
+                    if not began and steps.standing(receipt.plan, step, databases) is Standing.BEFORE:
                         steps.clear_partial(receipt, step)
                         _remove_folders(receipt)
                         keeping.discard(receipt)
@@ -52,7 +62,7 @@ def carry_out(receipt: Receipt) -> Receipt:
     return receipt
 
 
-def undo(receipt: Receipt) -> Receipt:
+def undo(receipt: Receipt, databases: Databases | None = None) -> Receipt:
     """Put everything back as it was before the receipt was carried out, as far as it was. Repeatable.
 
     Looks at all files first: when somebody changed one since, raises
@@ -63,8 +73,8 @@ def undo(receipt: Receipt) -> Receipt:
         changed = [
             path
             for step in receipt.steps
-            if not step.undone and steps.standing(receipt.plan, step) is Standing.CHANGED
-            for path in paths_of(step.change)
+            if not step.undone and steps.standing(receipt.plan, step, databases) is Standing.CHANGED
+            for path in paths_of(step.change) or _rows_of(step)
         ]
         if changed:
             raise Refused(
@@ -76,8 +86,12 @@ def undo(receipt: Receipt) -> Receipt:
                 continue
             steps.clear_partial(receipt, step)
             try:
-                if steps.standing(receipt.plan, step) is not Standing.BEFORE:
-                    steps.undo(receipt, step, lambda: keeping.put(receipt))
+                if steps.standing(receipt.plan, step, databases) is not Standing.BEFORE:
+                    steps.undo(receipt, step, lambda: keeping.put(receipt), databases)
+            except HoldfastError as error:
+                if not any(each.undone for each in receipt.steps):
+                    raise
+                raise _half_done(receipt, number, str(error), doing="undoing") from error
             except OSError as error:
                 raise _half_done(receipt, number, error.strerror or str(error), doing="undoing") from error
             step.undone = True
@@ -87,16 +101,17 @@ def undo(receipt: Receipt) -> Receipt:
     return receipt
 
 
-def standings(receipt: Receipt) -> list[Standing]:
+def standings(receipt: Receipt, databases: Databases | None = None) -> list[Standing]:
     """Return how the files of each step stand now, whatever was noted. Only looks."""
-    return [steps.standing(receipt.plan, step) for step in receipt.steps]
+    return [steps.standing(receipt.plan, step, databases) for step in receipt.steps]
 
 
-def _begun(receipt: Receipt) -> bool:
+def _begun(receipt: Receipt, databases: Databases | None) -> bool:
     """Return True when a step was begun and its maker killed before that was noted; else check all that was seen."""
-    if any(steps.standing(receipt.plan, step) is Standing.BETWEEN for step in receipt.steps[:1]):
+    first = steps.standing(receipt.plan, receipt.steps[0], databases)
+    if first is Standing.BETWEEN:
         return True
-    first_done = steps.standing(receipt.plan, receipt.steps[0]) is Standing.AFTER
+    first_done = first is Standing.AFTER
     others = {path for step in receipt.steps[1:] for path in paths_of(step.change)}
     for before in receipt.plan.seen:
         if steps.seen(before.path) != before and not (first_done and before.path not in others):
@@ -104,7 +119,27 @@ def _begun(receipt: Receipt) -> bool:
             raise Stale(
                 f"{before.path} was changed after this was planned; nothing was done", remedy="Give the command again."
             )
+    if not first_done:
+        _check_rows(receipt, databases)
     return first_done
+
+
+def _check_rows(receipt: Receipt, databases: Databases | None) -> None:
+    """Have nothing begun that would stop at rows: they are somebody else's, who may be using them now."""
+    try:
+        for change in [step.change for step in receipt.steps]:
+            if isinstance(change, Rows) and steps.given(databases).standing(change, to_change=True) != "before":
+                raise Stale(
+                    f"{change.path} was changed after this was planned; nothing was done",
+                    remedy="Give the command again.",
+                )
+    except HoldfastError:
+        keeping.discard(receipt)
+        raise
+
+
+def _rows_of(step: Step) -> tuple[str, ...]:
+    return (f"rows of {step.change.path}",) if isinstance(step.change, Rows) else ()
 
 
 def _remove_folders(receipt: Receipt) -> None:
@@ -118,5 +153,6 @@ def _half_done(receipt: Receipt, number: int, why: str, *, doing: str = "carryin
     return HalfDone(
         f"stopped {doing} the receipt {receipt.id} at step {number + 1} of {len(receipt.steps)} "
         f"({step.what if doing == 'carrying out' else step.undo}): {why}",
-        remedy=f"`holdfast receipts show {receipt.id}` says how far it is; `holdfast undo {receipt.id}` undoes it.",
+        remedy=f"`holdfast receipts show {receipt.id}` says how far it is; `holdfast undo {receipt.id}` undoes it, "
+        "with --finish it does the rest.",
     )

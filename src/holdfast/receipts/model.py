@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 
 import msgspec
 
-from holdfast.changes import Append, Change, Move, Plan, Remove, Rewrite, Seen
+from holdfast.changes import Append, Blob, Change, Move, Plan, Remove, Rewrite, Row, Rows, Seen, Value
 
 FILE = "receipt.json"
 
@@ -93,3 +94,18 @@ def _words(plan: Plan, change: Change) -> tuple[str, str]:
                 f"rewrite {path}: {size} bytes become {len(data)}",
                 f"put the {size} bytes of the copy back to {path}",
             )
+        case Rows(path, rows):
+            what = [_row_words(row) for row in rows if row.after is not None]
+            gone = Counter(row.table for row in rows if row.after is None)
+            what += [f"delete {count} of {table}" for table, count in gone.items()]
+            return f"in {path}: {'; '.join(what)}", f"put {len(rows)} rows of {path} back as they were"
+
+
+def _row_words(row: Row) -> str:
+    key = ", ".join(map(_value_words, row.key.values()))
+    values = ", ".join(f"{column}={_value_words(value)}" for column, value in (row.after or {}).items())
+    return f"set {values} of {row.table} {key}"
+
+
+def _value_words(value: Value) -> str:
+    return f"{len(value.data)} bytes" if isinstance(value, Blob) else "NULL" if value is None else str(value)

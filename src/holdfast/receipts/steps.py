@@ -5,14 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Literal, Protocol
 
 from holdfast import folders
-from holdfast.changes import Append, Move, Plan, Remove, Rewrite, Seen
+from holdfast.changes import Append, Move, Plan, Remove, Rewrite, Rows, Seen, paths_of
+from holdfast.errors import Refused
 from holdfast.receipts.keeping import copy_file
 from holdfast.receipts.model import Receipt, Standing, Step
 
 Note = Callable[[], None]
 """Puts on disk what was just noted in the step."""
+
+
+class Databases(Protocol):
+    """Who changes rows. Raises ``HoldfastError``; with ``Busy`` and ``Refused`` nothing was changed for certain."""
+
+    def standing(self, rows: Rows, *, to_change: bool = False) -> Literal["before", "after", "changed"]:
+        """Return how the rows stand. ``to_change``: as one who could change them now; ``Busy`` when not."""
+
+    def turn(self, rows: Rows, *, back: bool = False) -> None:
+        """Have the rows as after, or ``back`` as before: all, and durably. ``Stale`` when they are neither."""
 
 
 def seen(path: str) -> Seen:
@@ -23,7 +35,7 @@ def seen(path: str) -> Seen:
         return Seen(path)
 
 
-def standing(plan: Plan, step: Step) -> Standing:
+def standing(plan: Plan, step: Step, databases: Databases | None) -> Standing:
     """Return how the files of a step stand. Reads what was appended, or a shared file whole."""
     match step.change:
         case Move():
@@ -38,9 +50,18 @@ def standing(plan: Plan, step: Step) -> Standing:
             return _of_append(plan, step, step.change)
         case Rewrite():
             return _of_rewrite(plan, step, step.change)
+        case Rows():
+            return Standing(given(databases).standing(step.change))
 
 
-def do(receipt: Receipt, step: Step, note: Note) -> None:
+def given(databases: Databases | None) -> Databases:
+    """Return who changes rows, or raise ``Refused``."""
+    if databases is None:
+        raise Refused("this receipt changes rows of a database, and nobody was given who could")
+    return databases
+
+
+def do(receipt: Receipt, step: Step, note: Note, databases: Databases | None) -> None:
     """Do one step, or the rest of it."""
     plan = receipt.plan
     match step.change:
@@ -69,10 +90,12 @@ def do(receipt: Receipt, step: Step, note: Note) -> None:
                 note()
 
             _replace(receipt, path, data, None, note_put)
+        case Rows():
+            given(databases).turn(step.change)
     _sync_folders(step)
 
 
-def undo(receipt: Receipt, step: Step, note: Note) -> None:
+def undo(receipt: Receipt, step: Step, note: Note, databases: Databases | None) -> None:
     """Put back what one step, or a part of it, changed."""
     plan = receipt.plan
 
@@ -105,6 +128,8 @@ def undo(receipt: Receipt, step: Step, note: Note) -> None:
             old = _content(os.path.join(receipt.at, step.copy))
             mtime_ns = None if tail else plan.before(path).mtime_ns
             _replace(receipt, path, old + tail, mtime_ns, note_put_back)
+        case Rows():
+            given(databases).turn(step.change, back=True)
     _sync_folders(step)
 
 
@@ -252,7 +277,5 @@ def _size(path: str) -> int:
 
 
 def _sync_folders(step: Step) -> None:
-    change = step.change
-    paths = (change.source, change.target) if isinstance(change, Move) else (change.path,)
-    for folder in {os.path.dirname(path) for path in paths}:
+    for folder in {os.path.dirname(path) for path in paths_of(step.change)}:
         folders.sync(folder)

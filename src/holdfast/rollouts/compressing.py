@@ -15,41 +15,54 @@ from typing import Any, Literal
 
 import msgspec
 
-from holdfast import folders, ids
+from holdfast import folders, ids, lockfiles
 from holdfast.clock import wall_ms
 from holdfast.errors import Busy, HoldfastError
 from holdfast.rollouts import paths, pieces
 from holdfast.rollouts.find import Walk
 from holdfast.rollouts.opening import NotRegular, open_file
 from holdfast.rollouts.reading import verify
-from holdfast.rollouts.writing.lock import writer_lock
-from holdfast.rollouts.writing.materializing import TEMP, discard, finish, put, same_text, write_all
+from holdfast.rollouts.writing.lock import lock_path, writer_lock
+from holdfast.rollouts.writing.materializing import TEMP, discard, drop_stale, finish, put, same_text, write_all
 
 COLD_MS = 7 * 24 * 3600 * 1000
 LEVEL = 3
 
-Outcome = Literal["compressed", "not-cold", "changed", "already", "busy", "failed"]
+Outcome = Literal["compressed", "cold", "not-cold", "changed", "already", "busy", "failed"]
+"""What became of a file. ``cold`` is the answer of a dry run: it would be compressed."""
 
 
 class Compressed(msgspec.Struct, frozen=True):
-    """What became of one file. ``path`` is relative to the home and plain; ``detail`` says why not."""
+    """What became of one file. ``path`` is relative to the home and plain; ``detail`` says why not.
+
+    ``inode_before`` is that of the plain file that went.
+    """
 
     path: str
     outcome: Outcome
     bytes_before: int = 0
     bytes_after: int = 0
     detail: str = ""
+    inode_before: int = 0
 
 
 class Run(msgspec.Struct):
-    """What became of a home. ``stopped``: it was asked to stop before it had seen every file."""
+    """What became of a home. ``stopped``: it was asked to stop before it had seen every file.
+
+    ``files`` are all that were looked at but those that are simply not cold.
+    """
 
     outcomes: dict[str, int]
     bytes_before: int = 0
     bytes_after: int = 0
     temps_removed: int = 0
-    failed: list[Compressed] = []
+    files: list[Compressed] = []
     stopped: bool = False
+
+    @property
+    def failed(self) -> list[Compressed]:
+        """Those that could not be compressed."""
+        return [each for each in self.files if each.outcome == "failed"]
 
 
 def compress_cold(
@@ -57,32 +70,32 @@ def compress_cold(
     *,
     cold_ms: int = COLD_MS,
     level: int = LEVEL,
-    on_progress: Callable[[Compressed], None] | None = None,
+    dry_run: bool = False,
+    on_progress: Callable[[Compressed, int, int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> Run:
     """Compress every cold rollout of ``home``, archived ones too, one after the other; remove what crashes left.
 
-    ``on_progress`` is called with each file's outcome. With ``stop`` set it
-    ends after the file at hand. Ctrl-C ends it at once; nothing is left broken.
+    ``on_progress`` is called with each file's outcome, how many were done, and of how many. With ``stop`` set it
+    ends after the file at hand. Ctrl-C ends it at once; nothing is left broken. ``dry_run`` only looks.
     """
     home = os.path.abspath(home)
     run = Run({})
-    run.temps_removed = _remove_temps(home)
-    for entry in Walk(home):
+    if not dry_run:
+        run.temps_removed = _remove_temps(home)
+    plain = [entry.path for entry in Walk(home) if not entry.zst]
+    for at, path in enumerate(plain, 1):
         if stop is not None and stop.is_set():
             run.stopped = True
             break
-        if entry.zst:
-            continue
-        done = compress(home, entry.path, cold_ms=cold_ms, level=level)
+        done = _judge(home, path, cold_ms) if dry_run else compress(home, path, cold_ms=cold_ms, level=level)
         run.outcomes[done.outcome] = run.outcomes.get(done.outcome, 0) + 1
-        if done.outcome == "compressed":
-            run.bytes_before += done.bytes_before
-            run.bytes_after += done.bytes_after
-        elif done.outcome == "failed":
-            run.failed.append(done)
+        run.bytes_before += done.bytes_before
+        run.bytes_after += done.bytes_after
+        if done.outcome != "not-cold":
+            run.files.append(done)
         if on_progress is not None:
-            on_progress(done)
+            on_progress(done, at, len(plain))
     return run
 
 
@@ -114,17 +127,36 @@ def compress(home: str | os.PathLike[str], path: str, *, cold_ms: int = COLD_MS,
         return Compressed(path, "failed", detail=getattr(error, "strerror", None) or str(error))
 
 
+def _judge(home: str, path: str, cold_ms: int) -> Compressed:
+    """Say what would become of a file. Takes no lock: who has it is asked of the system."""
+    full = f"{home}/{path}"
+    try:
+        there = os.stat(full, follow_symlinks=False)
+        if wall_ms() - there.st_mtime_ns // 1_000_000 < cold_ms:
+            return Compressed(path, "not-cold")
+        id16 = verify(full)
+    except FileNotFoundError:
+        return Compressed(path, "changed", detail="it is gone")
+    except (NotRegular, OSError) as error:
+        return Compressed(path, "failed", detail=getattr(error, "strerror", None) or "it is no regular file")
+    if id16 is None:
+        return Compressed(path, "failed", detail="no session_meta in it says whose it is")
+    writers = lockfiles.holders(lock_path(home, ids.text(id16)))
+    if writers:
+        return Compressed(path, "busy", detail=f"{', '.join(map(str, writers))} is writing it")
+    return Compressed(path, "cold", there.st_size)
+
+
 def _compress(full: str, path: str, before: os.stat_result, level: int) -> Compressed:
     packed, temp = full + paths.ZST, full + paths.ZST + TEMP
     fd, began = open_file(full)
     try:
         if _marks(began) != _marks(before):
             return Compressed(path, "changed", detail="somebody wrote to it just now")
-        if os.path.lexists(packed):
-            # Of a run that died between its last two steps, or of another time: then the plain one counts.
-            if not _is_packed(packed, full):
-                return Compressed(path, "already", detail=f"{path}{paths.ZST} is there, and holds something else")
-        else:
+        if os.path.lexists(packed) and not _is_packed(packed, full) and not drop_stale(full):
+            return Compressed(path, "already", detail=f"{path}{paths.ZST} is there, and holds something else")
+        # One that is there and holds the same is of a run that died between its last two steps.
+        if not os.path.lexists(packed):
             _pack(fd, began, temp, level)
             if not _is_packed(temp, full) or _marks(os.stat(full, follow_symlinks=False)) != _marks(before):
                 return Compressed(path, "changed", detail="somebody wrote to it meanwhile")
@@ -139,7 +171,7 @@ def _compress(full: str, path: str, before: os.stat_result, level: int) -> Compr
     finally:
         os.close(fd)
         discard(temp)
-    return Compressed(path, "compressed", before.st_size, after)
+    return Compressed(path, "compressed", before.st_size, after, inode_before=before.st_ino)
 
 
 def _pack(fd: int, began: os.stat_result, temp: str, level: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from holdfast import ids
-from holdfast.changes import Append, Change, Move, Plan, Remove, Rewrite, Seen, paths_of
+from holdfast.changes import Append, Change, Move, Plan, Remove, Rewrite, Rows, Seen, paths_of
 from holdfast.errors import Refused
 from holdfast.rollouts import names, paths
 from holdfast.rollouts.dialects.loose import Broken
@@ -30,7 +30,7 @@ def plan(title: str, home: str, subjects: Iterable[bytes], changes: Iterable[Cha
     """Return the plan of these changes, with how each file looks now."""
     changes = tuple(changes)
     named = dict.fromkeys(path for change in changes for path in paths_of(change))
-    for path in named:
+    for path in (*named, *(change.path for change in changes if isinstance(change, Rows))):
         if not paths.is_text(path):
             raise Refused(f"{path!r} is not UTF-8: no receipt could hold it, so it is not touched")
     seen = tuple(_seen(path) for path in named)
@@ -128,8 +128,8 @@ def mark(
         )
     if len(found) != 1 or file.endswith(paths.ZST):
         raise Refused(f"{file} is compressed: nothing can be appended to it", remedy="Resume it in Codex first.")
-    if memory_mode is not None and memory_mode not in MEMORY_MODES:
-        raise Refused(f"{memory_mode!r} is not one of: {', '.join(MEMORY_MODES)}")
+    if memory_mode is not None:
+        check_memory_mode(memory_mode)
     meta = _first_meta(file, id16)
     meta.pop("git", None)
     meta["memory_mode"] = memory_mode or facts.memory_mode
@@ -139,6 +139,12 @@ def mark(
         meta["git"] = resolved
     line = {"timestamp": _iso(now_ms), "type": "session_meta", "payload": meta}
     return (Append(found[0], _on_a_new_line(found[0], msgspec.json.encode(line))),)
+
+
+def check_memory_mode(mode: str) -> None:
+    """Raise ``Refused`` for a mode that Codex does not know."""
+    if mode not in MEMORY_MODES:
+        raise Refused(f"{mode!r} is not one of: {', '.join(MEMORY_MODES)}")
 
 
 _GIT_KEYS = {"sha": "commit_hash", "branch": "branch", "origin_url": "repository_url"}

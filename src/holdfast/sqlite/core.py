@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 
 import apsw
 
-from holdfast.errors import Busy, Damaged, HoldfastError, Refused
+from holdfast.errors import Busy, Damaged, HoldfastError, Refused, Unsupported
 from holdfast.sqlite import codes, creation, fork, guard, locks, settings
 from holdfast.sqlite.baton import Baton
 from holdfast.sqlite.reads import Reader, Readers
@@ -23,6 +23,7 @@ from holdfast.sqlite.settings import Durability, Limits, Patience
 from holdfast.sqlite.shm import Shm
 from holdfast.sqlite.wal import Janitor, Wal
 
+_LAST_LOOK_NS = 500_000_000  # how long a close waits for the seat; in turn with busy writers it takes 200 ms
 _VACUUM_LOOK_EVERY = 1024  # commits between two looks at the free pages
 
 
@@ -80,7 +81,10 @@ class Core:
                 try:
                     creation.check_header(writer, self.path, self.application_id)
                     if writer.readonly("main"):  # SQLite makes do with that, and says nothing
-                        raise Refused(f"{self.path} may not be written by this user; open it with peek")
+                        raise Unsupported(
+                            f"{self.path} cannot be written by this user",
+                            remedy="Make it writable for this user, or only look: `peek` instead of `open`.",
+                        )
                     self._fold_lower(writer)
                     settings.for_writing(writer, self.durability)
                     self.wal.watch(writer)
@@ -259,8 +263,9 @@ class Core:
         with ExitStack() as hold:
             hold.enter_context(self.baton.alone(begun_ns, deadline_ns))
             # While another process writes on, or no descriptor is free for the seat, the log is left as it is.
+            # Whoever keeps the seat for long, or was stopped in it, is attached, and leaves after us.
             with suppress(HoldfastError):
-                self.seat.take(begun_ns, deadline_ns)
+                self.seat.take(begun_ns, min(deadline_ns, begun_ns + _LAST_LOOK_NS))
                 hold.callback(self.seat.release)
             hold.enter_context(self.readers.hold_all(deadline_ns))
             if self._still_ours():

@@ -16,6 +16,10 @@ from holdfast.errors import HoldfastError, Refused
 from holdfast.sql import Statement
 from holdfast.sqlite import codes, settings
 
+# apsw: KeyError for a parameter without a value, TypeError for a type SQLite has not, OverflowError for an integer of
+# more than 64 bits, UnicodeError for a text with a lone surrogate.
+_FAILURES = (apsw.Error, KeyError, TypeError, OverflowError, UnicodeError)
+
 # `changes()` keeps its last value when a statement is not one of these.
 _CHANGES_ROWS = ("INSERT", "UPDATE", "DELETE", "REPLACE", "WITH")
 _BOUNDARIES = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "ATTACH", "DETACH")
@@ -50,7 +54,7 @@ class Reading:
                 return None
             names = [column[0] for column in cursor.get_description()]
             cursor.close()  # the rest is not wanted, and an open cursor pins the WAL
-        except (apsw.Error, KeyError, TypeError) as error:
+        except _FAILURES as error:
             raise self.failed(connection, error, statement.name) from error
         return dict(zip(names, first, strict=True))
 
@@ -66,7 +70,7 @@ class Reading:
             except apsw.ExecutionCompleteError:
                 return []
             return [dict(zip(names, row)) for row in cursor]  # noqa: B905 - the widths are SQLite's; strict costs 5 %
-        except (apsw.Error, KeyError, TypeError) as error:
+        except _FAILURES as error:
             raise self.failed(connection, error, statement.name) from error
 
     def tuples(self, statement: Statement, /, **params: object) -> list[tuple[Any, ...]]:
@@ -74,7 +78,7 @@ class Reading:
         connection = self._ready(statement)
         try:
             return connection.execute(statement.sqlite, params).fetchall()
-        except (apsw.Error, KeyError, TypeError) as error:
+        except _FAILURES as error:
             raise self.failed(connection, error, statement.name) from error
 
     @property
@@ -106,7 +110,8 @@ class Reading:
         """Return what a statement raised as one of ours."""
         if isinstance(error, apsw.Error):
             return codes.translate(error, doing, connection.system_errno)
-        # apsw: KeyError for a parameter without a value, TypeError for a type SQLite has not.
+        if isinstance(error, UnicodeError):
+            return Refused(f"{doing}: a text with a lone surrogate is no Unicode, and cannot be stored or looked for")
         missing = f"no value for :{error.args[0]}" if isinstance(error, KeyError) else str(error)
         return Refused(f"{doing}: {missing}")
 
@@ -129,7 +134,7 @@ class Writing(Reading):
         try:
             for _ in connection.execute(statement.sqlite, params):
                 pass  # rows of a RETURNING that nobody asked for
-        except (apsw.Error, KeyError, TypeError) as error:
+        except _FAILURES as error:
             raise self.failed(connection, error, statement.name) from error
         return connection.changes() if _first_word(statement.sqlite) in _CHANGES_ROWS else 0
 
@@ -143,7 +148,7 @@ class Writing(Reading):
         try:
             for _ in connection.executemany(statement.sqlite, params):
                 pass
-        except (apsw.Error, KeyError, TypeError) as error:
+        except _FAILURES as error:
             raise self.failed(connection, error, statement.name) from error
         return connection.total_changes() - before
 

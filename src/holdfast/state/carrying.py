@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,7 @@ from holdfast.errors import Busy, Full, HalfDone, Refused
 from holdfast.ingest import gate
 from holdfast.receipts import Receipt
 from holdfast.rollouts import names_lock, paths, writer_lock
+from holdfast.sqlite import foreign
 from holdfast.state import said
 from holdfast.state.directory import RECEIPTS
 from holdfast.threads import store
@@ -106,7 +108,7 @@ def carry_out(
                 f"no receipt could be written in {folder_of(state)}, so nothing was done: {error.strerror or error}"
             ) from error
         try:
-            receipt_id = receipts.carry_out(receipt).id
+            receipt_id = receipts.carry_out(receipt, foreign).id
         except HalfDone:
             follow(state, plan, [])
             raise
@@ -115,8 +117,23 @@ def carry_out(
     return InHomeChange(state.threads.get(thread.id) or thread, plan, receipt_id, left_out, notes)
 
 
-def settle(state: State, receipt_id: str, do: Callable[[Receipt], Receipt], dry_run: bool) -> Receipt | None:
-    """Undo a receipt or finish it, with the locks its files need; None when there is none of this id."""
+def undo(state: State, receipt_id: str, *, dry_run: bool) -> Receipt | None:
+    """Undo a receipt; None when there is none of this id."""
+    return _settle(state, receipt_id, partial(receipts.undo, databases=foreign), dry_run)
+
+
+def finish(state: State, receipt_id: str) -> Receipt | None:
+    """Do the rest of a receipt; None when there is none of this id."""
+    return _settle(state, receipt_id, partial(receipts.carry_out, databases=foreign), False)
+
+
+def standings(receipt: Receipt) -> list[receipts.Standing]:
+    """Return how the files and rows of each step stand now. Only looks."""
+    return receipts.standings(receipt, foreign)
+
+
+def _settle(state: State, receipt_id: str, do: Callable[[Receipt], Receipt], dry_run: bool) -> Receipt | None:
+    """Undo a receipt or finish it, with the locks its files need."""
     state.engine_to_write()  # a handle that only reads changes no home either
     receipt = receipts.find(folder_of(state), receipt_id)
     if receipt is None or dry_run:

@@ -76,5 +76,5 @@ def prepare(path: str) -> None:
     if not os.access(path, os.W_OK | os.X_OK):
         raise Unsupported(
             f"the state directory {path} cannot be written",
-            remedy="Name another with --state or HOLDFAST_STATE, or only look: `holdfast.peek()`.",
+            remedy="Name another with --state or HOLDFAST_STATE, or only look: `holdfast status`, `holdfast.peek()`.",
         )

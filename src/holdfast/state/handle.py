@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from holdfast.search.model import OnProgress as OnFed
     from holdfast.sqlite.copying import OnProgress as OnCopied
     from holdfast.state.backing_up import BackupReport
+    from holdfast.state.compressing import CompressReport
+    from holdfast.state.compressing import OnProgress as OnCompressed
     from holdfast.state.in_home import InHome
     from holdfast.state.logs import Logs
 
@@ -79,6 +81,8 @@ class State:
         self._closed = False
         self._live: weakref.WeakSet[LiveThread] = weakref.WeakSet()
         self._logs: Logs | None = None
+        self._live_lock = threading.Lock()
+        self._takes_live = True
 
     @property
     def homes(self) -> tuple[Home, ...]:
@@ -255,6 +259,27 @@ class State:
 
         return back_up(self._kept(), self.path, target, on_progress=on_progress)
 
+    def compress(
+        self,
+        *,
+        older_than_s: float = 7 * 24 * 3600,
+        in_home: bool = False,
+        dry_run: bool = False,
+        on_progress: OnCompressed | None = None,
+        stop: threading.Event | None = None,
+    ) -> tuple[CompressReport, ...]:
+        """Make rollouts small that nobody wrote to for ``older_than_s``, of the own home, or ``in_home`` of every one.
+
+        ``.jsonl`` becomes ``.jsonl.zst``, as Codex does it; no content changes, so there is no receipt, and nothing is
+        folded again. A thread that is being written is left out, and named. Set ``stop`` to end it after the file at
+        hand; Ctrl-C may come at any time. ``dry_run`` only looks. Raises ``Refused`` without an own home.
+        """
+        from holdfast.state.compressing import compress  # for the few who ask for it
+
+        return compress(
+            self, older_than_s=older_than_s, in_home=in_home, dry_run=dry_run, on_progress=on_progress, stop=stop
+        )
+
     # --- care ----------------------------------------------------------------
 
     def promise_repair(self, home: Home, thread_id: bytes, found: Found | None) -> None:
@@ -334,8 +359,18 @@ class State:
         return self._chores
 
     def keep_live(self, live: LiveThread) -> None:
-        """Have ``live`` closed with this handle."""
-        self._live.add(live)
+        """Have ``live`` closed with this handle. Raises ``Refused``, and closes it, when that is over already."""
+        with self._live_lock:
+            if self._takes_live:
+                self._live.add(live)
+                return
+        live.discard()
+        raise Refused(f"the state at {self.path} was closed meanwhile")
+
+    def live_threads(self) -> list[LiveThread]:
+        """Return the threads that are written through this handle, and not closed."""
+        with self._live_lock:
+            return [live for live in self._live if not live.closed]
 
     # --- the end -------------------------------------------------------------
 
@@ -347,8 +382,9 @@ class State:
         """
         if self._closed:
             return
-        for live in list(self._live):
-            live.close()
+        while lives := self._last_live():
+            for live in lives:
+                live.close()
         if self._indexing is not None:
             self._indexing.close()
         self.words.stop()
@@ -374,6 +410,13 @@ class State:
         import asyncio
 
         await asyncio.to_thread(self.close)
+
+    def _last_live(self) -> list[LiveThread]:
+        """Return the threads still being written; when there is none, there will be none any more."""
+        with self._live_lock:
+            lives = [live for live in self._live if not live.closed]
+            self._takes_live = bool(lives)
+            return lives
 
     def _kept(self) -> Store:
         if self.engine is None:

@@ -1,7 +1,7 @@
 """``state.in_home``: do to a home what Codex itself would do, with a receipt written before.
 
 The only thing here that writes in a home somebody else keeps. What is decided
-is in ``rollouts.placing``, what is done and undone in ``receipts``.
+is in ``rollouts.placing`` and ``codex_rows``, what is done and undone in ``receipts``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from holdfast.errors import Refused
 from holdfast.ingest import gate
 from holdfast.receipts import Receipt
 from holdfast.rollouts import placing
-from holdfast.state.carrying import InHomeChange, carry_out, folder_of, locked, names_locked, parsed, settle
+from holdfast.state import carrying, codex_rows
+from holdfast.state.carrying import InHomeChange, carry_out, folder_of, locked, names_locked, parsed
+from holdfast.state.codex_rows import Told
 from holdfast.state.overlays import UNSET, Unset
 from holdfast.threads.lookup import find_thread_path
 from holdfast.threads.model import Found, Thread
@@ -26,20 +28,13 @@ from holdfast.threads.model import Found, Thread
 if TYPE_CHECKING:
     from holdfast.state.handle import State
 
-_CODEX_DB = "state_5.sqlite"
 _NAME_NOT_SEEN = (
     "Codex 0.169 keeps the names of paginated threads in its own database and does not read this one; holdfast does."
 )
-# What a Codex 0.169 that has a database does not notice (tests/codex). It looks at the files for the lists of
-# its own picker; for a list of everything, and to open a thread, it believes its rows.
-_NOT_NOTICED = {
-    "archive": "Its picker sees the move, other lists leave the thread out, and `codex unarchive` finds legacy threads "
-    "only: take it back with holdfast.",
-    "unarchive": "Its picker lists the thread, but it refuses to resume it, as archived: "
-    "undo this and use `codex unarchive` when that is wanted.",
-    "git": "It shows the git facts it has there.",
-    "delete": "It lists the thread no more, but keeps its row.",
-}
+_ROWS_NOT_SEEN = (
+    "Of a paginated thread Codex keeps this in its own database only, which holdfast does not read: "
+    "say it without `in_home`, too, to see it here."
+)
 
 
 class InHome:
@@ -65,18 +60,20 @@ class InHome:
         return self._place(text, dry_run, archived=False)
 
     def rename(self, text: str, name: str, *, dry_run: bool = False) -> InHomeChange | None:
-        """Append the name to ``session_index.jsonl``. Codex reads it there for legacy threads only: see ``notes``."""
+        """Append the name to ``session_index.jsonl``, and put it into Codex's row where it has one."""
         named = self._named(text)
         if named is None:
             return None
         thread, found = named
         id16 = parsed(thread.id)
 
-        def decide() -> tuple[Change, ...]:
-            return placing.rename(found.home, id16, name, _now_ms())
+        def decide() -> Told:
+            line = placing.rename(found.home, id16, name, _now_ms())
+            rows, notes = codex_rows.named(found.home, thread.id, name)
+            unseen = (_NAME_NOT_SEEN,) if thread.history_mode == "paginated" and not rows else ()
+            return Told((*line, *rows), (*unseen, *notes))
 
-        notes = (_NAME_NOT_SEEN,) if thread.history_mode == "paginated" else ()
-        return self._one(f"rename thread {thread.id} to {name.strip()!r}", named, decide, dry_run, "name", notes)
+        return self._one(f"rename thread {thread.id} to {name.strip()!r}", named, decide, dry_run, "name")
 
     def set_git(
         self,
@@ -87,7 +84,10 @@ class InHome:
         origin_url: str | Unset | None = UNSET,
         dry_run: bool = False,
     ) -> InHomeChange | None:
-        """Append git facts to a legacy rollout (else ``Refused``). What is not given stays; None clears."""
+        """Append git facts to a legacy rollout, and put them into Codex's row. What is not given stays; None clears.
+
+        Of a paginated thread Codex has the row only: ``Refused`` when there is none.
+        """
         given = {"sha": sha, "branch": branch, "origin_url": origin_url}
         git = {key: value for key, value in given.items() if not isinstance(value, Unset)}
         named = self._named(text)
@@ -95,23 +95,33 @@ class InHome:
             return None
         thread, found = named
 
-        def decide() -> tuple[Change, ...]:
-            return placing.mark(found.home, parsed(thread.id), found.file, _now_ms(), git=git)
+        def decide() -> Told:
+            told = codex_rows.marked(found.home, thread.id, git=git)
+            if thread.history_mode == "paginated" and told.changes:
+                return Told(told.changes, (_ROWS_NOT_SEEN, *told.notes))
+            line = placing.mark(found.home, parsed(thread.id), found.file, _now_ms(), git=git)
+            return Told((*line, *told.changes), told.notes)
 
-        notes = self._not_noticed(thread, "git")
-        return self._one(f"set the git facts of thread {thread.id}", named, decide, dry_run, "git", notes)
+        said_of = "" if thread.history_mode == "paginated" else "git"
+        return self._one(f"set the git facts of thread {thread.id}", named, decide, dry_run, said_of)
 
     def set_memory_mode(self, text: str, mode: str, *, dry_run: bool = False) -> InHomeChange | None:
-        """Append the memory mode, ``enabled`` or ``disabled``, to a legacy rollout. ``Refused`` for a paginated one."""
+        """Set the memory mode, ``enabled`` or ``disabled``: where ``set_git`` puts git facts."""
         named = self._named(text)
         if named is None:
             return None
         thread, found = named
 
-        def decide() -> tuple[Change, ...]:
-            return placing.mark(found.home, parsed(thread.id), found.file, _now_ms(), memory_mode=mode)
+        def decide() -> Told:
+            placing.check_memory_mode(mode)
+            told = codex_rows.marked(found.home, thread.id, memory_mode=mode)
+            if thread.history_mode == "paginated" and told.changes:
+                return Told(told.changes, (_ROWS_NOT_SEEN, *told.notes))
+            line = placing.mark(found.home, parsed(thread.id), found.file, _now_ms(), memory_mode=mode)
+            return Told((*line, *told.changes), told.notes)
 
-        return self._one(f"set the memory mode of thread {thread.id} to {mode}", named, decide, dry_run, "memory_mode")
+        said_of = "" if thread.history_mode == "paginated" else "memory_mode"
+        return self._one(f"set the memory mode of thread {thread.id} to {mode}", named, decide, dry_run, said_of)
 
     def delete(self, text: str, *, dry_run: bool = False) -> InHomeChange | None:
         """Remove every file of the thread and of the sub-agents it started (theirs first), and their names.
@@ -140,11 +150,11 @@ class InHome:
                     changes += of_it
                     removed.append(each)
             changes += placing.forget_names(found.home, [parsed(each.id) for each in removed])
+            rows, notes = codex_rows.gone(found.home, [each.id for each in removed])
+            changes += rows
             title = f"delete thread {thread.id}{_and_others(len(removed) - 1)}"
             plan = placing.plan(title, found.home, [parsed(each.id) for each in removed], changes)
-            return carry_out(
-                self._state, plan, thread, tuple(left_out), dry_run, notes=self._not_noticed(thread, "delete")
-            )
+            return carry_out(self._state, plan, thread, tuple(left_out), dry_run, notes=notes)
 
     # --- receipts ------------------------------------------------------------------
 
@@ -158,11 +168,11 @@ class InHome:
         Raises ``Refused`` when somebody changed one of the files since, ``Busy``
         when somebody is writing one of the threads. Undone twice is undone once.
         """
-        return settle(self._state, receipt_id, receipts.undo, dry_run)
+        return carrying.undo(self._state, receipt_id, dry_run=dry_run)
 
     def finish(self, receipt_id: str) -> Receipt | None:
         """Do the rest of what was stopped in the middle; None when there is no such receipt."""
-        return settle(self._state, receipt_id, receipts.carry_out, False)
+        return carrying.finish(self._state, receipt_id)
 
     # --- one change ------------------------------------------------------------------
 
@@ -172,6 +182,7 @@ class InHome:
             return None
         thread, found = named
         word = "archive" if archived else "unarchive"
+        now_ns = time.time_ns()
         family = [thread, *(self._descendants(thread) if archived else ())]
         with locked(thread, family, dry_run) as (held, left_out):
             changes: list[Change] = []
@@ -179,7 +190,7 @@ class InHome:
             for each in held:
                 try:
                     at = found if each is thread else self._found(each)
-                    of_it = () if at is None else self._moves(at, archived=archived)
+                    of_it = () if at is None else self._moves(at, now_ns, archived=archived)
                 except Refused as why:
                     if each is thread:
                         raise
@@ -187,34 +198,34 @@ class InHome:
                     continue
                 changes += of_it
                 moved += [each] if of_it else []
+            rows, notes = codex_rows.moved(found.home, changes, now_ns, archived=archived)
+            changes += rows
             title = f"{word} thread {thread.id}{_and_others(len(moved) - (thread in moved))}"
             plan = placing.plan(title, found.home, [parsed(each.id) for each in moved], changes)
-            return carry_out(
-                self._state, plan, thread, tuple(left_out), dry_run, "archived", self._not_noticed(thread, word)
-            )
+            return carry_out(self._state, plan, thread, tuple(left_out), dry_run, "archived", notes)
 
-    def _moves(self, at: Found, *, archived: bool) -> tuple[Change, ...]:
+    def _moves(self, at: Found, now_ns: int, *, archived: bool) -> tuple[Change, ...]:
         lies_archived = at.path.startswith(f"{at.home}/archived_sessions/")
         if lies_archived is archived:
             return ()
         if archived:
             return placing.archive(at.home, parsed(at.thread_id), at.file)
-        return placing.unarchive(at.home, parsed(at.thread_id), at.file, time.time_ns())
+        return placing.unarchive(at.home, parsed(at.thread_id), at.file, now_ns)
 
     def _one(
         self,
         title: str,
         named: tuple[Thread, Found],
-        decide: Callable[[], tuple[Change, ...]],
+        decide: Callable[[], Told],
         dry_run: bool,
-        said_of: str = "",
-        notes: tuple[str, ...] = (),
+        said_of: str,
     ) -> InHomeChange:
         thread, found = named
         with locked(thread, [thread], dry_run), ExitStack() as held:
             if said_of == "name":
                 held.enter_context(names_locked(found.home, dry_run))
-            plan = placing.plan(title, found.home, [parsed(thread.id)], decide())
+            changes, notes = decide()
+            plan = placing.plan(title, found.home, [parsed(thread.id)], changes)
             return carry_out(self._state, plan, thread, (), dry_run, said_of, notes)
 
     # --- who is concerned --------------------------------------------------------------
@@ -244,11 +255,6 @@ class InHome:
                         raise Refused(f"{found.file} could not be read, so it may be another thread's: left alone")
                     return found
         return None
-
-    def _not_noticed(self, thread: Thread, what: str) -> tuple[str, ...]:
-        if not os.path.exists(f"{thread.home}/{_CODEX_DB}"):
-            return ()
-        return (f"Codex's own database in this home was not told. {_NOT_NOTICED[what]}",)
 
     def _descendants(self, thread: Thread) -> list[Thread]:
         """Return the threads of the sub-agents that ``thread`` started, and theirs; parents before children."""

@@ -20,7 +20,8 @@ class Own(Doors):
         ``meta`` are further keys of its ``session_meta``: ``source``,
         ``model_provider``, ``base_instructions``, ``history_mode``, ``id``, ...
         ``sync``: ``append`` (an item is on the disk when ``append`` returns),
-        ``turn`` (when its turn ends) or ``never``. Raises ``Refused`` without an own home.
+        ``turn`` (when its turn ends) or ``never``. Raises ``Refused`` without an own home, and for an ``id`` that a
+        thread of the home has, or had; only with an ``id`` is the home walked for it.
         """
         from holdfast.state import live  # for the few who write
 
@@ -30,7 +31,8 @@ class Own(Doors):
         """Return a writer that goes on with a thread of the own home; None: no such thread.
 
         A torn last line is put into ``backups/`` and cut off. Raises ``Busy``
-        with the name of who else writes it after ``wait_ms``, ``Refused`` for a thread of another home.
+        with the name of who else writes it after ``wait_ms``, ``Refused`` for a thread of another home, and for one
+        that is archived, deleted, or whose file is gone.
         """
         from holdfast.state import live
 
@@ -40,7 +42,8 @@ class Own(Doors):
         """Return the writer of a new thread that begins with the lines of another; None: no such thread.
 
         ``at``: without the lines numbered so and above. In the own home it
-        points at them, as Codex does; those of another home, and of a legacy thread, are copied.
+        points at them, as Codex does; those of another home, and of a legacy thread, are copied. A thread that is
+        just being written, here or by another process, is forked where it ends now.
         """
         from holdfast.state import live
 

@@ -113,6 +113,8 @@ class Threads(Changing, Overlays, Own, Spawning):
 
     def resolve(self, text: str) -> Thread | None:
         """Return the one thread that ``text`` means, or None. Raises ``Refused`` when several begin with it."""
+        if not text.strip():
+            return None  # a name that was taken away is kept as an empty one, and nobody means that
         with self._reading() as tx:
             homes = self._state.look_up_homes(tx)
             thread = None

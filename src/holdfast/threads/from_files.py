@@ -57,6 +57,7 @@ def page(homes: Sequence[str], query: Query, *, limit: int = 25, cursor: str | N
     """
     rules.check_limit(limit)
     rules.check_relation(query)
+    rules.check_texts(query)
     if query.deleted:
         return Page(threads=(), next_cursor=None, source="files")  # that stands in no file
     after = rules.decode_cursor(query, cursor) if cursor else None

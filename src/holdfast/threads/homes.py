@@ -49,6 +49,11 @@ def set_indexed(tx: Write, home: Home, *, indexed_ms: int | None, names_stamp: s
     tx.run(_SQL["set_home_indexed"], home_id=home.home_id, indexed_ms=indexed_ms, names_stamp=names_stamp)
 
 
+def doubt_names(tx: Write, home: Home, names_stamp: str) -> None:
+    """Note that some rows have their name from the names file of this stamp, and others perhaps not."""
+    tx.run(_SQL["doubt_names"], home_id=home.home_id, names_stamp=names_stamp)
+
+
 def _same_files(tx: Read, home: Home, path: str) -> bool:
     """Compare a sample of the ledger with what lies at ``path``: a file that is there must be the same inode."""
     there = 0

@@ -44,6 +44,7 @@ def page(
     """
     rules.check_limit(limit)
     rules.check_relation(query)
+    rules.check_texts(query)
     after = rules.decode_cursor(query, cursor) if cursor else None
     values = _filter_values(tx, query)
     among = _among(tx, homes, query, among)

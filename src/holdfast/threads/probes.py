@@ -53,6 +53,16 @@ def probes(tx: Read) -> list[Finding]:
     ]
     found += [
         Finding(
+            "said-still-waiting",
+            _subject(row),
+            measured="what was said of it waits for a row, and it has one",
+            expected="said as soon as there is a row",
+            remedy=_REFOLD,
+        )
+        for row in tx.rows(_SQL["waited_in_vain"])
+    ]
+    found += [
+        Finding(
             "thread-from-the-future",
             _subject(row),
             measured=f"changed in revision {row['revision']}, the last one is {row['last']}",

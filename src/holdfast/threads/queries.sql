@@ -255,7 +255,39 @@ FROM threads t JOIN homes h ON h.home_id = t.home_id
 WHERE t.name_said IS NOT NULL OR t.archived_said IS NOT NULL OR t.git_sha_said IS NOT NULL
    OR t.git_branch_said IS NOT NULL OR t.git_origin_url_said IS NOT NULL OR t.memory_mode_said IS NOT NULL
    OR t.deleted_said_ms IS NOT NULL
-ORDER BY h.path, t.thread_id
+UNION ALL
+SELECT h.path AS home, w.thread_id, w.name_said, w.archived_said, w.archived_said_ms,
+    w.git_sha_said, w.git_branch_said, w.git_origin_url_said, w.memory_mode_said, w.deleted_said_ms
+FROM said_waiting w JOIN homes h ON h.home_id = w.home_id
+ORDER BY home, thread_id
+
+-- name: wait_said
+-- Of a thread without a row.
+INSERT INTO said_waiting (home_id, thread_id, name_said, archived_said, archived_said_ms, git_sha_said,
+    git_branch_said, git_origin_url_said, memory_mode_said, deleted_said_ms)
+SELECT :home_id, :thread_id, :name_said, :archived_said, :archived_said_ms, :git_sha_said,
+    :git_branch_said, :git_origin_url_said, :memory_mode_said, :deleted_said_ms
+WHERE NOT EXISTS (SELECT 1 FROM threads WHERE home_id = :home_id AND thread_id = :thread_id)
+ON CONFLICT (home_id, thread_id) DO NOTHING
+
+-- name: waiting
+-- What waits of a home, and has a row by now.
+SELECT w.home_id, w.thread_id, w.name_said, w.archived_said, w.archived_said_ms, w.git_sha_said,
+    w.git_branch_said, w.git_origin_url_said, w.memory_mode_said, w.deleted_said_ms
+FROM said_waiting w
+JOIN threads t ON t.home_id = w.home_id AND t.thread_id = w.thread_id
+WHERE w.home_id = :home_id
+
+-- name: forget_waiting
+DELETE FROM said_waiting WHERE home_id = :home_id AND thread_id = :thread_id
+
+-- name: waited_in_vain
+-- For the probe: what still waits, though its thread has a row.
+SELECT h.path AS home, w.thread_id
+FROM said_waiting w
+JOIN threads t ON t.home_id = w.home_id AND t.thread_id = w.thread_id
+JOIN homes h ON h.home_id = w.home_id
+ORDER BY w.home_id, w.thread_id LIMIT 100
 
 -- name: restore_said
 UPDATE threads
@@ -376,6 +408,10 @@ UPDATE homes SET path = :path WHERE home_id = :home_id
 
 -- name: set_home_indexed
 UPDATE homes SET indexed_ms = :indexed_ms, names_stamp = :names_stamp WHERE home_id = :home_id
+
+-- name: doubt_names
+-- No stamp of a file is '?': the next index reads the names again.
+UPDATE homes SET names_stamp = '?' WHERE home_id = :home_id AND names_stamp NOT IN ('?', :names_stamp)
 
 -- name: sample_files
 SELECT path, zst, inode FROM files WHERE home_id = :home_id ORDER BY file_id DESC LIMIT 32

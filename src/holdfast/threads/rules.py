@@ -9,6 +9,9 @@ from holdfast.errors import Refused
 from holdfast.threads import cursors
 from holdfast.threads.model import Direction, Query, Sort, Thread
 
+SEARCH_CHARS_MAX = 10_000
+"""Of a piece of a title or preview: those have 4,096 at most, and SQLite compares no pattern over 50,000 bytes."""
+
 LIMIT_MAX = 1_000
 """Threads per page. A page is fetched whole; a longer one would hold the reader past its 10 ms."""
 
@@ -65,6 +68,15 @@ def check_limit(limit: int) -> int:
     if not 1 <= limit <= LIMIT_MAX:
         raise Refused(f"limit is {limit}, it must be 1 to {LIMIT_MAX}")
     return limit
+
+
+def check_texts(query: Query) -> None:
+    """Raise ``Refused`` for a filter that is no Unicode, or when the text to look for is longer than any title."""
+    for text in (query.search or "", *query.cwds, *query.providers, *query.sources):
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise Refused(f"{text!r} holds a lone surrogate: it is no Unicode, and no thread has it")
+    if query.search is not None and len(query.search) > SEARCH_CHARS_MAX:
+        raise Refused(f"{len(query.search)} characters to search for, {SEARCH_CHARS_MAX} is the most")
 
 
 def check_relation(query: Query) -> None:

@@ -283,11 +283,25 @@ def counts(tx: Read, home_id: int) -> Mapping[str, int]:
 
 
 def restore_said(tx: Write, rows: Sequence[Mapping[str, object]]) -> int:
-    """Say again what ``SAID`` once gave (``home_id`` for home), where nothing was said since; return how many."""
+    """Say again what ``SAID`` once gave (``home_id`` for home), where nothing was said since; return of how many.
+
+    Of a thread without a row it waits until there is one (``say_what_waits``); those are not counted.
+    """
     revision = next_revision(tx)
+    tx.run_many(_SQL["wait_said"], rows)
     return tx.run_many(_SQL["restore_said"], [{**row, "revision": revision} for row in rows])
+
+
+def say_what_waits(tx: Write, home_id: int, revision: int) -> int:
+    """Say what was said of threads before they had a row, now that they have one; return of how many."""
+    rows = tx.rows(_SQL["waiting"], home_id=home_id)
+    if rows:
+        tx.run_many(_SQL["restore_said"], [{**row, "revision": revision} for row in rows])
+        tx.run_many(_SQL["forget_waiting"], [{"home_id": home_id, "thread_id": row["thread_id"]} for row in rows])
+    return len(rows)
 
 
 def forget_said(tx: Write, rows: Sequence[Mapping[str, object]]) -> None:
     """Take back all that was said of these threads (rows of home_id, thread_id), so that it can be said anew."""
     tx.run_many(_SQL["forget_said"], rows)
+    tx.run_many(_SQL["forget_waiting"], rows)

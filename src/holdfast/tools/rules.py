@@ -23,6 +23,11 @@ LIST_BYTES_MAX = 256 * 1024
 def encode(tools: Iterable[Tool]) -> str:
     """Return ``tools`` as JSON. Raises ``Refused`` over ``LIST_BYTES_MAX``, or when two have one name."""
     listed = list(tools)
+    odd = next((tool for tool in listed if not isinstance(tool, Tool)), None)
+    if odd is not None:
+        raise Refused(
+            f"a tool is a holdfast.Tool, got {type(odd).__name__}", remedy="Make each: holdfast.Tool(name=…, …)."
+        )
     names = [(tool.namespace, tool.name) for tool in listed]
     twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
     if twice is not None or any(not tool.name for tool in listed):

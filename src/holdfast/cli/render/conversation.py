@@ -87,7 +87,8 @@ def pieces(shown: Shown, *, turns: int | None, full: bool) -> Iterator[Piece]:
             yield Piece("problem", "error:", safe.block(turn.error))
     if not shown.turns:
         yield Piece("fact", "")
-        yield Piece("fact", "no turns: nobody has said anything in this thread yet")
+        why = "none could be read" if shown.problems else "nobody has said anything in this thread yet"
+        yield Piece("fact", f"no turns: {why}")
     for code, detail in shown.problems:
         yield Piece("problem", safe.line(f"not shown: {code} {detail}"))
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from holdfast.search.model import FeedProgress
     from holdfast.search.model import OnProgress as OnFeedProgress
     from holdfast.sqlite.copying import OnProgress as OnCopied
+    from holdfast.state.compressing import CompressProgress
+    from holdfast.state.compressing import OnProgress as OnCompressed
 
 _QUIET_S = 0.3  # a bar that is gone before it is read is only flicker
 _HOME_CHARS = 24  # with a bar and the numbers beside it that fits 80 columns
@@ -43,6 +45,13 @@ def copy_bar() -> Iterator[OnCopied | None]:
     """Yield what to pass as ``on_progress`` to whatever copies a database; None when nobody looks."""
     with _shown() as shown:
         yield None if shown is None else shown.copy
+
+
+@contextmanager
+def compress_bar() -> Iterator[OnCompressed | None]:
+    """Yield what to pass as ``on_progress`` to whatever compresses rollouts; None when nobody looks."""
+    with _shown() as shown:
+        yield None if shown is None else shown.compress
 
 
 @contextmanager
@@ -75,6 +84,11 @@ class _Bar:
 
     def copy(self, done: int, total: int) -> None:
         self._show("", "Copying", done * 100 // max(total, 1), done >> 20, total >> 20, False)
+
+    def compress(self, progress: CompressProgress) -> None:
+        done, of = progress.files_done, progress.files
+        text = f"Compressing {words.tail(progress.home, _HOME_CHARS)}"
+        self._show(progress.home, text, done * 100 // max(of, 1), done, of, False)
 
     def close(self) -> None:
         if self._rich is not None:

@@ -63,7 +63,7 @@ def summary_document(receipt: Receipt) -> dict[str, Any]:
 
 def receipt_document(receipt: Receipt) -> dict[str, Any]:
     """Return a receipt with its steps, and how their files stand now, as plain values."""
-    from holdfast.receipts import standings
+    from holdfast.state.carrying import standings
 
     return summary_document(receipt) | {
         "steps": [
@@ -85,7 +85,7 @@ def print_receipts(receipts: Sequence[Receipt]) -> None:
 
 def print_receipt(receipt: Receipt) -> None:
     """Print the steps of a receipt."""
-    from holdfast.receipts import standings
+    from holdfast.state.carrying import standings
 
     out.line(f"{receipt.id}  {words.local(receipt.written_ms)}  {receipt.state}")
     out.line(safe.line(f"{receipt.title}, in {receipt.plan.folder}"))
@@ -101,7 +101,7 @@ def print_undo(receipt: Receipt, *, dry_run: bool) -> None:
     if not dry_run:
         out.line(safe.line(f"Undone: {receipt.title}"))
         return
-    from holdfast.receipts import standings
+    from holdfast.state.carrying import standings
 
     stand = list(zip(receipt.steps, standings(receipt), strict=True))
     changed = [step for step, files in stand if files == "changed" and not step.undone]

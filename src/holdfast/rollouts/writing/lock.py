@@ -28,15 +28,26 @@ def writer_lock(home: str | os.PathLike[str], thread_id: str, *, wait_ms: float 
     process; and ``OSError`` when the home cannot be written. 30 us.
     """
     folder = f"{os.fspath(home)}/{FOLDER}"
+    path = lock_path(home, thread_id)
     with suppress(FileExistsError):
         os.mkdir(folder, 0o700)
     try:
-        return lockfiles.take(f"{folder}/{thread_id}.lock", wait_ms=wait_ms, guard=f"{folder}/{COORDINATION}")
+        return lockfiles.take(path, wait_ms=wait_ms, guard=f"{folder}/{COORDINATION}")
     except Busy as busy:
+        if any(each.pid == os.getpid() for each in lockfiles.holders(path)):
+            raise Busy(
+                f"thread {thread_id} is being written by this process: {busy}",
+                remedy="Close its writer first, or go on with the one you have.",
+            ) from None
         raise Busy(
             f"thread {thread_id} has another writer: {busy}",
             remedy="End the agent that works on this thread, or fork the thread.",
         ) from None
+
+
+def lock_path(home: str | os.PathLike[str], thread_id: str) -> str:
+    """Return where the writer's lock of a thread lies while somebody has it."""
+    return f"{os.fspath(home)}/{FOLDER}/{thread_id}.lock"
 
 
 def names_lock(home: str | os.PathLike[str]) -> lockfiles.FileLock:

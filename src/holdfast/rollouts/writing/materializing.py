@@ -9,7 +9,7 @@ from contextlib import suppress
 from holdfast import folders
 from holdfast.errors import Damaged
 from holdfast.rollouts import paths, pieces
-from holdfast.rollouts.opening import open_file
+from holdfast.rollouts.opening import NotRegular, open_file
 
 TEMP = ".holdfast.tmp"
 """Ends the names of files we are making. Who holds the thread's writer's lock may remove what is left of one."""
@@ -19,10 +19,12 @@ def materialize(path: str) -> bool:
     """Make ``path`` (plain, absolute) from its ``.zst``; return whether it was needed. Mode and times are kept.
 
     Call it with the writer's lock. Decoded to its end, forced to the disk and
-    read back before the ``.zst`` goes. Raises ``Damaged`` when it cannot be
-    decoded, ``FileNotFoundError`` when there is neither, and ``OSError``.
+    read back before the ``.zst`` goes; of one that lies beside a plain file, see ``drop_stale``. Raises ``Damaged``
+    when it cannot be decoded, ``FileNotFoundError`` when there is neither, and ``OSError``.
     """
     if os.path.lexists(path):
+        if os.path.lexists(path + paths.ZST):
+            drop_stale(path)
         return False
     fd, began = open_file(path + paths.ZST)
     temp = path + TEMP
@@ -38,6 +40,33 @@ def materialize(path: str) -> bool:
     finally:
         os.close(fd)
         discard(temp)
+    return True
+
+
+def drop_stale(path: str) -> bool:
+    """Remove the ``.zst`` beside the plain file at ``path`` if it holds nothing but its beginning; return whether.
+
+    Whoever made one from the other died before this last step, and the plain file, which counts, has perhaps grown
+    since. Call it with the writer's lock. Decodes all of the ``.zst``, and forces the plain file to the disk before it
+    goes. One that holds something else, or cannot be decoded, is nobody's to remove, and stays.
+    """
+    try:
+        fd, _ = open_file(path + paths.ZST)
+        try:
+            if text_left(path, pieces.Zst(fd)) is None:
+                return False
+        finally:
+            os.close(fd)
+        fd, _ = open_file(path)
+    except NotRegular:
+        return False
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    folders.sync(os.path.dirname(path))
+    os.unlink(path + paths.ZST)
+    folders.sync(os.path.dirname(path))
     return True
 
 
@@ -96,15 +125,25 @@ def _is_same(plain: str, zst_fd: int) -> bool:
 
 def same_text(plain: str, stream: pieces.Zst) -> bool:
     """Return whether the file at ``plain`` holds exactly what ``stream`` decodes to."""
-    fd, _ = open_file(plain)
+    return text_left(plain, stream) == 0
+
+
+def text_left(plain: str, stream: pieces.Zst) -> int | None:
+    """Return how many bytes the file at ``plain`` holds behind what ``stream`` decodes to.
+
+    None: it does not begin with that, or the stream is damaged.
+    """
+    fd, found = open_file(plain)
+    at = 0
     try:
         for piece in stream:
             view = memoryview(piece)
             while view:
                 there = os.read(fd, len(view))
                 if not there or there != view[: len(there)]:
-                    return False
+                    return None
                 view = view[len(there) :]
-        return not stream.damage and not os.read(fd, 1)
+                at += len(there)
+        return None if stream.damage else found.st_size - at
     finally:
         os.close(fd)

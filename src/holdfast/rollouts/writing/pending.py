@@ -91,7 +91,7 @@ class Pending:
                 file.sync()
             self.error = None
         except OSError as error:
-            self.error = error
+            self.error = error.with_traceback(None)  # its frames would keep whoever called alive
         self._forget(file.synced if self._syncs else file.size)
 
     def _first_unwritten(self) -> int:

@@ -42,6 +42,10 @@ def place(home: str, path: str) -> tuple[str, str]:
     """
     full = paths.logical(os.path.abspath(os.path.join(home, path)))
     relative = os.path.relpath(full, home)
+    if relative.startswith("../"):  # the home may have been named through a link, and its file not
+        relative = os.path.relpath(os.path.realpath(os.path.dirname(full)), os.path.realpath(home))
+        relative = f"{relative}/{os.path.basename(full)}"
+        full = f"{home}/{relative}" if not relative.startswith("../") else full
     if paths.is_archived(relative):
         raise Refused(f"{full} is archived", remedy="Unarchive the thread, then resume it.")
     if not relative.startswith(f"{paths.SESSIONS}/") or not paths.is_rollout(os.path.basename(full)):

@@ -27,11 +27,16 @@ class Start(msgspec.Struct, frozen=True):
 
 
 def start(home: str, meta: Mapping[str, Any], base: HistoryBase | None, now_ms: int) -> Start:
-    """Return the start of a new thread of ``home``. Raises ``Refused``, ``Damaged`` (the base) or ``OSError``."""
+    """Return the start of a new thread of ``home``. Raises ``Refused``, ``Damaged`` (the base) or ``OSError``.
+
+    An id that is given is looked for in the whole home; a new one is nobody's.
+    """
     given = meta.get("id")
     id16 = ids.new(now_ms) if given is None else ids.parse(given) if isinstance(given, str) else None
     if id16 is None:
         raise Refused(f"a thread's id is a UUID, got {given!r}")
+    if given is not None:
+        check_free(home, id16)
     payload = session_meta(meta, thread_id=id16, window_id=ids.new(now_ms), now_ms=now_ms, base=base)
     if base is not None:
         _check(home, base)
@@ -40,6 +45,16 @@ def start(home: str, meta: Mapping[str, Any], base: HistoryBase | None, now_ms: 
     folder = f"{paths.SESSIONS}/{began.tm_year}/{began.tm_mon:02}/{began.tm_mday:02}"
     name = f"{paths.PREFIX}{time.strftime('%Y-%m-%dT%H-%M-%S', began)}-{ids.text(id16)}{paths.PLAIN}"
     return Start(ids.text(id16), f"{home}/{folder}/{name}", payload, ordinal)
+
+
+def check_free(home: str, id16: bytes) -> None:
+    """Raise ``Refused`` when a file of ``home`` is already the thread of this id. Walks the home."""
+    found = find_by_id(home, id16)
+    if found is not None:
+        raise Refused(
+            f"thread {ids.text(id16)} exists already: {found.file}",
+            remedy="Resume that thread, or create one with another id, or with none.",
+        )
 
 
 def _check(home: str, base: HistoryBase) -> None:

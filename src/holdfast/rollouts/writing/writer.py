@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
+from holdfast import ids
 from holdfast.clock import Clock, wall_ms
 from holdfast.errors import HoldfastError, Refused
 from holdfast.lockfiles import FileLock
@@ -52,6 +53,8 @@ class RolloutWriter:
         """How many bytes of a torn line ``resume`` cut off."""
         self._file = file
         self._lock = lock
+        self._pid = os.getpid()
+        self._id_given: bytes | None = None  # of a thread to be made, whose id is not one we drew
         self._line_bytes_max = line_bytes_max
         self._clock = clock
         self._turn = threading.Lock()
@@ -75,7 +78,8 @@ class RolloutWriter:
         says what may be left out); its ``id`` may name the thread, else it
         gets a new UUIDv7. ``base`` makes it a fork that continues another
         thread of this home; that file is read up to the point, to check it.
-        Raises ``Refused``.
+        Raises ``Refused``, also for an ``id`` that a file of the home has; only then the home is walked,
+        now and again before the first write.
         """
         home = os.path.abspath(home)
         now_ms = clock()
@@ -92,6 +96,7 @@ class RolloutWriter:
             line_bytes_max=line_bytes_max, queued_bytes_max=queued_bytes_max, clock=clock,
         )  # fmt: skip
         writer.meta = begun.meta
+        writer._id_given = ids.parse(begun.thread_id) if meta.get("id") is not None else None
         writer._pending.take(head.block, 0, head.next_ordinal)
         return writer
 
@@ -154,9 +159,9 @@ class RolloutWriter:
         ``Full`` (no room on the disk, nor in memory), ``Damaged`` (somebody
         else was at the file) and ``Busy`` (somebody else writes this thread).
         """
-        self._check_open()  # before anything that a fork may have left locked
+        self.check_open()  # before anything that a fork may have left locked
         with self._turn:
-            self._check_open()
+            self.check_open()
             before = self._pending.last
             batch = lines.batch(
                 items,
@@ -178,9 +183,9 @@ class RolloutWriter:
 
     def persist(self) -> None:
         """Write the ``session_meta`` and all that waits, so that the thread is there; then as ``flush``."""
-        self._check_open()
+        self.check_open()
         with self._turn:
-            self._check_open()
+            self.check_open()
             self._settle()
 
     def flush(self) -> None:
@@ -189,9 +194,9 @@ class RolloutWriter:
         A thread without items stays without a file.
         Raises ``Full`` or ``Unsupported`` with what still waits; it is kept.
         """
-        self._check_open()
+        self.check_open()
         with self._turn:
-            self._check_open()
+            self.check_open()
             if self._file.made or self.queued:
                 self._settle()
 
@@ -201,8 +206,8 @@ class RolloutWriter:
         Raises what ``flush`` raises; then it is still open and holds what
         waits. ``discard=True`` closes it whatever waits.
         """
-        if self._lock is not None and not self._lock.held:
-            self.closed = True  # or a forked child, which has no part in what its parent writes
+        if not self.is_ours:
+            self.closed = True  # here; the child has no part in what its parent writes
             self._file.close()
             return
         with self._turn:
@@ -236,6 +241,11 @@ class RolloutWriter:
         return self._file.made
 
     @property
+    def is_ours(self) -> bool:
+        """Whether this is the process that made it, not a forked child of that one."""
+        return os.getpid() == self._pid
+
+    @property
     def size(self) -> int:
         """How many bytes of whole lines are in the file: where a reader may go on from."""
         return self._file.size
@@ -267,10 +277,11 @@ class RolloutWriter:
 
     # --- inside --------------------------------------------------------------------
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise ``Refused`` when it is closed, or when this is a forked child of the process that has it."""
         if self.closed:
             raise Refused(f"the writer of thread {self.thread_id} is closed")
-        if self._lock is not None and not self._lock.held:
+        if not self.is_ours:
             raise Refused(
                 f"the writer of thread {self.thread_id} stayed in the process this one was forked from",
                 remedy="Resume or fork the thread in the child; or hand its items to the parent.",
@@ -279,10 +290,17 @@ class RolloutWriter:
     def _store(self, *, sync: bool) -> None:
         if self._lock is None:
             try:
-                self._lock = writer_lock(self.home, self.thread_id)
+                lock = writer_lock(self.home, self.thread_id)
             except OSError as error:
-                self._pending.error = error
+                self._pending.error = error.with_traceback(None)
                 return
+            try:
+                if self._id_given is not None:  # since `create` looked, somebody else may have begun it, and ended
+                    starting.check_free(self.home, self._id_given)
+            except BaseException:
+                lock.release()
+                raise
+            self._lock = lock
         self._pending.store(sync=sync)
 
     def _settle(self, more: str = "") -> None:
