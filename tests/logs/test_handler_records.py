@@ -144,9 +144,14 @@ def test_an_exception_is_kept_as_text_and_its_end_is_never_cut(logger, kept):
         raise ValueError("a" * 50_000) from KeyError("first")
     except ValueError:
         logger.exception("went wrong")
+    try:
+        math.sqrt(-1)
+    except ValueError:
+        logger.exception("short")
     logger.info("here", stack_info=True)
 
-    wrong, here = kept()
+    wrong, short, here = kept()
+    assert "math.sqrt(-1)" in short.exception and short.exception.endswith("ValueError: math domain error")
     assert wrong.exception.startswith("KeyError: 'first'") and wrong.exception.endswith("aaa")
     assert len(wrong.exception.encode()) <= 8_192
     assert "test_an_exception_is_kept_as_text" in here.exception
