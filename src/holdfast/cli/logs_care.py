@@ -1,4 +1,4 @@
-"""``holdfast logs stats`` and ``holdfast logs export``."""
+"""``holdfast logs stats``, ``holdfast logs prune`` and ``holdfast logs export``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from holdfast.cli.given import Given, shared
 from holdfast.cli.log_filters import DIRECTORY, chosen, folder
+from holdfast.cli.quantities import Age, Size
 from holdfast.cli.render import out, words
 from holdfast.errors import Refused
 
@@ -39,6 +40,55 @@ def stats(given: Given, directory: str | None) -> None:
         return
     for text in render.stats_lines(seen):
         out.line(text)
+
+
+@click.command(short_help="Let go what a limit does not allow, or say what would go.")
+@DIRECTORY
+@click.option(
+    "--bytes",
+    "size",
+    metavar="SIZE",
+    type=Size(),
+    help="Keep at most so much on the disk: 20MB, 1GiB. The usual: 64MiB.",
+)
+@click.option(
+    "--older-than", "age", metavar="AGE", type=Age(), help="Let go what was not written to for so long; the usual: 10d."
+)
+@click.option("--records", type=click.IntRange(min=0), metavar="N", help="Keep about so many records.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, change nothing.")
+@shared
+def prune(
+    given: Given, directory: str | None, size: int | None, age: int | None, records: int | None, dry_run: bool
+) -> None:
+    """Let go of the oldest segments until the log is below a limit.
+
+    A segment goes as one, and never one that is being written. Writers do this
+    by themselves, with the limits they were given.
+
+    \b
+    Examples:
+      holdfast logs prune --dry-run
+      holdfast logs prune --bytes 10MB
+      holdfast logs prune --older-than 2d
+    """
+    from holdfast.logs import Caps
+    from holdfast.logs.retention import prune as let_go
+
+    caps = Caps()
+    caps = Caps(
+        bytes=caps.bytes if size is None else size,
+        age_s=caps.age_s if age is None else age,
+        records=records,
+        free_bytes=0,
+    )
+    gone = let_go(folder(given, directory), caps, dry_run=dry_run)
+    if given.json:
+        out.document({"dry_run": dry_run, "segments": [{"name": e.name, "bytes": e.bytes, "why": e.why} for e in gone]})
+        return
+    for each in gone:
+        out.line(f"{each.name}  {words.size(each.bytes)}  {each.why}")
+    total = words.size(sum(each.bytes for each in gone))
+    out.line(f"{words.count(len(gone), 'segment')} {'would go' if dry_run else 'went'}, {total}")
 
 
 @click.command(short_help="Copy records into a file of JSON lines, or a table for SQL.")

@@ -61,10 +61,5 @@ def take_slot(directory: str) -> tuple[int, int]:
         raise
 
 
-def before(us: int) -> int:
-    """Return an id that is larger than those given before this moment (microseconds since the epoch)."""
-    return (us // 1_000 - _EPOCH_MS + 1) << (_SLOT_BITS + _SEQUENCE_BITS)
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000

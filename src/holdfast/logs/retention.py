@@ -21,12 +21,13 @@ import msgspec
 
 from holdfast import lockfiles
 from holdfast.errors import Busy
-from holdfast.logs import hiding, ids, reading
+from holdfast.logs import hiding, reading
 from holdfast.logs.caps import Caps, Pruned
 from holdfast.logs.hiding import Mark
 from holdfast.logs.reading import Segment
 
 LOCK = "lock"
+_SMALL_BYTES = 64 * 1024  # the lock, the slots, what was deleted, and what blocks round up to
 _LOCK_WAIT_MS = 40
 _DAY = "day.json"
 
@@ -88,12 +89,12 @@ def delete_before(directory: str, us: int) -> int:
     Costs a look at each frame that holds some. Raises ``Busy``, ``OSError``.
     """
     from holdfast.logs.matching import LogQuery
-    from holdfast.logs.query import iterate
+    from holdfast.logs.query import iterate, max_id
 
     if not os.path.isdir(directory):
         return 0
     with locked(directory):
-        mark = Mark(us, ids.before(time.time_ns() // 1_000))
+        mark = Mark(us, max_id(directory, LogQuery()))
         asked = LogQuery(to_us=us - 1)
         count = sum(1 for record in iterate(directory, asked) if record.id <= mark.up_to_id)
         if count:
@@ -139,6 +140,7 @@ def _to_go(directory: str, wanted: int, caps: Caps) -> Iterator[tuple[_Found | N
             more -= counts[left[0].segment.path]
             total -= left[0].blocks
             yield left.pop(0), f"more than {caps.records} records"
+    total += _SMALL_BYTES
     while left and total + wanted > caps.bytes:
         total -= left[0].blocks
         yield left.pop(0), f"more than {caps.bytes} bytes"

@@ -17,16 +17,6 @@ RECEIPTS = "receipts"
 LOGS = "logs"
 
 
-def default() -> str:
-    """Return ``$HOLDFAST_STATE``, else ``$XDG_STATE_HOME/holdfast``, else what the platform keeps for this."""
-    named = os.environ.get("HOLDFAST_STATE")
-    if named:
-        return named
-    import platformdirs  # 3 ms, for those who did not say
-
-    return platformdirs.user_state_dir("holdfast", appauthor=False)
-
-
 def default_home() -> str:
     """Return ``$CODEX_HOME``, else ``~/.codex``."""
     return os.environ.get("CODEX_HOME") or os.path.expanduser("~/.codex")
@@ -34,7 +24,7 @@ def default_home() -> str:
 
 def real(path: str | os.PathLike[str] | None) -> str:
     """Return the real path of the state directory ``path`` (None: the default), whether or not it exists."""
-    return os.path.realpath(os.path.expanduser(path or default()))
+    return os.path.realpath(os.path.expanduser(path or folders.default_state()))
 
 
 def make_home(path: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import Refused
@@ -12,6 +12,7 @@ from holdfast.logs.matching import LogQuery
 from holdfast.state.directory import LOGS
 
 if TYPE_CHECKING:
+    from holdfast.logs import Caps, Kept, LogHandler, Pruned
     from holdfast.logs.model import Record
     from holdfast.logs.stats import LogStats
 
@@ -22,6 +23,50 @@ class Logs:
     def __init__(self, state_dir: str) -> None:
         self.directory = os.path.join(state_dir, LOGS)
         """Where the log is, whether or not there is one yet."""
+
+    # --- writing -----------------------------------------------------------------------
+
+    def handler(self, level: int | str = "INFO", **options: Any) -> LogHandler:
+        """Return a ``logging.Handler`` that keeps records here; ``options`` as for ``holdfast.logs.handler``.
+
+        Touches no disk before the first record. File events of the state directory are never logged.
+        """
+        from holdfast.logs import handler
+
+        options.setdefault("protect", [os.path.dirname(self.directory)])
+        return handler(self.directory, level, **options)
+
+    def append(self, records: Iterable[Record], *, caps: Caps | None = None) -> Kept:
+        """Keep these records with the times they have; return how many were, and why the others were not.
+
+        A segment of its own for each call: for what comes from elsewhere, in
+        batches. A program logs through ``handler``.
+        """
+        from holdfast.logs import SegmentWriter
+
+        writer = SegmentWriter(self.directory, caps)
+        try:
+            return writer.append(list(records))
+        finally:
+            writer.close()
+
+    def delete_before(self, us: int) -> int:
+        """Hide every record older than ``us`` (microseconds since the epoch); return how many that are.
+
+        Their bytes go with their segment. Raises ``Busy`` when others make room for longer than 40 ms.
+        """
+        from holdfast.logs.retention import delete_before
+
+        return delete_before(self.directory, us)
+
+    def prune(self, caps: Caps | None = None, *, dry_run: bool = False) -> list[Pruned]:
+        """Let go what ``caps`` do not allow, the oldest segments first; ``dry_run`` only says what would go."""
+        from holdfast.logs import Caps
+        from holdfast.logs.retention import prune
+
+        return prune(self.directory, caps or Caps(), dry_run=dry_run)
+
+    # --- reading -----------------------------------------------------------------------
 
     def query(self, asked: LogQuery | None = None, **fields: Any) -> list[Record]:
         """Return the records wanted: ``query(min_level="WARN", newest_first=True, limit=100)``. See ``LogQuery``.
