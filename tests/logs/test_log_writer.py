@@ -146,7 +146,7 @@ hear()
 
 
 def test_six_writers_two_of_them_stopped_keep_below_the_cap(tmp_path, start):
-    cap = 4 * MIB
+    cap = 16 * MIB
     endless = [start(WRITE, tmp_path, cap, 1_000_000) for _ in range(2)]
     others = [start(WRITE, tmp_path, cap, 150) for _ in range(4)]
     for each in [*endless, *others]:

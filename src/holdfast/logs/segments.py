@@ -28,7 +28,6 @@ from holdfast.logs.model import Record
 
 _LEVEL = 3  # zstd's own default
 _RETRY_NS = 250_000_000  # after trouble: not every batch is to ask the disk again
-_RETRY_BUSY_NS = 10_000_000  # who makes room is soon done
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE (fallocate(2))
 _encode = msgspec.json.Encoder().encode
 
@@ -67,7 +66,7 @@ class SegmentWriter:
         except retention.NoRoomError as error:
             return self._trouble(written, records, str(error))
         except Busy as error:
-            return self._trouble(written, records, str(error), _RETRY_BUSY_NS)
+            return self._trouble(written, records, str(error), 0)  # who makes room is soon done
         except OSError as error:
             self._let_go()
             return self._trouble(written, records, f"{self.directory}: {error.strerror or error}")
