@@ -210,7 +210,14 @@ class Core:
             self.shm.free_write()
 
     def leave(self) -> None:
-        """Let others write: our processes, and neighbours. The transaction is over."""
+        """Take back what is open, and let others write: our processes, and neighbours. Twice is harmless."""
+        if self.writer is not None and self.writer.in_transaction:
+            self.wal.unbound()
+            try:
+                self.writer.execute("ROLLBACK")
+            except apsw.Error:
+                # The disk failed while undoing. A closed connection has no transaction.
+                self.reopen_writer = True
         self.shm.free_write()
         self.seat.release()
 
