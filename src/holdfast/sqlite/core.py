@@ -232,6 +232,8 @@ class Core:
             shm = os.stat(self._shm_path)
         except FileNotFoundError as error:
             raise self._changed(f"{error.filename} is gone") from error
+        except OSError as error:
+            raise self._changed(f"{error.filename} cannot be looked at ({error.strerror})") from error
         if (db.st_dev, db.st_ino) != self._file:
             raise self._changed(f"{self.path} is another file now")
         if db.st_nlink != 1:
@@ -260,15 +262,15 @@ class Core:
         """Empty the log and close. Raises ``Busy``, and stays open, while a transaction here goes on."""
         begun_ns = time.monotonic_ns()
         deadline_ns = begun_ns + self.limits.read_wait_ms * 1_000_000
-        if self.janitor is not None:
-            self.janitor.end()
-            self.janitor = None
+        self._end_janitor()
         with ExitStack() as hold:
             hold.enter_context(self.baton.alone(begun_ns, deadline_ns))
             # While another process writes on, or no descriptor is free for the seat, the log is left as it is.
+            # What is closed already, for a fork, has nothing to empty: a forked child does not wait for its parent.
             with suppress(HoldfastError):
-                self.seat.take(begun_ns, deadline_ns)
-                hold.callback(self.seat.release)
+                if self.writer is not None:
+                    self.seat.take(begun_ns, deadline_ns)
+                    hold.callback(self.seat.release)
             hold.enter_context(self.readers.hold_all(deadline_ns))
             if self._still_ours():
                 # Who is still attached empties it; a log is not cut short under others without need.
@@ -281,7 +283,13 @@ class Core:
             self.shm.detach()
             self._close_writer()
             self._closed = True
+        self._end_janitor()  # a write that came before us may have begun one anew
         self.seat.close()
+
+    def _end_janitor(self) -> None:
+        janitor, self.janitor = self.janitor, None
+        if janitor is not None:
+            janitor.end()
 
     def begin_in_child(self, *, parked: bool) -> None:
         """See ``fork.Forkable``."""

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import count
 
 import apsw
 
@@ -94,8 +95,8 @@ class Readers:
         """End the read on ``reader``: its snapshot no longer pins the WAL."""
         connection = reader.connection
         if self._shm is not None and reader.mark is not None:
-            self._shm.unpin(reader.mark)
-            reader.mark = None
+            mark, reader.mark = reader.mark, None
+            self._shm.unpin(mark)
         # A read that met an I/O error may have been ended by SQLite already.
         if connection is not None and connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -104,7 +105,7 @@ class Readers:
         if self._shm is None:
             connection.execute("BEGIN")
             return
-        while True:
+        for tries in count(1):
             before = self._shm.before()
             connection.execute("BEGIN")
             connection.execute(_TAKE_SNAPSHOT).fetchall()
@@ -112,7 +113,8 @@ class Readers:
             if reader.mark is not None:
                 return
             connection.execute("ROLLBACK")
-            if not reader.patience(0):
+            # Somebody wrote in these few us: that is over, and no reason to sleep.
+            if tries > 3 and not reader.patience(0):
                 raise Busy(f"{self._path}: others write so often that no moment of it could be held for reading")
 
     def hold_all(self, deadline_ns: int) -> ExitStack:
@@ -133,7 +135,7 @@ class Readers:
         for reader in taken:
             if reader.connection is not None:
                 reader.connection.close()
-                reader.connection = None
+                reader.connection = reader.mark = None
         return hold
 
     def leave_to_parent(self, *, parked: bool) -> None:

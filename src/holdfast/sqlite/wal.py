@@ -86,11 +86,25 @@ class Wal:
         with suppress(apsw.BusyError, apsw.LockedError):
             if shm.keep_writers_out():
                 frames, copied = writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
-                if frames == copied and not shm.is_log_read():
-                    shm.free_write()
-                    writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                    return True
+                if frames == copied and not shm.is_log_read() and shm.shut_door():
+                    try:
+                        before = shm.before()
+                        writer.set_busy_handler(lambda _calls: self._go_on(before))
+                        shm.free_write()
+                        writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                        return True
+                    finally:
+                        shm.open_door()
+                        writer.set_busy_handler(self._core.patience)
         return False
+
+    def _go_on(self, before: bytes) -> bool:
+        # SQLite has its write lock: unless somebody wrote since `before`, make it last, and let SQLite empty the log.
+        shm = self._core.shm
+        if not shm.is_written_here() or not shm.hold_write(before):
+            return False
+        shm.open_door()
+        return True
 
     def write_again(self) -> None:
         """Write the bytes of the log over themselves, and force them to the disk. For the holder of the write lock.
