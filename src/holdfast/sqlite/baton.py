@@ -112,7 +112,7 @@ class Baton:
             tx.now_ms = clock()
         except BaseException:
             if tx is None:
-                self._interrupt()
+                self._end_all()
             else:
                 self.leave(tx, failed=True)
             raise
@@ -130,13 +130,13 @@ class Baton:
             if failed:
                 return
             raise Refused("this process was forked in the middle of this write; the write is its parent's")
-        self._line.holder = threading.get_ident()  # a held one may be left by another thread
+        me = self._line.holder = threading.get_ident()  # a held one may be left by another thread
         try:
             self._leave(tx, failed)
         except BaseException:
             # Ctrl-C between two lines: whether our work is in the group is unknown, so nothing is kept.
-            if self._line.holder == threading.get_ident():
-                self._interrupt()
+            if self._line.holder == me:
+                self._end_all()
             raise
 
     def _leave(self, tx: Writing, failed: bool) -> None:
@@ -163,7 +163,7 @@ class Baton:
             group.error = codes.translate(error, self._core.path, connection.system_errno)
         self._end_turn(wait=not failed)
 
-    def _interrupt(self) -> None:
+    def _end_all(self) -> None:
         # Ends the group and the turn, wherever they are. Each step may have been done, and may be done again.
         self.current = None
         if (group := self._group) is not None:
@@ -189,7 +189,8 @@ class Baton:
     @contextmanager
     def alone(self, begun_ns: int, deadline_ns: int) -> Iterator[None]:
         """Hold the baton with no transaction open. Raises ``Busy`` at the deadline."""
-        if self._line.holder == threading.get_ident():
+        me = threading.get_ident()
+        if self._line.holder == me:
             raise Refused("not inside a write of this thread")
         if self._line.take(deadline_ns) is None:
             raise self._too_long(begun_ns)
@@ -198,7 +199,11 @@ class Baton:
                 self._commit(self._group)
             yield
         finally:
-            self._interrupt()
+            try:
+                self._end_all()
+            finally:
+                if self._line.holder == me:  # Ctrl-C in the middle of that
+                    self._end_all()
 
     def _begin(self, begun_ns: int, deadline_ns: int, reserve: bool) -> None:
         core = self._core
@@ -250,7 +255,7 @@ class Baton:
         try:
             self._commit(group)
         except BaseException:
-            self._interrupt()
+            self._end_all()
             raise
         self._line.put(_BATON)
         if wait and group.error is not None:
@@ -305,9 +310,15 @@ def _told_to_another(error: HoldfastError) -> HoldfastError:
     # A new exception for each member: one object raised in many threads mixes their
     # tracebacks. What another did wrong is no reason to refuse this one: it may try again.
     kind = Busy if isinstance(error, Refused) else type(error)
-    what = "committed in a group whose outcome is unknown" if isinstance(error, codes.OutcomeUnknown) else (
-        "not kept, like the group it was committed with" if isinstance(error, Damaged) else
-        "rolled back with the group it was to be committed with")
+    what = (
+        "committed in a group whose outcome is unknown"
+        if isinstance(error, codes.OutcomeUnknown)
+        else (
+            "not kept, like the group it was committed with"
+            if isinstance(error, Damaged)
+            else "rolled back with the group it was to be committed with"
+        )
+    )
     told = kind(f"{what}: {error}")
     told.__cause__ = error
     return told

@@ -248,10 +248,10 @@ class Session:
                 tx = baton.enter(wall_ms, left_ms, reserve=False, foreign_keys=self._foreign_keys)
                 try:
                     answer = self._noted(run, tx)
-                except BaseException:
-                    baton.leave(tx, failed=True)
-                    raise
-                baton.leave(tx, failed=False)
+                    baton.leave(tx, failed=False)
+                finally:
+                    if baton.current is tx:  # an error, or Ctrl-C before it began to leave
+                        baton.leave(tx, failed=True)
                 return answer
             except Full:
                 raise  # room does not come by asking again

@@ -25,6 +25,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 _WRITE, _READ_FIRST, _MARKS = 120, 123, 5
 _LOCK = "hhqqi4x"  # struct flock on 64-bit Linux
@@ -46,6 +47,12 @@ _UNPIN = [_packed(fcntl.F_UNLCK, _READ_FIRST + mark) for mark in range(_MARKS)]
 _FREE_ALL = _packed(fcntl.F_UNLCK, _WRITE, 8)
 _FREE = struct.pack("h", fcntl.F_UNLCK)
 _DOOR, _OPEN_DOOR = _PIN[1], _UNPIN[1]
+
+
+class Pinned(Protocol):
+    """Whose read it is: ``mark`` is what it pinned, None when nothing."""
+
+    mark: int | None
 
 
 class Shm:
@@ -141,40 +148,47 @@ class Shm:
         if self._fd >= 0:
             self._set(_FREE_WRITE)
 
-    def pin(self, before: bytes) -> int | None:
-        """Keep the snapshot just taken from being overwritten; None if it may have been since ``before``.
+    def pin(self, before: bytes, pinned: Pinned) -> bool:
+        """Keep the snapshot just taken from being overwritten; False if it may have been since ``before``.
 
-        Returns what ``unpin`` wants. Readers of one process share a descriptor, so pins are counted.
+        ``pinned`` is told the mark. Readers of one process share a descriptor, so pins are counted.
         """
         if self._fd < 0:
-            return 0
-        with self._lock, suppress(OSError):  # closed by somebody whose it is not: not held
-            now = self._look()
-            frames = _number(before, _FRAMES)
-            mark = _mark(now, frames)
-            if mark is None:
-                return None
-            if not self._pins[mark]:
-                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _PIN[mark])
-            self._pins[mark] += 1
-            then = self._look()
-            # The same log, nothing copied that is newer than the snapshot, and the mark where it was.
-            if then[_SALT] == before[_SALT] and _number(then, _ATTEMPTED) <= frames and _mark(then, frames) == mark:
-                return mark
-            self._unpin(mark)
-        return None
+            return True
+        is_held = False
+        try:
+            with self._lock, suppress(OSError):  # held by another, or closed by somebody whose it is not
+                now = self._look()
+                frames = _number(before, _FRAMES)
+                mark = _mark(now, frames)
+                if mark is None:
+                    return False
+                is_first = not self._pins[mark]
+                self._pins[mark] += 1
+                pinned.mark = mark
+                if is_first:
+                    fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _PIN[mark])
+                then = self._look()
+                # The same log, nothing copied that is newer than the snapshot, and the mark where it was.
+                is_held = (
+                    then[_SALT] == before[_SALT] and _number(then, _ATTEMPTED) <= frames and _mark(then, frames) == mark
+                )
+        finally:
+            if not is_held:
+                self.unpin(pinned)
+        return is_held
 
-    def unpin(self, mark: int) -> None:
-        """End what ``pin`` began."""
-        if self._fd < 0:
-            return
+    def unpin(self, pinned: Pinned) -> None:
+        """End what ``pin`` began. Twice is harmless."""
         with self._lock, suppress(OSError):  # closed by somebody else, and the lock with it
-            self._unpin(mark)
-
-    def _unpin(self, mark: int) -> None:
-        self._pins[mark] = max(0, self._pins[mark] - 1)
-        if not self._pins[mark]:
-            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _UNPIN[mark])
+            mark = pinned.mark
+            if mark is None:
+                return
+            # No call between these two: see ``line.py``.
+            pinned.mark = None
+            self._pins[mark] -= self._pins[mark] > 0
+            if self._fd >= 0 and not self._pins[mark]:
+                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _UNPIN[mark])
 
     def leave_to_parent(self) -> None:
         """In a forked child: our descriptor is the parent's too, and would keep its locks when it dies.
