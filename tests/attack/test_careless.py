@@ -196,6 +196,43 @@ say("done"); hear()
     assert reader.line() == "z"
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_no_commit_of_a_neighbour_is_emptied_away_while_we_empty_the_log(make, ours, neighbour, when):
+    """K5: our locks are cancelled in the middle of a TRUNCATE, before and after they are held twice."""
+    make()
+    emptying = ours(
+        f"WHEN = {when!r}"
+        """
+from holdfast.sqlite.wal import Wal
+real = Wal._go_on
+def go_on(self, before):
+    if WHEN == "before":
+        careless("-shm"); say("emptying"); hear()
+        return real(self, before)
+    answer = real(self, before)
+    careless("-shm"); say("emptying"); hear()
+    return answer
+store = Store.open(PATH, clock=wall_ms, durability="normal")
+add(store, "ours")
+Wal._go_on = go_on
+say(store._core.wal.truncate()); hear()
+"""
+    )
+    assert emptying.line() == "emptying"
+    stranger = neighbour("""
+try: add(connect(wait_s=0.05), "theirs"); say("kept")
+except sqlite3.OperationalError as error: say(error)
+hear()
+""")
+    told = stranger.line()
+    assert told == {"before": "kept", "after": "database is locked"}[when]
+    emptying.tell()
+    while (line := emptying.line()) == "emptying":  # it tries again
+        emptying.tell()
+    assert line in ("True", "False")  # whether it tries again depends on how long it was held up here
+    assert counts(make()) == {"ours": 1} | ({"theirs": 1} if told == "kept" else {})
+
+
 def test_another_sqlite_in_our_own_process_cannot_write_inside_our_write(make, ours):
     """K8 (B4): its locks are of the same process, so only the lock we hold a second time keeps it out."""
     make().close()
@@ -268,8 +305,8 @@ def test_without_the_second_lock_a_log_is_emptied_under_a_read(make, ours, neigh
     make().close()
     reader = ours("""
 import holdfast.sqlite.shm as shm
-shm.Shm.pin = lambda self, before: 0
-shm.Shm.unpin = lambda self, mark: None
+shm.Shm.pin = lambda self, before, pinned: True
+shm.Shm.unpin = lambda self, pinned: None
 store = Store.open(PATH, clock=wall_ms, durability="normal")
 with store.read() as tx:
     tx.row(q("SELECT 1"))

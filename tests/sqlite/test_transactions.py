@@ -7,8 +7,7 @@ from sqlite_helpers import INSERT, TEXTS, q, texts
 
 from holdfast.errors import Busy, Refused, Unsupported
 from holdfast.sql import parse
-from holdfast.sqlite import Store, settings
-from holdfast.sqlite.core import Core
+from holdfast.sqlite import Store, core, settings
 from holdfast.sqlite.reads import Readers
 
 
@@ -258,7 +257,7 @@ def interrupted_once(monkeypatch, owner, name):
 
 
 def test_ctrl_c_just_after_a_write_began_shuts_nobody_out(store, path, clock, monkeypatch):
-    interrupted_once(monkeypatch, Core, "_begin_immediate")
+    interrupted_once(monkeypatch, core, "begin_immediate")
     with pytest.raises(KeyboardInterrupt), store.write():
         pass
 

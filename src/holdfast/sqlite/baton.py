@@ -21,13 +21,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import apsw
 
 from holdfast.clock import Clock
-from holdfast.errors import Busy, HoldfastError, Refused
+from holdfast.errors import Busy, Damaged, HoldfastError, Refused
 from holdfast.sqlite import codes
 from holdfast.sqlite.line import Line
 from holdfast.sqlite.settings import run_all
@@ -46,7 +46,7 @@ _ROLLBACK_MEMBER = "ROLLBACK TO member; RELEASE member"
 class _Group:
     """The members of one COMMIT. ``gates`` are of those who are done and wait for it."""
 
-    __slots__ = ("begun_ns", "error", "gates", "members", "wal_bytes")
+    __slots__ = ("begun_ns", "error", "gates", "kept", "members", "wal_bytes")
 
     def __init__(self, begun_ns: int, wal_bytes: int) -> None:
         self.begun_ns = begun_ns
@@ -54,6 +54,7 @@ class _Group:
         self.members = 1
         self.gates: list[threading.Lock] = []
         self.error: HoldfastError | None = None
+        self.kept = False
 
 
 class Baton:
@@ -65,8 +66,6 @@ class Baton:
         self._group: _Group | None = None
         self._members_max = core.limits.group_members
         self._age_max_ns = int(core.limits.group_ms * 1e6)
-        self.holder = 0
-        """Thread that holds the baton; 0 when nobody does, -1 while a transaction is held."""
         self._held_by = ""
         self.current: Writing | None = None
         self.inherited = False
@@ -86,13 +85,12 @@ class Baton:
         another write of this thread.
         """
         me = threading.get_ident()
-        if self.holder == me:
+        if self._line.holder == me:
             raise Refused("a write inside a write of the same thread: hand its tx to the functions it calls")
         begun_ns = time.monotonic_ns()
         deadline_ns = begun_ns + wait_ms * 1_000_000
         if self._line.take(deadline_ns) is None:
             raise self._too_long(begun_ns)
-        self.holder = me
         try:
             if held and self._group is not None:  # the baton came with a group: we are its last
                 self._commit(self._group)
@@ -108,15 +106,19 @@ class Baton:
             raise
         connection = self._core.writer
         assert connection is not None  # _begin opened it
-        tx = self.current = Writing(connection, 0, first=first, reserve=reserve)
+        tx: Writing | None = None
         try:
+            tx = self.current = Writing(connection, 0, first=first, reserve=reserve)
             tx.now_ms = clock()
         except BaseException:
-            self.leave(tx, failed=True)
+            if tx is None:
+                self._end_all()
+            else:
+                self.leave(tx, failed=True)
             raise
         if held:
             self._held_by = threading.current_thread().name
-            self.holder = _HELD
+            self._line.holder = _HELD
         return tx
 
     def leave(self, tx: Writing, *, failed: bool) -> None:
@@ -128,6 +130,16 @@ class Baton:
             if failed:
                 return
             raise Refused("this process was forked in the middle of this write; the write is its parent's")
+        me = self._line.holder = threading.get_ident()  # a held one may be left by another thread
+        try:
+            self._leave(tx, failed)
+        except BaseException:
+            # Ctrl-C between two lines: whether our work is in the group is unknown, so nothing is kept.
+            if self._line.holder == me:
+                self._end_all()
+            raise
+
+    def _leave(self, tx: Writing, failed: bool) -> None:
         group = self._group
         connection = self._core.writer
         assert group is not None  # it was made in enter, and only the last member ends it
@@ -144,19 +156,22 @@ class Baton:
                     connection.execute(_RELEASE)
             elif tx.first:
                 # Nobody joins before the first is done: the whole group is this member.
-                self._roll_back(connection)
-                self._finish(group)
-                return
+                self._close_group(group)
             else:
                 run_all(connection, _ROLLBACK_MEMBER)
         except apsw.Error as error:
             group.error = codes.translate(error, self._core.path, connection.system_errno)
-        except BaseException:
-            # Ctrl-C between two statements: what this member did is unknown, so nothing is kept.
-            group.error = Busy("the transaction was interrupted, and rolled back")
-            self._end_turn(wait=False)
-            raise
         self._end_turn(wait=not failed)
+
+    def _end_all(self) -> None:
+        # Ends the group and the turn, wherever they are. Each step may have been done, and may be done again.
+        self.current = None
+        if (group := self._group) is not None:
+            if not group.kept:
+                group.error = group.error or Busy("the transaction was interrupted, and rolled back")
+            self._close_group(group)
+        self._core.leave()
+        self._line.put(_BATON)
 
     @contextmanager
     def exclusive(self, begun_ns: int, deadline_ns: int) -> Iterator[None]:
@@ -165,41 +180,42 @@ class Baton:
         Raises ``Busy`` at the deadline.
         """
         with self.alone(begun_ns, deadline_ns):
-            self._core.seat.take(begun_ns, deadline_ns)
             try:
+                self._core.seat.take(begun_ns, deadline_ns)
                 yield
             finally:
-                self._core.seat.release()
+                self._core.leave()
 
     @contextmanager
     def alone(self, begun_ns: int, deadline_ns: int) -> Iterator[None]:
         """Hold the baton with no transaction open. Raises ``Busy`` at the deadline."""
-        if self.holder == threading.get_ident():
+        me = threading.get_ident()
+        if self._line.holder == me:
             raise Refused("not inside a write of this thread")
         if self._line.take(deadline_ns) is None:
             raise self._too_long(begun_ns)
-        self.holder = threading.get_ident()
         try:
             if self._group is not None:  # the baton came with a group: we are its last
                 self._commit(self._group)
             yield
         finally:
-            self.holder = 0
-            self._line.put(_BATON)
+            try:
+                self._end_all()
+            finally:
+                if self._line.holder == me:  # Ctrl-C in the middle of that
+                    self._end_all()
 
     def _begin(self, begun_ns: int, deadline_ns: int, reserve: bool) -> None:
         core = self._core
         if core.writer is None:
             core.check_usable()
-        core.seat.take(begun_ns, deadline_ns)
         try:
+            core.seat.take(begun_ns, deadline_ns)
             wal_bytes = core.begin(begun_ns, deadline_ns, reserve)
             self._group = _Group(time.monotonic_ns(), wal_bytes)
         except BaseException:
             # Ctrl-C, perhaps after it had begun: an open transaction would shut out every process.
             self._group = None
-            if core.writer is not None and core.writer.in_transaction:
-                self._roll_back(core.writer)
             core.leave()
             raise
 
@@ -217,7 +233,6 @@ class Baton:
     def _end_turn(self, *, wait: bool) -> None:
         # Passes the baton with the group open, or commits. `wait`: this member has work in it.
         group = self._group
-        self.holder = 0
         if group is None:
             self._line.put(_BATON)
             return
@@ -239,8 +254,10 @@ class Baton:
                 return
         try:
             self._commit(group)
-        finally:
-            self._line.put(_BATON)
+        except BaseException:
+            self._end_all()
+            raise
+        self._line.put(_BATON)
         if wait and group.error is not None:
             raise group.error
 
@@ -252,6 +269,7 @@ class Baton:
             if group.error is None:
                 connection.execute("COMMIT")
                 core.committed(group.members)
+                group.kept = True
         except apsw.Error as error:
             group.error = codes.translate_commit(error, core.path, connection.system_errno)
             group.error.__cause__ = error
@@ -268,33 +286,18 @@ class Baton:
         finally:
             self._close_group(group)
 
-    def _finish(self, group: _Group) -> None:
-        self.holder = 0
-        self._close_group(group)
-        self._line.put(_BATON)
-
     def _close_group(self, group: _Group) -> None:
-        connection = self._core.writer
-        if connection is not None and connection.in_transaction:
-            self._roll_back(connection)
-        self._group = None
         self._core.leave()
         for gate in group.gates:
-            gate.release()
-
-    def _roll_back(self, connection: apsw.Connection) -> None:
-        self._core.wal.unbound()
-        try:
-            connection.execute("ROLLBACK")
-        except apsw.Error:
-            # The disk failed while undoing. A closed connection has no transaction.
-            self._core.reopen_writer = True
+            with suppress(RuntimeError):  # released already, when Ctrl-C makes us come here twice
+                gate.release()
+        self._group = None
 
     def _too_long(self, begun_ns: int) -> Busy:
         now_ns = time.monotonic_ns()
-        holder = self._held_by
-        if self.holder != _HELD:
-            holder = next((thread.name for thread in threading.enumerate() if thread.ident == self.holder), "")
+        holder, ident = self._held_by, self._line.holder
+        if ident != _HELD:
+            holder = next((thread.name for thread in threading.enumerate() if thread.ident == ident), "")
         seat_ns = self._core.seat.taken_ns
         waited = f"waited {(now_ns - begun_ns) // 1_000_000} ms for the writer's seat of {self._core.path}, "
         if seat_ns:
@@ -307,6 +310,15 @@ def _told_to_another(error: HoldfastError) -> HoldfastError:
     # A new exception for each member: one object raised in many threads mixes their
     # tracebacks. What another did wrong is no reason to refuse this one: it may try again.
     kind = Busy if isinstance(error, Refused) else type(error)
-    told = kind(f"rolled back with the group it was to be committed with: {error}")
+    what = (
+        "committed in a group whose outcome is unknown"
+        if isinstance(error, codes.OutcomeUnknown)
+        else (
+            "not kept, like the group it was committed with"
+            if isinstance(error, Damaged)
+            else "rolled back with the group it was to be committed with"
+        )
+    )
+    told = kind(f"{what}: {error}")
     told.__cause__ = error
     return told

@@ -17,6 +17,8 @@ import apsw
 from holdfast.errors import Busy, Damaged, HoldfastError, Refused, Unsupported
 from holdfast.sqlite import codes, creation, fork, guard, locks, settings
 from holdfast.sqlite.baton import Baton
+from holdfast.sqlite.begin import begin_immediate
+from holdfast.sqlite.files import Files
 from holdfast.sqlite.reads import Reader, Readers
 from holdfast.sqlite.seat import Seat
 from holdfast.sqlite.settings import Durability, Limits, Patience
@@ -40,14 +42,12 @@ class Core:
         """When an open file that has no handle left is to be closed (``linger.py``)."""
         self.commits = 0
         self.members = 0
-        self.damaged = ""
         self._stranded = False
         self._closed = False
         self.reopen_writer = False
         self.log_in_doubt = False
+        self.files = Files(path)
         self.wal = Wal(self)
-        self._file: tuple[int, int] | None = None
-        self._sidecars: tuple[int, int, int, int] = (0, 0, 0, 0)
         self._make()
 
     def _make(self) -> None:
@@ -68,10 +68,10 @@ class Core:
             if self.writer is not None and not self.reopen_writer:
                 return
             self.check_usable()
-            if self._file is None:
+            if not self.files.known:
                 creation.prepare(self.path, self.application_id, self.limits.open_wait_ms)
             elif not os.path.exists(self.path):
-                raise self._changed(f"{self.path} is gone")
+                raise self.files.changed(f"{self.path} is gone")
             if self.writer is not None:
                 self._close_writer()
             self.reopen_writer = False
@@ -88,7 +88,7 @@ class Core:
                     self._fold_lower(writer)
                     settings.for_writing(writer, self.durability)
                     self.wal.watch(writer)
-                    self._remember()
+                    self.files.remember()
                     self._guard(writer)
                 except BaseException:
                     writer.close()
@@ -136,22 +136,22 @@ class Core:
             assert self.writer is not None
         if self.janitor is None:
             self.janitor = Janitor(self)
-        if self.damaged:
-            raise Damaged(self.damaged)
+        if self.files.damaged:
+            raise Damaged(self.files.damaged)
         self.wal.unbound()
         if self.log_in_doubt:
             self.trust_log(begun_ns, deadline_ns)
-        self._begin_immediate(begun_ns, deadline_ns)
+        begin_immediate(self, begun_ns, deadline_ns)
         try:
             # After BEGIN: from here on only we can make the log grow.
-            wal_bytes = self.identify()
+            wal_bytes = self.files.look()
             if wal_bytes >= self.limits.wal_hard_bytes and not self.wal.has_room(wal_bytes, reserve):
                 self.writer.execute("ROLLBACK")
                 self.shm.free_write()
                 # A log that was long once is not full: try to empty it first.
                 self.wal.truncate()
-                self._begin_immediate(begun_ns, deadline_ns)
-                wal_bytes = self.identify()
+                begin_immediate(self, begun_ns, deadline_ns)
+                wal_bytes = self.files.look()
                 if not self.wal.has_room(wal_bytes, reserve):
                     raise self.wal.full(wal_bytes)
         except BaseException:
@@ -177,7 +177,7 @@ class Core:
         Under the write lock: nobody else adds to it meanwhile. Raises ``Busy``, ``Full`` or ``Unsupported``.
         """
         assert self.writer is not None
-        self._begin_immediate(begun_ns, deadline_ns)
+        begin_immediate(self, begun_ns, deadline_ns)
         try:
             self.wal.write_again()
         finally:
@@ -190,7 +190,7 @@ class Core:
 
         Raises ``Damaged`` when the files changed meanwhile: then it went into one without a name.
         """
-        wal_bytes = self.identify()
+        wal_bytes = self.files.look()
         self.commits += 1
         self.members += members
         if self.janitor is not None and (
@@ -214,32 +214,16 @@ class Core:
             self.shm.free_write()
 
     def leave(self) -> None:
-        """Let others write: our processes, and neighbours. The transaction is over."""
+        """Take back what is open, and let others write: our processes, and neighbours. Twice is harmless."""
+        if self.writer is not None and self.writer.in_transaction:
+            self.wal.unbound()
+            try:
+                self.writer.execute("ROLLBACK")
+            except apsw.Error:
+                # The disk failed while undoing. A closed connection has no transaction.
+                self.reopen_writer = True
         self.shm.free_write()
         self.seat.release()
-
-    def identify(self) -> int:
-        """Return the bytes of the WAL; raise ``Damaged`` if db, -wal or -shm are not the files we opened.
-
-        Three stat calls, 5 us. A commit into a file without a name would be acknowledged and lost.
-        """
-        try:
-            db = os.stat(self.path)
-            wal = os.stat(self._wal_path)
-            shm = os.stat(self._shm_path)
-        except FileNotFoundError as error:
-            raise self._changed(f"{error.filename} is gone") from error
-        if (db.st_dev, db.st_ino) != self._file:
-            raise self._changed(f"{self.path} is another file now")
-        if db.st_nlink != 1:
-            raise Refused(
-                f"{self.path} has {db.st_nlink} names (hard links); who opens it by another has a second log",
-                remedy="End what has it open by another name, remove that name, close and open again.",
-            )
-        if (wal.st_dev, wal.st_ino, shm.st_dev, shm.st_ino) != self._sidecars:
-            which = self._wal_path if (wal.st_dev, wal.st_ino) != self._sidecars[:2] else self._shm_path
-            raise self._changed(f"{which} is another file now")
-        return wal.st_size
 
     def park(self, begun_ns: int, deadline_ns: int) -> ExitStack:
         """See ``fork.Forkable``."""
@@ -257,16 +241,16 @@ class Core:
         """Empty the log and close. Raises ``Busy``, and stays open, while a transaction here goes on."""
         begun_ns = time.monotonic_ns()
         deadline_ns = begun_ns + self.limits.read_wait_ms * 1_000_000
-        if self.janitor is not None:
-            self.janitor.end()
-            self.janitor = None
+        self._end_janitor()
         with ExitStack() as hold:
             hold.enter_context(self.baton.alone(begun_ns, deadline_ns))
             # While another process writes on, or no descriptor is free for the seat, the log is left as it is.
+            # What is closed already, for a fork, has nothing to empty: a forked child does not wait for its parent.
             # Whoever keeps the seat for long, or was stopped in it, is attached, and leaves after us.
             with suppress(HoldfastError):
-                self.seat.take(begun_ns, min(deadline_ns, begun_ns + _LAST_LOOK_NS))
-                hold.callback(self.seat.release)
+                if self.writer is not None:
+                    self.seat.take(begun_ns, min(deadline_ns, begun_ns + _LAST_LOOK_NS))
+                    hold.callback(self.seat.release)
             hold.enter_context(self.readers.hold_all(deadline_ns))
             if self._still_ours():
                 # Who is still attached empties it; a log is not cut short under others without need.
@@ -279,7 +263,13 @@ class Core:
             self.shm.detach()
             self._close_writer()
             self._closed = True
+        self._end_janitor()  # a write that came before us may have begun one anew
         self.seat.close()
+
+    def _end_janitor(self) -> None:
+        janitor, self.janitor = self.janitor, None
+        if janitor is not None:
+            janitor.end()
 
     def begin_in_child(self, *, parked: bool) -> None:
         """See ``fork.Forkable``."""
@@ -313,43 +303,6 @@ class Core:
             return holder
         since_ms = (time.monotonic_ns() - taken_ns) // 1_000_000
         return locks.Holder(holder.pid, holder.command, holder.state, since_ms)
-
-    def _begin_immediate(self, begun_ns: int, deadline_ns: int) -> None:
-        assert self.writer is not None
-        self.patience.deadline_ns = deadline_ns
-        while not self._begin_once(begun_ns):
-            if not self.patience(0):
-                waited_ms = (time.monotonic_ns() - begun_ns) // 1_000_000
-                raise Busy(
-                    f"waited {waited_ms} ms for the write lock of {self.path}, which another connection of this "
-                    f"process has, or which is cancelled again and again by a close of {self._shm_path} in it"
-                )
-
-    def _begin_once(self, begun_ns: int) -> bool:
-        # False when a neighbour may have written between what SQLite saw and our second lock.
-        assert self.writer is not None
-        before = self.shm.before()
-        if self.shm.is_written_here():
-            return False
-        try:
-            # IMMEDIATE takes the write lock now. A deferred transaction takes it at the
-            # first write, by when its snapshot may be stale, and no waiting cures the BUSY
-            # that answers that (SQLITE_BUSY_SNAPSHOT, sqlite.org/rescode.html).
-            self.writer.execute("BEGIN IMMEDIATE")
-        except apsw.BusyError as error:
-            waited_ms = (time.monotonic_ns() - begun_ns) // 1_000_000
-            who = [str(p) for p in locks.pinners(self.path) if "WRITE" in p.locks or "RECOVER" in p.locks]
-            held = f"held by {'; '.join(who)}" if who else "and its holder left just now"
-            raise Busy(f"waited {waited_ms} ms for the write lock of {self.path}, {held}") from error
-        except apsw.Error as error:
-            raise codes.translate(error, self.path, self.writer.system_errno) from error
-        is_held = False
-        try:
-            is_held = self.shm.hold_write(before)
-        finally:
-            if not is_held:
-                self.writer.execute("ROLLBACK")
-        return is_held
 
     def _open_reader(self, reader: Reader) -> apsw.Connection:
         if self.writer is None:
@@ -386,27 +339,11 @@ class Core:
                 raise codes.from_system(error, self.path) from error
             raise Busy(f"{self.path} is being closed or recovered by another process: {error.strerror}") from error
 
-    def _remember(self) -> None:
-        self._wal_path, self._shm_path = f"{self.path}-wal", f"{self.path}-shm"
-        try:
-            db, wal, shm = os.stat(self.path), os.stat(self._wal_path), os.stat(self._shm_path)
-        except FileNotFoundError as error:
-            # Once: a journal that a power cut brought back has just taken WAL mode back.
-            raise Busy(f"{error.filename} was not there when {self.path} was opened") from error
-        if self._file is not None and self._file != (db.st_dev, db.st_ino):
-            raise self._changed(f"{self.path} is another file now")
-        self._file = (db.st_dev, db.st_ino)
-        self._sidecars = (wal.st_dev, wal.st_ino, shm.st_dev, shm.st_ino)
-
-    def _changed(self, what: str) -> Damaged:
-        self.damaged = f"{what}: somebody moved, replaced or deleted a database file that is in use; no more is written"
-        return Damaged(self.damaged)
-
     def _still_ours(self) -> bool:
-        if self.writer is None or self.damaged:
+        if self.writer is None or self.files.damaged:
             return False
         try:
-            self.identify()
+            self.files.look()
         except HoldfastError:
             return False
         return True
@@ -415,6 +352,6 @@ class Core:
         return any(holder.pid != os.getpid() for holder in locks.openers(self.path))
 
     def _close_writer(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
-            self.writer = None
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            writer.close()

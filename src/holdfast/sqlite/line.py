@@ -18,9 +18,10 @@ T = TypeVar("T")
 class _Place(Generic[T]):
     """One waiting thread. The gate opens when its item has been put into its hands."""
 
-    __slots__ = ("gate", "item")
+    __slots__ = ("gate", "item", "thread")
 
-    def __init__(self) -> None:
+    def __init__(self, thread: int) -> None:
+        self.thread = thread
         self.gate = threading.Lock()
         self.gate.acquire()
         self.item: T | None = None
@@ -31,6 +32,9 @@ class Line(Generic[T]):
 
     ``unwanted`` is called with an item that was handed to a thread just as an
     exception (Ctrl-C) ended its wait; by default the item goes to the next.
+
+    Python runs signal handlers after a call of C, at the start of a function and
+    in a loop, never between two assignments: so what moves an item is written without calls.
     """
 
     def __init__(self, items: Iterable[T], unwanted: Callable[[T], None] | None = None) -> None:
@@ -38,6 +42,8 @@ class Line(Generic[T]):
         self._free = list(items)
         self._queue: deque[_Place[T]] = deque()
         self._unwanted = unwanted or self.put
+        self.holder = 0
+        """With one item: the thread that has it. 0 on the shelf; changes in the same moment as the item moves."""
 
     @property
     def wanted(self) -> bool:
@@ -46,18 +52,28 @@ class Line(Generic[T]):
 
     def take(self, deadline_ns: int) -> T | None:
         """Return an item, or None when ``time.monotonic_ns()`` has passed ``deadline_ns`` without one."""
-        with self._lock:
-            if self._free:
-                return self._free.pop()
-            place: _Place[T] = _Place()
-            self._queue.append(place)
+        me = threading.get_ident()
+        item: T | None = None
+        place: _Place[T] | None = None
         try:
-            place.gate.acquire(timeout=max(0, deadline_ns - time.monotonic_ns()) / 1e9)
+            with self._lock:
+                if self._free:
+                    item = self._free[-1]
+                    del self._free[-1]
+                    self.holder = me
+                else:
+                    place = _Place(me)
+                    self._queue.append(place)
+            if place is not None:
+                place.gate.acquire(timeout=max(0, deadline_ns - time.monotonic_ns()) / 1e9)
+                item = self._leave(place)
         except BaseException:
-            if (item := self._leave(place)) is not None:
+            if place is not None:
+                item = self._leave(place)
+            if item is not None:
                 self._unwanted(item)
             raise
-        return self._leave(place)
+        return item
 
     def pass_on(self, item: T) -> bool:
         """Put ``item`` into the hands of the thread that waited longest; return False if nobody waits."""
@@ -73,16 +89,19 @@ class Line(Generic[T]):
             if self._queue:
                 self._serve(item)
             else:
-                self._free.append(item)
+                self._free += [item]
+                self.holder = 0
 
     def _serve(self, item: T) -> None:
-        place = self._queue.popleft()
+        place = self._queue[0]
         place.item = item
+        self.holder = place.thread
+        del self._queue[0]
         place.gate.release()
 
     def _leave(self, place: _Place[T]) -> T | None:
         # An item handed over in the same moment as the deadline counts: it is ours now.
         with self._lock:
-            if place.item is None:
+            if place.item is None and place in self._queue:
                 self._queue.remove(place)
             return place.item

@@ -89,7 +89,7 @@ def let_go(core: Core, linger_ms: int = 0) -> None:
     with registering:
         if core.handles > 1:
             core.handles -= 1
-        elif linger_ms and not core.damaged:
+        elif linger_ms and not core.files.damaged:
             core.handles = 0
             core.idle_until_ns = settings.deadline(linger_ms)
         else:

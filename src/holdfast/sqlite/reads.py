@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import count
 
 import apsw
 
 from holdfast.clock import Clock
-from holdfast.errors import Busy
+from holdfast.errors import Busy, HoldfastError
 from holdfast.sqlite import codes
 from holdfast.sqlite.fork import leaked
 from holdfast.sqlite.line import Line
@@ -80,10 +81,12 @@ class Readers:
         try:
             self.end(reader)  # Ctrl-C may have come between its BEGIN and whoever was to end it
             self._take_snapshot(reader, connection)
-        except apsw.Error as error:
-            raise codes.translate(error, self._path, connection.system_errno) from error
-        try:
             tx = Reading(connection, clock())
+        except apsw.Error as error:
+            failure = codes.translate(error, self._path, connection.system_errno)
+            with suppress(apsw.Error):
+                self.end(reader)
+            raise failure from error
         except BaseException:
             self.end(reader)
             raise
@@ -94,8 +97,7 @@ class Readers:
         """End the read on ``reader``: its snapshot no longer pins the WAL."""
         connection = reader.connection
         if self._shm is not None and reader.mark is not None:
-            self._shm.unpin(reader.mark)
-            reader.mark = None
+            self._shm.unpin(reader)
         # A read that met an I/O error may have been ended by SQLite already.
         if connection is not None and connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -104,15 +106,15 @@ class Readers:
         if self._shm is None:
             connection.execute("BEGIN")
             return
-        while True:
+        for tries in count(1):
             before = self._shm.before()
             connection.execute("BEGIN")
             connection.execute(_TAKE_SNAPSHOT).fetchall()
-            reader.mark = self._shm.pin(before)
-            if reader.mark is not None:
+            if self._shm.pin(before, reader):
                 return
             connection.execute("ROLLBACK")
-            if not reader.patience(0):
+            # Somebody wrote in these few us: that is over, and no reason to sleep.
+            if tries > 3 and not reader.patience(0):
                 raise Busy(f"{self._path}: others write so often that no moment of it could be held for reading")
 
     def hold_all(self, deadline_ns: int) -> ExitStack:
@@ -133,7 +135,7 @@ class Readers:
         for reader in taken:
             if reader.connection is not None:
                 reader.connection.close()
-                reader.connection = None
+                reader.connection = reader.mark = None
         return hold
 
     def leave_to_parent(self, *, parked: bool) -> None:
@@ -172,6 +174,8 @@ class ReadScope:
             except BaseException:
                 # Ctrl-C, perhaps after it had begun: nobody may join what nobody will end.
                 readers.active.pop(threading.get_ident(), None)
+                with suppress(HoldfastError, apsw.Error):
+                    readers.end(reader)
                 readers.put(reader)
                 raise
             return tx
@@ -183,9 +187,13 @@ class ReadScope:
             readers = self._readers
             if readers.inherited:
                 return
-            readers.active.pop(threading.get_ident(), None)
             try:
+                readers.active.pop(threading.get_ident(), None)
                 readers.end(reader)
+            except BaseException:  # Ctrl-C in the middle of that
+                readers.active.pop(threading.get_ident(), None)
+                readers.end(reader)
+                raise
             finally:
                 readers.put(reader)
                 if time.monotonic_ns() - self._begun_ns > readers.budget_ns:

@@ -70,7 +70,9 @@ class Seat:
         self.taken_ns = time.monotonic_ns()
 
     def release(self) -> None:
-        """Leave the seat. One flock call."""
+        """Leave the seat. One flock call; harmless when it is not taken."""
+        if self._fd < 0:
+            return
         fcntl.flock(self._fd, fcntl.LOCK_UN)
         self._left_ns = time.monotonic_ns()
         self.taken_ns = 0

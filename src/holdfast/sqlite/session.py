@@ -203,12 +203,16 @@ class Session:
         self._life = weakref.ref(_life(), self._thread_ended(threading.current_thread().name))
 
     def _leave(self, *, failed: bool) -> None:
-        tx, self._tx = self._tx, None
-        self._life = None
-        self._savepoints.clear()
-        self._begun_by_savepoint = False
+        tx = self._tx
         assert tx is not None
-        self._baton.leave(tx, failed=failed)
+        try:
+            self._baton.leave(tx, failed=failed)
+        finally:
+            if self._baton.current is tx:  # Ctrl-C before it began to leave
+                self._baton.leave(tx, failed=True)
+            self._tx = self._life = None
+            self._savepoints.clear()
+            self._begun_by_savepoint = False
 
     def _thread_ended(self, name: str) -> Callable[[object], None]:
         # Called where a thread dies, or where the collector runs: it may only leave a note.
@@ -244,10 +248,10 @@ class Session:
                 tx = baton.enter(wall_ms, left_ms, reserve=False, foreign_keys=self._foreign_keys)
                 try:
                     answer = self._noted(run, tx)
-                except BaseException:
-                    baton.leave(tx, failed=True)
-                    raise
-                baton.leave(tx, failed=False)
+                    baton.leave(tx, failed=False)
+                finally:
+                    if baton.current is tx:  # an error, or Ctrl-C before it began to leave
+                        baton.leave(tx, failed=True)
                 return answer
             except Full:
                 raise  # room does not come by asking again

@@ -25,6 +25,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 _WRITE, _READ_FIRST, _MARKS = 120, 123, 5
 _LOCK = "hhqqi4x"  # struct flock on 64-bit Linux
@@ -44,6 +45,14 @@ _ASK_READS = _packed(fcntl.F_WRLCK, _READ_FIRST + 1, _MARKS - 1)  # mark 0 is of
 _PIN = [_packed(fcntl.F_RDLCK, _READ_FIRST + mark) for mark in range(_MARKS)]
 _UNPIN = [_packed(fcntl.F_UNLCK, _READ_FIRST + mark) for mark in range(_MARKS)]
 _FREE_ALL = _packed(fcntl.F_UNLCK, _WRITE, 8)
+_FREE = struct.pack("h", fcntl.F_UNLCK)
+_DOOR, _OPEN_DOOR = _PIN[1], _UNPIN[1]
+
+
+class Pinned(Protocol):
+    """Whose read it is: ``mark`` is what it pinned, None when nothing."""
+
+    mark: int | None
 
 
 class Shm:
@@ -70,13 +79,13 @@ class Shm:
     def detach(self) -> None:
         """Forget the descriptor, before the last connection is closed."""
         self._fd = -1
+        self._pins = [0] * _MARKS
 
     def before(self) -> bytes:
         """Return what the -shm says now, for ``hold_write`` or ``pin`` to compare. 1 us; opens nothing."""
         if self._fd >= 0 and _file(self._fd) != self._file:
             # It was a neighbour's own SQLite's, or somebody closed what is not theirs.
-            self._fd = -1
-            self._pins = [0] * _MARKS
+            self.detach()
             self.attach()
         return self._look()
 
@@ -87,15 +96,14 @@ class Shm:
         """Whether this process has the write lock already: through a connection that is not ours."""
         if self._fd < 0:
             return False
-        kind, _, _, _, pid = struct.unpack(_LOCK, fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, _ASK_WRITE))
-        return bool(kind != fcntl.F_UNLCK and pid == os.getpid())
+        answer = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, _ASK_WRITE)
+        return answer[:2] != _FREE and struct.unpack(_LOCK, answer)[4] == os.getpid()
 
     def is_log_read(self) -> bool:
         """Whether any process has a read open that still needs the log."""
         if self._fd < 0:
             return False
-        kind, *_ = struct.unpack(_LOCK, fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, _ASK_READS))
-        return bool(kind != fcntl.F_UNLCK)
+        return fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, _ASK_READS)[:2] != _FREE
 
     def hold_write(self, before: bytes) -> bool:
         """Hold the write lock SQLite just got; False if somebody came in since ``before``: roll back."""
@@ -104,68 +112,92 @@ class Shm:
         try:
             fcntl.fcntl(self._fd, fcntl.F_SETLK, _SHARE_WRITE)
             fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _SHARE_WRITE)
-        except (BlockingIOError, PermissionError):
+            if self._look()[:_HEADER] == before[:_HEADER]:
+                return True
+        except OSError:  # somebody is in, or closed the descriptor, which is not theirs
             return False
-        if self._look()[:_HEADER] == before[:_HEADER]:
-            return True
         self.free_write()
         return False
 
-    def keep_writers_out(self) -> bool:
-        """Keep every writer out, ours too, until ``free_write``; False when one is in."""
-        if self._fd < 0:
-            return True
+    def shut_door(self) -> bool:
+        """Let SQLite's checkpoint meet a reader, so that it asks its busy handler with the write lock in hand.
+
+        There ``hold_write`` makes that lock last, and ``open_door`` lets it go on.
+        """
+        return self._fd < 0 or self._set(_DOOR)
+
+    def open_door(self) -> None:
+        """End what ``shut_door`` began, unless a read of ours holds the same mark."""
+        with self._lock:
+            if self._fd >= 0 and not self._pins[1]:
+                self._set(_OPEN_DOOR)
+
+    def _set(self, lock: bytes) -> bool:
         try:
-            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _SHARE_WRITE)
-        except (BlockingIOError, PermissionError):
+            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, lock)
+        except OSError:  # held by another, or closed by somebody whose it is not
             return False
         return True
+
+    def keep_writers_out(self) -> bool:
+        """Keep every writer out, ours too, until ``free_write``; False when one is in."""
+        return self._fd < 0 or self._set(_SHARE_WRITE)
 
     def free_write(self) -> None:
         """Let others write, once SQLite's transaction is over. Freeing twice is harmless."""
         if self._fd >= 0:
-            with suppress(OSError):  # closed by somebody else, and the lock with it
-                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _FREE_WRITE)
+            self._set(_FREE_WRITE)
 
-    def pin(self, before: bytes) -> int | None:
-        """Keep the snapshot just taken from being overwritten; None if it may have been since ``before``.
+    def pin(self, before: bytes, pinned: Pinned) -> bool:
+        """Keep the snapshot just taken from being overwritten; False if it may have been since ``before``.
 
-        Returns what ``unpin`` wants. Readers of one process share a descriptor, so pins are counted.
+        ``pinned`` is told the mark. Readers of one process share a descriptor, so pins are counted.
         """
         if self._fd < 0:
-            return 0
-        with self._lock:
-            now = self._look()
-            frames = _number(before, _FRAMES)
-            mark = _mark(now, frames)
-            if mark is None:
-                return None
-            if not self._pins[mark]:
-                try:
+            return True
+        is_held = False
+        try:
+            with self._lock, suppress(OSError):  # held by another, or closed by somebody whose it is not
+                now = self._look()
+                frames = _number(before, _FRAMES)
+                mark = _mark(now, frames)
+                if mark is None:
+                    return False
+                is_first = not self._pins[mark]
+                self._pins[mark] += 1
+                pinned.mark = mark
+                if is_first:
                     fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _PIN[mark])
-                except (BlockingIOError, PermissionError):
-                    return None
-            self._pins[mark] += 1
-            then = self._look()
-        # The same log, nothing copied that is newer than the snapshot, and the mark where it was.
-        if then[_SALT] == before[_SALT] and _number(then, _ATTEMPTED) <= frames and _mark(then, frames) == mark:
-            return mark
-        self.unpin(mark)
-        return None
+                then = self._look()
+                # The same log, nothing copied that is newer than the snapshot, and the mark where it was.
+                is_held = (
+                    then[_SALT] == before[_SALT] and _number(then, _ATTEMPTED) <= frames and _mark(then, frames) == mark
+                )
+        finally:
+            if not is_held:
+                self.unpin(pinned)
+        return is_held
 
-    def unpin(self, mark: int) -> None:
-        """End what ``pin`` began."""
-        if self._fd < 0:
-            return
-        with self._lock:
-            self._pins[mark] = max(0, self._pins[mark] - 1)
-            if not self._pins[mark]:
+    def unpin(self, pinned: Pinned) -> None:
+        """End what ``pin`` began. Twice is harmless."""
+        with self._lock, suppress(OSError):  # closed by somebody else, and the lock with it
+            mark = pinned.mark
+            if mark is None:
+                return
+            # No call between these two: see ``line.py``.
+            pinned.mark = None
+            self._pins[mark] -= self._pins[mark] > 0
+            if self._fd >= 0 and not self._pins[mark]:
                 fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _UNPIN[mark])
 
     def leave_to_parent(self) -> None:
-        """In a forked child: our descriptor is the parent's too, and would keep its locks when it dies."""
+        """In a forked child: our descriptor is the parent's too, and would keep its locks when it dies.
+
+        Its mapping alone would. So they are undone for both: the parent keeps SQLite's, and holds the
+        next ones twice again.
+        """
         if self._fd >= 0:
-            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _FREE_ALL)
+            self._set(_FREE_ALL)
         self._fd = -1
 
 

@@ -74,8 +74,13 @@ class WriteScope:
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        assert self._tx is not None
-        self._baton.leave(self._tx, failed=kind is not None)
+        tx, baton = self._tx, self._baton
+        assert tx is not None
+        try:
+            baton.leave(tx, failed=kind is not None)
+        finally:
+            if baton.current is tx:  # Ctrl-C before it began to leave
+                baton.leave(tx, failed=True)
 
 
 class Store:

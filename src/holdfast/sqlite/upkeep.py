@@ -37,7 +37,7 @@ def _exclusive(core: Core, wait_ms: int) -> Iterator[apsw.Connection]:
         if core.writer is None or core.reopen_writer:
             core.open()
         assert core.writer is not None
-        core.identify()
+        core.files.look()
         core.patience.deadline_ns = deadline_ns
         core.wal.allow(reserve=False)
         yield core.writer

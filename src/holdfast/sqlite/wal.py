@@ -87,10 +87,31 @@ class Wal:
             if shm.keep_writers_out():
                 frames, copied = writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
                 if frames == copied and not shm.is_log_read():
-                    shm.free_write()
-                    writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                    self._cut(writer)
                     return True
         return False
+
+    def _cut(self, writer: apsw.Connection) -> None:
+        # All of the log is in the database. While it is emptied, the write lock is held twice, as in a write.
+        shm = self._core.shm
+        try:
+            if not shm.shut_door():
+                raise apsw.BusyError("another has the lock of a reader")
+            before = shm.before()
+            writer.set_busy_handler(lambda _calls: self._go_on(before))
+            shm.free_write()
+            writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        finally:
+            shm.open_door()
+            writer.set_busy_handler(self._core.patience)
+
+    def _go_on(self, before: bytes) -> bool:
+        # SQLite has its write lock: unless somebody wrote since `before`, make it last, and let SQLite empty the log.
+        shm = self._core.shm
+        if not shm.is_written_here() or not shm.hold_write(before):
+            return False
+        shm.open_door()
+        return True
 
     def write_again(self) -> None:
         """Write the bytes of the log over themselves, and force them to the disk. For the holder of the write lock.
@@ -206,7 +227,7 @@ class Janitor:
         core = self._core
         begun_ns = time.monotonic_ns()
         with core.baton.exclusive(begun_ns, begun_ns + _EXCLUSIVE_WAIT_MS * 1_000_000):
-            if core.writer is None or core.damaged or not core.wal.has_room(core.wal.size(), reserve=False):
+            if core.writer is None or core.files.damaged or not core.wal.has_room(core.wal.size(), reserve=False):
                 return 0
             free = int(core.writer.pragma("freelist_count"))
             if free <= _FREE_PAGES_KEPT:
