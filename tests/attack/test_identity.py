@@ -180,7 +180,7 @@ say(told(lambda: Store.open(PATH, clock=wall_ms)))
     assert looking.line() == "Unsupported"
     os.chmod(f"{public}-shm", 0o644)
     looking.tell()
-    assert looking.lines() == ["['ours']", "Refused"]
+    assert looking.lines() == ["['ours']", "Unsupported"]
     with used.write() as tx:
         tx.run(INSERT, text="undisturbed")
     assert texts(used) == ["ours", "undisturbed"]
