@@ -229,7 +229,7 @@ hear()
     emptying.tell()
     while (line := emptying.line()) == "emptying":  # it tries again
         emptying.tell()
-    assert line in ("True", "False")  # whether it tries again depends on how long it was held up here
+    assert line == "True" or (when, line) == ("before", "False")  # its time was spent on our talk
     assert counts(make()) == {"ours": 1} | ({"theirs": 1} if told == "kept" else {})
 
 
