@@ -328,21 +328,6 @@ say("committed")
     assert texts(conn) == ["of the parent"]
 
 
-def test_a_child_forked_in_a_transaction_ends_without_waiting_for_its_parent(child):
-    """Its parent waits for it with the seat in hand: a close that wants the seat would be a deadlock for a minute."""
-    other = child("""
-from holdfast.sqlite import Limits
-conn = connect(PATH, limits=Limits(read_wait_ms=3_600_000))
-conn.execute("CREATE TABLE others (id INTEGER)")
-pid = os.fork()
-if pid == 0: sys.exit()
-os.waitpid(pid, 0)
-conn.commit()
-say("committed")
-""")
-    assert other.line() == "committed"
-
-
 def test_a_forked_child_outside_of_a_transaction_goes_on(conn, child):
     conn.commit()
     other = child("""
