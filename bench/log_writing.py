@@ -2,9 +2,11 @@
 
     python -m bench.log_writing
 
-Beside it in the same run: plain lines of JSON, flushed as often; and a table shaped as Codex's, with its two
-indexes, in WAL mode. Bytes are what the process passed to write(2) (`/proc/self/io`, wchar). The records are those of the log database in tests/fixtures, told again until there are 20,000; payload is
-their texts (message, target, level, module, file).
+Beside it in the same run: plain lines of JSON, flushed as often; and a table
+shaped as Codex's, with its two indexes, in WAL mode. Bytes are what the process
+passed to write(2) (`/proc/self/io`, wchar). The records are those of the log
+database in tests/fixtures, told again until there are 20,000; payload is their
+texts (message, target, level, module, file).
 """
 
 from __future__ import annotations
