@@ -11,6 +11,16 @@ import os
 from contextlib import suppress
 
 
+def default_state() -> str:
+    """Return ``$HOLDFAST_STATE``, else ``$XDG_STATE_HOME/holdfast``, else what the platform keeps for this."""
+    named = os.environ.get("HOLDFAST_STATE")
+    if named:
+        return named
+    import platformdirs  # 3 ms, for those who did not say
+
+    return platformdirs.user_state_dir("holdfast", appauthor=False)
+
+
 def make(path: str) -> None:
     """Make the folder for this user alone (0700), and those above it that are missing.
 

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from holdfast.cli.failing import Interrupted
 from holdfast.cli.given import Given, shared
 from holdfast.cli.opening import opened
+from holdfast.cli.quantities import Age
 from holdfast.cli.render import out
 from holdfast.errors import Refused
 
 if TYPE_CHECKING:
     from holdfast.state.compressing import CompressReport
 
-_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
-
-
-class _Age(click.ParamType):  # type: ignore[type-arg]
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d{1,9})([smhdw])", str(value))
-        if found is None:
-            self.fail(f"{value!r} is no age: say 7d, 12h, 30m, 0s", param, ctx)
-        return int(found[1]) * _UNITS_S[found[2]]
-
 
 @click.command(short_help="Make rollouts small that nobody wrote to for a while.")
-@click.option("--older-than", metavar="AGE", type=_Age(), default="7d", help="Not written to for so long; default 7d.")
+@click.option("--older-than", metavar="AGE", type=Age(), default="7d", help="Not written to for so long; default 7d.")
 @click.option("--in-home", is_flag=True, help="Do it: change the home's own files, as Codex would.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing.")
 @shared

@@ -14,16 +14,7 @@ SEARCH_DB = "search.db"
 CACHE_DB = "cache.db"
 BACKUPS = "backups"
 RECEIPTS = "receipts"
-
-
-def default() -> str:
-    """Return ``$HOLDFAST_STATE``, else ``$XDG_STATE_HOME/holdfast``, else what the platform keeps for this."""
-    named = os.environ.get("HOLDFAST_STATE")
-    if named:
-        return named
-    import platformdirs  # 3 ms, for those who did not say
-
-    return platformdirs.user_state_dir("holdfast", appauthor=False)
+LOGS = "logs"
 
 
 def default_home() -> str:
@@ -33,7 +24,7 @@ def default_home() -> str:
 
 def real(path: str | os.PathLike[str] | None) -> str:
     """Return the real path of the state directory ``path`` (None: the default), whether or not it exists."""
-    return os.path.realpath(os.path.expanduser(path or default()))
+    return os.path.realpath(os.path.expanduser(path or folders.default_state()))
 
 
 def make_home(path: str) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from holdfast.state.compressing import CompressReport
     from holdfast.state.compressing import OnProgress as OnCompressed
     from holdfast.state.in_home import InHome
+    from holdfast.state.logs import Logs
 
 T = TypeVar("T")
 _SNAPSHOT_S = 0.25
@@ -79,6 +80,7 @@ class State:
         self._said_at = (0, 0)
         self._closed = False
         self._live: weakref.WeakSet[LiveThread] = weakref.WeakSet()
+        self._logs: Logs | None = None
         self._live_lock = threading.Lock()
         self._takes_live = True
 
@@ -235,6 +237,15 @@ class State:
         ``bytes_max`` counts for the handle's first; ``Refused`` for a name of no or over 100 characters.
         """
         return self._caches.get(name, bytes_max)
+
+    @property
+    def logs(self) -> Logs:
+        """The log in the state directory: ``query``, ``max_id``, ``tail``, ``stats``. Reading never writes."""
+        if self._logs is None:
+            from holdfast.state.logs import Logs  # for those who ask for it
+
+            self._logs = Logs(self.path)
+        return self._logs
 
     def backup(
         self, target: str | os.PathLike[str] | None = None, *, on_progress: OnCopied | None = None

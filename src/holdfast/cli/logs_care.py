@@ -1,0 +1,135 @@
+"""``holdfast logs stats``, ``holdfast logs prune`` and ``holdfast logs export``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from holdfast.cli.given import Given, shared
+from holdfast.cli.log_filters import DIRECTORY, chosen, folder
+from holdfast.cli.quantities import Age, Size
+from holdfast.cli.render import out, words
+from holdfast.errors import Refused
+
+if TYPE_CHECKING:
+    from holdfast.logs.matching import LogQuery
+
+
+@click.command(short_help="Say how much is logged, of what level, since when.")
+@DIRECTORY
+@shared
+def stats(given: Given, directory: str | None) -> None:
+    """Say how much is logged, of what level, since when, and what writers had no room for.
+
+    Only looks, also while others write.
+
+    \b
+    Examples:
+      holdfast logs stats
+      holdfast logs stats --json
+    """
+    from holdfast.cli.render import logs as render
+    from holdfast.logs.stats import stats as measure
+
+    seen = measure(folder(given, directory))
+    if given.json:
+        out.document(render.stats_document(seen))
+        return
+    for text in render.stats_lines(seen):
+        out.line(text)
+
+
+@click.command(short_help="Let go what a limit does not allow, or say what would go.")
+@DIRECTORY
+@click.option(
+    "--bytes",
+    "size",
+    metavar="SIZE",
+    type=Size(),
+    help="Keep at most so much on the disk: 20MB, 1GiB. The usual: 64MiB.",
+)
+@click.option(
+    "--older-than", "age", metavar="AGE", type=Age(), help="Let go what was not written to for so long; the usual: 10d."
+)
+@click.option("--records", type=click.IntRange(min=0), metavar="N", help="Keep about so many records.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, change nothing.")
+@shared
+def prune(
+    given: Given, directory: str | None, size: int | None, age: int | None, records: int | None, dry_run: bool
+) -> None:
+    """Let go of the oldest segments until the log is below a limit.
+
+    A segment goes as one, and never one that is being written. Writers do this
+    by themselves, with the limits they were given.
+
+    \b
+    Examples:
+      holdfast logs prune --dry-run
+      holdfast logs prune --bytes 10MB
+      holdfast logs prune --older-than 2d
+    """
+    from holdfast.logs import Caps
+    from holdfast.logs.retention import prune as let_go
+
+    caps = Caps()
+    caps = Caps(
+        bytes=caps.bytes if size is None else size,
+        age_s=caps.age_s if age is None else age,
+        records=records,
+        free_bytes=0,
+    )
+    gone = let_go(folder(given, directory), caps, dry_run=dry_run)
+    if given.json:
+        out.document({"dry_run": dry_run, "segments": [{"name": e.name, "bytes": e.bytes, "why": e.why} for e in gone]})
+        return
+    for each in gone:
+        out.line(f"{each.name}  {words.size(each.bytes)}  {each.why}")
+    total = words.size(sum(each.bytes for each in gone))
+    out.line(f"{words.count(len(gone), 'segment')} {'would go' if dry_run else 'went'}, {total}")
+
+
+@click.command(short_help="Copy records into a file of JSON lines, or a table for SQL.")
+@click.option("--jsonl", "jsonl", metavar="PATH", help="A file of JSON lines that is not there yet; - is stdout.")
+@click.option("--sqlite", "sqlite", metavar="PATH", help="A new SQLite file with the table `logs`.")
+@shared
+@chosen
+def export(given: Given, directory: str, asked: LogQuery, jsonl: str | None, sqlite: str | None) -> None:
+    """Copy the records that fit, the oldest first, into a file that is not there yet.
+
+    The table `logs` has a column for each key; `ts` is in microseconds,
+    `fields` is JSON. The log stays as it is.
+
+    \b
+    Examples:
+      holdfast logs export --sqlite log.db
+      holdfast logs export --since 1d --jsonl day.jsonl
+      holdfast logs export --level error --jsonl -
+    """
+    from holdfast.logs import export as exporting
+
+    if (jsonl is None) == (sqlite is None):
+        raise click.UsageError("say where to: --jsonl PATH or --sqlite PATH")
+    if jsonl == "-":
+        sys.stdout.flush()
+        exporting.to_jsonl(directory, sys.stdout.buffer, asked)
+        sys.stdout.buffer.flush()
+        return
+    target = os.path.abspath(os.path.expanduser(jsonl or sqlite or ""))
+    if jsonl is not None:
+        try:
+            descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            raise Refused(
+                f"{target} is there already, and is not written over", remedy="Name a file that is new."
+            ) from None
+        with open(descriptor, "wb") as file:
+            count = exporting.to_jsonl(directory, file, asked)
+    else:
+        count = exporting.to_sqlite(directory, target, asked)
+    if given.json:
+        out.document({"path": target, "records": count})
+        return
+    out.line(f"{words.count(count, 'record')} in {words.tilde(target)}")

@@ -1,0 +1,57 @@
+"""Is this line a watcher's word on our own files? Pure.
+
+Writing such a line changes the file it speaks of, so the watcher speaks again:
+that loop filled a disk with 219 GB. ``watchdog`` and others log each event at DEBUG,
+before any filter of theirs. A line below INFO that names a path inside a protected
+directory is taken for one; from INFO up it must also use a word of file events, so
+that "cannot open /state/logs: permission denied" is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+_WORDS = re.compile(
+    r"IN_[A-Z]+|inotify|fsevent|kqueue|\bevents?\b|event\b|"
+    r"\b(?:created?|modif(?:y|ied)|changed?|deleted?|removed?|moved?(?:_(?:to|from))?|renamed?|closed?|attrib)\b",
+    re.IGNORECASE,
+)
+# A watcher may name the file alone; these are ours (``segments``).
+_SEGMENT = re.compile(r"[0-9A-Za-z]+-\d+-\d+\.jsonl(?:\.zst)?")
+
+
+class Paths:
+    """The directories whose events must not be logged, in every spelling a line may use."""
+
+    def __init__(self, directories: Iterable[str]) -> None:
+        spellings: set[str] = set()
+        for directory in directories:
+            directory = directory.rstrip("/")
+            if directory:  # "/" protects nothing: it would be every path there is
+                spellings |= {directory, repr(directory)[1:-1], repr(directory.encode("utf-8", "replace"))[2:-1]}
+        self._spellings = tuple(spellings)
+        self._whole = re.compile("|".join(f"{re.escape(one)}(?![\\w-])" for one in spellings) or r"(?!)")
+
+    def __contains__(self, line: str) -> bool:
+        return any(one in line for one in self._spellings) and self._whole.search(line) is not None
+
+
+def is_file_event(line: str, *, quiet: bool, paths: Paths) -> bool:
+    """Return True when ``line`` tells of a file of ours; ``quiet`` is a level below INFO."""
+    if line in paths:
+        return quiet or _WORDS.search(line) is not None
+    return ".jsonl" in line and _SEGMENT.search(line) is not None and _WORDS.search(line) is not None
+
+
+def texts(value: Any) -> Iterable[str]:
+    """Yield every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts(inner)

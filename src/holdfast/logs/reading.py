@@ -1,0 +1,277 @@
+"""One segment, read from its end: which frames it has, what their summaries say, and the lines inside.
+
+Opens for reading, with ``pread``; maps nothing, writes nothing. Bytes that are
+torn or damaged cost the lines in them and no others.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from holdfast.logs import format
+from holdfast.logs.format import Summary
+from holdfast.logs.model import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHUNK_BYTES = 256 * 1024
+"""Read at once, backwards. A cold disk is asked in long strides, and a summary is mostly there already."""
+BLOCK_BYTES = 256 * 1024
+_PIECE_BYTES = 4 * 1024  # what a damaged place may cost of the lines before it
+_LOST_BYTES_MAX = 64 << 20  # without a frame that can be found, more is no segment of ours
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe of that name must not hang us
+
+_decode = msgspec.json.Decoder(Record).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment as a look at the directory found it. What was written since is not part of it."""
+
+    path: str
+    inode: int
+    size: int
+
+    @property
+    def packed(self) -> bool:
+        """Whether its lines are in zstd frames."""
+        return self.path.endswith(".zst")
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The bytes from ``begin`` to ``end``: a frame with its summary; without one, what is open, torn or plain."""
+
+    begin: int
+    end: int
+    text_end: int
+    summary: Summary | None
+
+
+class SegmentFile:
+    """A segment to read from. Open only while bytes are read, so that however many there are, few descriptors are.
+
+    What reads raises ``FileNotFoundError`` when the segment is gone or another is in its place, and ``OSError``.
+    """
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self._chunk = b""
+        self._chunk_begin = 0
+
+    def at(self, begin: int, end: int) -> bytes:
+        """Return these bytes; fewer when the file was cut meanwhile."""
+        if begin < self._chunk_begin or end > self._chunk_begin + len(self._chunk):
+            self._chunk_begin = max(0, min(begin, end - CHUNK_BYTES))
+            self._chunk = self.piece(self._chunk_begin, end)
+        return self._chunk[begin - self._chunk_begin : end - self._chunk_begin]
+
+    def piece(self, begin: int, end: int) -> bytes:
+        """Return these bytes and read no others; fewer when the file was cut meanwhile."""
+        fd = os.open(self.segment.path, _OPEN)
+        try:
+            there = os.fstat(fd)
+            if not stat.S_ISREG(there.st_mode) or there.st_ino != self.segment.inode:
+                raise FileNotFoundError(2, os.strerror(2), self.segment.path)
+            return _pread(fd, begin, end)
+        finally:
+            os.close(fd)
+
+    def last_line_end(self) -> int:
+        """Return where the last whole line of a plain segment ends."""
+        end = self.segment.size
+        while end > 0:
+            begin = max(0, end - BLOCK_BYTES)
+            newline = self.at(begin, end).rfind(b"\n")
+            if newline >= 0:
+                return begin + newline + 1
+            end = begin
+        return 0
+
+    def stretches(self) -> Iterator[Stretch]:
+        """Yield what the segment consists of, from its end to its beginning."""
+        return self._frames() if self.segment.packed else self._blocks()
+
+    def text(self, stretch: Stretch) -> bytes:
+        """Return the lines in ``stretch``, as far as they can be read; a frame whose checksum is wrong has none."""
+        begin, end = stretch.begin - self._chunk_begin, stretch.text_end - self._chunk_begin
+        if begin >= 0 and end <= len(self._chunk):
+            data = self._chunk[begin:end]
+        else:
+            data = self.piece(stretch.begin, stretch.text_end)
+        if not self.segment.packed:
+            return data
+        if stretch.summary is None:
+            return salvage(data)
+        new, broken = zstd()
+        try:
+            frame = new()
+            text: bytes = frame.decompress(data)
+        except broken:
+            return b""
+        return text if frame.eof else b""
+
+    def _frames(self) -> Iterator[Stretch]:
+        end = self.segment.size
+        while end > 0:
+            found = self._summary_before(end)
+            if found is None:
+                begin = self._last_summary_before(end)
+                if end - begin > _LOST_BYTES_MAX:
+                    return
+                yield Stretch(begin, end, end, None)
+            else:
+                begin, text_end, summary = found
+                yield Stretch(begin, end, text_end, summary)
+            end = begin
+
+    def _summary_before(self, end: int) -> tuple[int, int, Summary] | None:
+        """Return where the frame begins whose summary ends at ``end``, where it ends, and the summary."""
+        length = format.summary_length(self.at(max(0, end - format.TRAILER_BYTES), end))
+        if length is None or length > end:
+            return None
+        summary = format.read_summary(self.at(end - length, end))
+        if summary is None or not 0 < summary.frame_bytes <= end - length:
+            return None
+        return end - length - summary.frame_bytes, end - length, summary
+
+    def _last_summary_before(self, end: int) -> int:
+        """Return where the last summary before ``end`` ends, 0 when there is none."""
+        lowest = max(0, end - _LOST_BYTES_MAX)
+        overlap = len(format.TRAILER_MAGIC) - 1
+        high = end - 1
+        while high > lowest:
+            low = max(lowest, high - CHUNK_BYTES)
+            data = self.at(low, min(high + overlap, end - 1))
+            at = data.rfind(format.TRAILER_MAGIC)
+            while at >= 0:
+                ends = low + at + len(format.TRAILER_MAGIC)
+                if self._summary_before(ends) is not None:
+                    return ends
+                data = data[: at + overlap]
+                at = data.rfind(format.TRAILER_MAGIC)
+            high = low
+        return 0
+
+    def _blocks(self) -> Iterator[Stretch]:
+        end = self.segment.size
+        while end > 0:
+            begin = max(0, end - BLOCK_BYTES)
+            while begin > 0:
+                newline = self.at(begin, end - 1).find(b"\n")
+                if newline >= 0:
+                    begin += newline + 1
+                    break
+                begin = max(0, begin - BLOCK_BYTES)  # one line longer than a block
+            yield Stretch(begin, end, end, None)
+            end = begin
+
+
+def listing(directory: str) -> list[Segment]:
+    """Return the segments in ``directory``, by name; none when there is no such directory. Raises ``OSError``."""
+    found = []
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if format.is_segment(entry.name) and entry.is_file(follow_symlinks=False):
+                    seen = entry.stat(follow_symlinks=False)
+                    found.append(Segment(entry.path, seen.st_ino, seen.st_size))
+    except FileNotFoundError:
+        return []
+    return sorted(found, key=lambda segment: segment.path)
+
+
+def records(text: bytes, needles: Sequence[tuple[bytes, ...]] = ()) -> Iterator[Record]:
+    """Yield the records in these lines that hold one of the bytes in each tuple. What is no record is passed over."""
+    for line in text.split(b"\n"):
+        if line and all(any(needle in line for needle in each) for each in needles):
+            record = record_of(line)
+            if record is not None:
+                yield record
+
+
+def record_of(line: bytes) -> Record | None:
+    """Return the record that ``line`` is; None for a torn one and for what is none."""
+    try:
+        return _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def ends(text: bytes) -> tuple[int, int]:
+    """Return the ids of the first and of the last of these lines; 0 and 0 when one of them is no record."""
+    first, last = record_of(text.partition(b"\n")[0]), record_of(text.rstrip(b"\n").rpartition(b"\n")[2])
+    return (0, 0) if first is None or last is None else (first.id, last.id)
+
+
+def salvage(data: bytes) -> bytes:
+    """Return what can be decoded of frames of which some are torn or damaged, whole lines and beginnings of lines."""
+    texts = []
+    at = 0
+    while at < len(data):
+        kind = data[at : at + 4]
+        if kind == format.FRAME_MAGIC:
+            text, length = _beginning(data[at:])
+            texts.append(text)
+            if length:
+                at += length
+                continue
+        elif kind == format.SUMMARY_MAGIC and at + 8 <= len(data):
+            end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+            if end <= len(data):
+                at = end
+                continue
+        at = next_frame(data, at + 1)
+        texts.append(b"\n")  # what was cut off must not run into the next line
+    return b"".join(texts)
+
+
+def next_frame(data: bytes, at: int) -> int:
+    """Return where the next frame or summary after ``at`` may begin; without one, the end."""
+    later = [data.find(magic, at) for magic in (format.FRAME_MAGIC, format.SUMMARY_MAGIC)]
+    return min((place for place in later if place >= 0), default=len(data))
+
+
+def _beginning(data: bytes) -> tuple[bytes, int]:
+    """Return what the frame at the beginning of ``data`` says before it breaks off, and its length, 0 if it does."""
+    new, broken = zstd()
+    frame = new()
+    texts = []
+    try:
+        for at in range(0, len(data), _PIECE_BYTES):
+            texts.append(frame.decompress(data[at : at + _PIECE_BYTES]))
+            if frame.eof:
+                return b"".join(texts), min(at + _PIECE_BYTES, len(data)) - len(frame.unused_data)
+    except broken:
+        pass
+    return b"".join(texts), 0
+
+
+@cache
+def zstd() -> tuple[Callable[[], Any], type[Exception]]:
+    """Return what makes a decompressor, and what that raises. Imported on first use: 10 ms."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd.ZstdDecompressor, zstd.ZstdError
+
+
+def _pread(fd: int, begin: int, end: int) -> bytes:
+    pieces = []
+    while begin < end:
+        piece = os.pread(fd, end - begin, begin)
+        if not piece:
+            break
+        pieces.append(piece)
+        begin += len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
