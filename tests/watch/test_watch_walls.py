@@ -82,7 +82,7 @@ def test_w01_a_bind_mount_of_what_is_ours_is_refused_and_pruned(watch, tree, wha
         assert key(tree / what) not in kernel_watches()
         watcher.close()
     finally:
-        assert libc.umount2(os.fsencode(target), 0) == 0
+        assert libc.umount2(os.fsencode(target), 2) == 0  # MNT_DETACH
 
 
 def test_w01_a_root_in_a_state_directory_that_is_not_there_yet_is_refused(watch, tree):

@@ -13,10 +13,10 @@ from contextlib import suppress
 
 from holdfast.errors import Refused
 from holdfast.origin import internal
-from holdfast.sqlite import filesystems
 from holdfast.watch.inotify import IN_IGNORED, IN_Q_OVERFLOW, OF_ITSELF, Inotify
 from holdfast.watch.manifest import Manifest
 from holdfast.watch.model import WatchStatus
+from holdfast.watch.reach import must_poll
 from holdfast.watch.subscription import Feed, forked
 from holdfast.watch.tree import Batch, Tree, Watch
 from holdfast.watch.walls import Place, Protected, Walls, key_of, place_of
@@ -46,7 +46,7 @@ class Core:
         """Whose root came, went or moved since what happened was last delivered."""
         self._ask_at_s = self._poll_at_s = 0.0
         self._closed = self._foreign = False
-        self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake_r, self._wake_w = _wakers()
         self._poller = select.poll()
         self._poller.register(self._wake_r, select.POLLIN)
         if sys.platform == "linux" and poll is not True:
@@ -134,14 +134,13 @@ class Core:
         """Have the thread look again at what there is to do."""
         if not self._foreign:
             with suppress(OSError):
-                os.write(self._wake_w, b".")
+                os.write(self._wake_w, _ONE)
 
     def begin_in_child(self) -> None:
         """In a forked child: nothing here is ours. The parent's descriptions stay open there."""
         self._foreign = True
         self.lock = threading.RLock()
-        fds = [self._wake_r, self._wake_w, *([self.tree.inotify.fd] if self.tree.inotify is not None else [])]
-        for fd in fds:
+        for fd in {self._wake_r, self._wake_w, *([self.tree.inotify.fd] if self.tree.inotify is not None else [])}:
             with suppress(OSError):
                 os.close(fd)
         for feed, _ in self._watches:
@@ -262,7 +261,8 @@ class Core:
         place = place_of(watch.root)
         if place == old and (watch.top is not None or place.key is None):
             return
-        self._settled.add(watch)
+        if not is_new:
+            self._settled.add(watch)
         if watch.top is not None:
             self.tree.leave(watch.top)
         was_there, watch.place = watch.is_there, place
@@ -373,27 +373,23 @@ class Core:
             if self.tree.inotify is not None:
                 self.tree.inotify.close()
                 self.tree.inotify = None
-            os.close(self._wake_r)
-            os.close(self._wake_w)
+            for fd in {self._wake_r, self._wake_w}:
+                os.close(fd)
             self._manifest.remove()
 
 
-_NEVER_ABOVE = frozenset(("/", "/etc", "/tmp", "/var/tmp", "/usr", "/var", "/home", "/root"))
+_ONE = (1).to_bytes(8, sys.byteorder)
 
 
-def must_poll(place: Place) -> bool:
-    """Return True where the kernel cannot tell what other machines write, or is not to watch in a file's stead.
-
-    A file is watched through its directory; the large ones that everybody writes to are not watched for one file.
-    """
-    if place.name is not None:
-        above = {os.path.realpath(os.path.expanduser("~")), os.path.realpath(os.environ.get("TMPDIR", "/tmp"))}
-        if place.folder in _NEVER_ABOVE or place.folder in above:
-            return True
-    try:
-        return sys.platform == "linux" and filesystems.is_refused(filesystems.kind_at(place.folder))
-    except OSError:
-        return False
+def _wakers() -> tuple[int, int]:
+    """Return what wakes the thread when it is written to, and what to write to: on Linux one descriptor for both."""
+    if hasattr(os, "eventfd"):
+        fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        return fd, fd
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.set_blocking(write_end, False)
+    return read_end, write_end
 
 
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()

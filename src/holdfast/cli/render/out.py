@@ -55,6 +55,11 @@ def document(value: Any) -> None:
     line(_json(value, sys.stdout, indent=2 if is_terminal() else None))
 
 
+def json_line(value: Any) -> None:
+    """Print ``value`` as one line of JSON, also on a terminal: one of many."""
+    line(_json(value, sys.stdout, indent=None))
+
+
 def error_json(value: Any) -> None:
     """Print ``value`` as one line of JSON on stderr."""
     sys.stderr.write(_json(value, sys.stderr, indent=None) + "\n")
