@@ -1,6 +1,6 @@
 """What a watcher costs: per event, to register, idle; and how soon a followed home's change is in the index.
 
-    PYTHONPATH=src python bench/watching.py [--dirs 200000] [--events 200000] [--idle-s 5] [--home 2000]
+    PYTHONPATH=src python bench/watching.py [--dirs 200000] [--events 40000] [--idle-s 5] [--home 2000]
 
 ``--dirs`` directories are made under a temporary directory, nine of ten below names
 that are ignored. Times are of this process's CPU where they say CPU, else of the wall.
@@ -63,10 +63,13 @@ def registering(root: str, dirs: int) -> None:
 
 
 WRITE = """
-import os, sys
+import os, sys, time
+began = time.perf_counter()
 fds = [os.open(f"{sys.argv[1]}/{sys.argv[2]}{n}", os.O_CREAT | os.O_WRONLY) for n in range(20)]
 for number in range(int(sys.argv[3])):
     os.pwrite(fds[number % 20], b"x", 0)
+    if number % 100 == 0:  # 10,000 in a second
+        time.sleep(max(began + number / 10_000 - time.perf_counter(), 0))
 """
 
 
@@ -86,7 +89,8 @@ def events(folder: str, count: int) -> None:
             took, counted = cpu_s() - began, watcher.status().events - seen
             wall = time.perf_counter() - wall - 0.5
             lost = f", queue full {watcher.status().overflows} times" if watcher.status().overflows else ""
-            print(f"events {name}: {took / counted * 1e6:.2f} µs CPU each ({counted:,} in {wall:.1f} s{lost})", flush=True)
+            each, share = took / counted * 1e6, took / wall * 100
+            print(f"events {name}: {each:.2f} µs CPU each, {share:.0f} % of a core ({counted:,} in {wall:.1f} s{lost})")
 
 
 def idle(folder: str, seconds: float) -> None:
@@ -101,7 +105,7 @@ def idle(folder: str, seconds: float) -> None:
 
 
 def rollout(home: str, number: int, words: str) -> tuple[str, str]:
-    thread = ids.text(ids.new())
+    thread = ids.text(ids.new(time.time_ns() // 1_000_000))
     folder = f"{home}/sessions/2026/11/{number % 28 + 1:02}"
     os.makedirs(folder, exist_ok=True)
     meta = {"id": thread, "timestamp": "2026-11-21T12:00:00Z", "cwd": "/w", "originator": "bench", "cli_version": "1"}
@@ -171,7 +175,7 @@ def following(folder: str, files: int, seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dirs", type=int, default=200_000)
-    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--events", type=int, default=40_000)
     parser.add_argument("--idle-s", type=float, default=5.0)
     parser.add_argument("--home", type=int, default=2_000)
     given = parser.parse_args()

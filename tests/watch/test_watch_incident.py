@@ -52,7 +52,7 @@ def write_all_we_have(state, home):
     """Write to state.db, search.db, cache.db, backups/ and logs/."""
     for number in range(100):
         state.threads.rename(home.ids[number % 3], f"name {number}")
-        state.cache("any").set(f"key {number}", b"value")
+        state.cache("any").put(f"key {number}", b"value")
         with open(f"{state.path}/logs/1-1-1.jsonl.zst", "ab") as log:
             log.write(b"x" * 300)
     state.index(full=True)

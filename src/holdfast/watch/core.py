@@ -44,7 +44,8 @@ class Core:
         self._overflowed_s: float | None = None
         self._settled: set[Watch] = set()
         """Whose root came, went or moved since what happened was last delivered."""
-        self._ask_at_s = self._poll_at_s = 0.0
+        self._ask_at_s = 0.0
+        self._poll_at_s = time.monotonic() + poll_s
         self._closed = self._foreign = False
         self._wake_r, self._wake_w = _wakers()
         self._poller = select.poll()
