@@ -15,6 +15,7 @@ from holdfast.errors import Busy, Damaged, Full, HalfDone, HoldfastError, Refuse
 
 if TYPE_CHECKING:
     from holdfast.cache import Cache, CacheStats
+    from holdfast.ingest.follow import Followed
     from holdfast.ingest.live import LiveThread
     from holdfast.ingest.model import IndexReport, Problem, Progress
     from holdfast.state import BackupReport, Conversation, RebuildReport, RestoreReport, State, backup, rebuild, restore
@@ -51,6 +52,7 @@ _FROM = {
     "DeletePreview": "holdfast.threads.model",
     "Deleted": "holdfast.threads.model",
     "Direction": "holdfast.threads.model",
+    "Followed": "holdfast.ingest.follow",
     "Found": "holdfast.threads.model",
     "Home": "holdfast.threads.model",
     "InHomeChange": "holdfast.state.carrying",
@@ -90,6 +92,7 @@ __all__ = [
     "DeletePreview",
     "Deleted",
     "Direction",
+    "Followed",
     "Found",
     "Full",
     "HalfDone",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
 @click.argument("homes_given", metavar="[HOME]...", nargs=-1)
 @click.option("--full", is_flag=True, help="Read every file again, changed or not.")
 @click.option("--no-search", is_flag=True, help="Do not index the words for `threads search` now.")
+@click.option("--follow", is_flag=True, help="Go on: what agents write is in the index at once. Ctrl-C ends it.")
 @click.option("--rebuild", is_flag=True, help="Make a damaged state.db again; the old one is moved aside, not deleted.")
 @shared
-def index(given: Given, homes_given: tuple[str, ...], full: bool, no_search: bool, rebuild: bool) -> None:
+def index(given: Given, homes_given: tuple[str, ...], full: bool, no_search: bool, follow: bool, rebuild: bool) -> None:
     """Index one or more homes: find every thread, read what is new.
 
     Files that did not change since the last time are not read again. It may
@@ -32,11 +35,16 @@ def index(given: Given, homes_given: tuple[str, ...], full: bool, no_search: boo
       holdfast index                    the default home
       holdfast index ~/.codex ~/other/.codex
       holdfast index --full --json      read everything again, report as JSON
+      holdfast index --follow           stay, and say what changes
       holdfast index --rebuild          when holdfast says state.db is damaged
     """
     given.homes = homes_given or given.homes
+    if follow and (rebuild or full):
+        raise click.UsageError("--follow goes with neither --full nor --rebuild: run them before")
     if rebuild:
         _rebuild(given)
+    elif follow:
+        _follow(given, search=not no_search)
     else:
         tell(given, run(given, full=full, search=not no_search))
 
@@ -68,6 +76,27 @@ def tell(given: Given, reports: tuple[IndexReport, ...]) -> None:
     for report in reports:
         for text in render.report_lines(report, verbose=given.verbose):
             out.line(text)
+
+
+def _follow(given: Given, *, search: bool) -> None:
+    """Say each change on a line of its own, as it comes, until Ctrl-C: that is how it ends, and no failure."""
+    import msgspec
+
+    import holdfast
+    from holdfast.cli.render import reports as render
+    from holdfast.cli.render.progress import bar
+
+    with interruptible(), bar() as on_progress:
+        state = holdfast.open(
+            given.home, state_dir=given.state_dir, refresh=False, search=search, on_progress=on_progress
+        )
+    with state, suppress(KeyboardInterrupt):
+        for change in state.follow():
+            if given.json:
+                out.json_line(msgspec.to_builtins(change))
+            else:
+                out.line(render.followed_line(change))
+            sys.stdout.flush()
 
 
 def _rebuild(given: Given) -> None:

@@ -123,11 +123,19 @@ def index(
                 return Indexing(engine, home, answer, reading, at_first=at_first).run(survey)
 
 
-def refold(engine: Engine, path: str, files: Sequence[str], *, full: bool = True, wait_ms: int = WAIT_MS) -> None:
+def refold(
+    engine: Engine,
+    path: str,
+    files: Sequence[str],
+    *,
+    full: bool = True,
+    wait_ms: int = WAIT_MS,
+    stop: threading.Event | None = None,
+) -> None:
     """Fold these files (relative to the home at ``path``) again, now: their rows were found to be wrong, or old.
 
     Unless ``full``, a long file goes on where it was. Raises ``Busy`` when
-    another process is still indexing the home after ``wait_ms``.
+    another process is still indexing the home after ``wait_ms``, or when ``stop`` was set.
     """
     began = time.monotonic()
     with _attempt() as owner:
@@ -137,10 +145,10 @@ def refold(engine: Engine, path: str, files: Sequence[str], *, full: bool = True
                 answer = _take(tx, home, owner)
             if isinstance(answer, Hold):
                 with internal("indexer"), holds.kept(engine, answer, LEASE_MS) as keeper:
-                    reading = Reading(engine, home.path, keeper=keeper, full=full)
+                    reading = Reading(engine, home.path, keeper=keeper, full=full, stop=stop)
                     Indexing(engine, home, answer, reading).refold(files)
                 return
-            _wait(engine, answer, home, began, wait_ms, None, None)
+            _wait(engine, answer, home, began, wait_ms, None, stop)
 
 
 def is_folded(engine: Engine, home: Home, file: str) -> bool:

@@ -45,11 +45,7 @@ def check(path: str) -> None:
     """
     if sys.platform != "linux" or os.environ.get(OVERRIDE) == "1":
         return
-    folder = _existing(path)
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        kind = kind_of_mount(file.read(), folder)
-    if not is_refused(kind):
-        kind = _kind_by_magic(folder)
+    kind = kind_at(_existing(path))
     if is_refused(kind):
         raise Unsupported(
             f"{path} is on a {kind} mount, which does not keep SQLite's locks and shared memory",
@@ -58,6 +54,13 @@ def check(path: str) -> None:
                 f"{OVERRIDE}=1 if only one machine and one process will ever use it."
             ),
         )
+
+
+def kind_at(folder: str) -> str:
+    """Return the type of the filesystem that the directory at real path ``folder`` is on; Linux only."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        kind = kind_of_mount(file.read(), folder)
+    return kind if is_refused(kind) else _kind_by_magic(folder) or kind
 
 
 def is_refused(kind: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -32,6 +32,7 @@ from holdfast.threads import lookup
 from holdfast.threads.model import Found, Home, Thread
 
 if TYPE_CHECKING:
+    from holdfast.ingest.follow import Followed
     from holdfast.ingest.live import LiveThread
     from holdfast.search import FeedReport
     from holdfast.search.model import OnProgress as OnFed
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from holdfast.state.compressing import OnProgress as OnCompressed
     from holdfast.state.in_home import InHome
     from holdfast.state.logs import Logs
+    from holdfast.watch import Watcher
 
 T = TypeVar("T")
 _SNAPSHOT_S = 0.25
@@ -153,6 +155,28 @@ class State:
             with suppress(Busy):
                 read += gate.index(engine, home.path, recent=True, wait_ms=0).indexed
         return read
+
+    def follow(self, *, stop: threading.Event | None = None) -> Iterator[Followed]:
+        """Keep the index current while agents write, and yield each change once it is in: within half a second.
+
+        ``for change in state.follow(): …`` goes on until ``stop`` is set or the
+        loop is left. It begins with what an ``index`` would do, and waits for
+        other processes that index. See ``ingest/follow.py``.
+        """
+        from holdfast.ingest.follow import follow
+
+        engine = self.engine_to_write()
+        with self.watcher() as watcher:
+            paths = [home.path for home in self._homes]
+            for change in follow(engine, paths, watcher, stop=stop, at_first=self._say_again):
+                self.promise_words()
+                yield change
+
+    def watcher(self, *, protect: Iterable[str | os.PathLike[str]] = ()) -> Watcher:
+        """Return a watcher for files of yours, that keeps away from this state and from ``protect``. Close it."""
+        from holdfast.watch import Watcher
+
+        return Watcher(self.path, protect=protect)
 
     def index_in_background(self, *, on_progress: OnProgress | None = None) -> None:
         """Start to index; reads are answered meanwhile. ``wait_for_index`` tells how it went."""

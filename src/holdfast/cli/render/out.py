@@ -56,7 +56,7 @@ def document(value: Any) -> None:
 
 
 def json_line(value: Any) -> None:
-    """Print ``value`` as one line of JSON, whoever reads it."""
+    """Print ``value`` as one line of JSON, also on a terminal: one of many."""
     line(_json(value, sys.stdout, indent=None))
 
 

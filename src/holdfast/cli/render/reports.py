@@ -12,6 +12,7 @@ from holdfast.cli.render import safe, words
 from holdfast.cli.render.status import problem_line
 
 if TYPE_CHECKING:
+    from holdfast.ingest.follow import Followed
     from holdfast.ingest.model import IndexReport
     from holdfast.state import RebuildReport
 
@@ -39,6 +40,14 @@ def report_lines(report: IndexReport, *, verbose: bool = False) -> Iterator[str]
     yield from problem_lines(report, verbose=verbose)
     if not report.complete:
         yield "  not complete: run `holdfast index` again"
+
+
+def followed_line(change: Followed) -> str:
+    """Return one change of a home as fields between tabs: what, thread, file."""
+    if change.what == "looked":
+        return f"looked\t\t{safe.line(words.tilde(change.home))}: {words.count(change.files, 'file')} changed"
+    path = "session_index.jsonl" if change.path is None else change.path
+    return f"{change.what}\t{change.thread_id or ''}\t{safe.line(words.tilde(change.home))}/{safe.line(path)}"
 
 
 def _read(report: IndexReport) -> str:
