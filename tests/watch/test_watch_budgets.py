@@ -36,8 +36,9 @@ def test_w05_beyond_the_budget_is_polled_and_said_once(watch, tree):
         (tree / "src" / f"d{number}").mkdir()
     watcher, other = watch(watches_max=10, poll_s=0.05), watch(watches_max=10)
     subscription = watcher.subscribe(tree, recursive=True)
-    other.subscribe(tree / "src")
+    second = other.subscribe(tree / "src")
 
+    assert second.roots == (str(tree / "src"),)
     assert len(kernel_watches()) == 10
     status = watcher.status()
     assert (status.watches, status.polled) == (10, 13)
@@ -251,10 +252,11 @@ def test_w22_a_network_filesystem_is_polled_and_every_change_is_seen(watch, tree
 def test_w23_three_descriptors_whatever_is_watched_and_none_afterwards(watch, tree):
     before = open_descriptors()
     watcher = watch()
+    kept = []
     for _ in range(20):
         for number in range(20):
             (tree / "src" / f"d{number}").mkdir(exist_ok=True)
-            watcher.subscribe(tree / "src" / f"d{number}", recursive=True)
+            kept.append(watcher.subscribe(tree / "src" / f"d{number}", recursive=True))
         assert open_descriptors() - before <= 3
         with watch() as other:
             other.subscribe(tree)

@@ -29,12 +29,29 @@ def test_w04_a_root_that_is_not_there_is_watched_through_no_other_directory(watc
     paths_until(subscription, tree / "a" / "b" / "c" / "y")
 
 
+def test_a_file_may_be_among_the_roots_of_a_recursive_subscription(watch, tree):
+    there, later = tree / "src" / "there", tree / "src" / "later"
+    there.write_text("x")
+    subscription = watch().subscribe(there, later, tree / "src" / "deep", recursive=True)
+    assert subscription.next(10) == RootGone(str(later))
+    there.write_text("more")
+    assert subscription.next(10) == Changed((str(there),))
+    later.write_text("x")
+    assert subscription.next(10) == Changed((str(later),))
+    later.write_text("more")
+    assert subscription.next(10) == Changed((str(later),))
+    (tree / "src" / "other").write_text("x")
+    assert all_until_quiet(subscription) == []
+
+
 @pytest.mark.parametrize("folder", ["/", "/etc", "~", "/tmp"])
 def test_w04_no_large_directory_is_watched_for_one_file_in_it(watch, folder):
     place = Place(os.path.realpath(os.path.expanduser(folder)), (0, 0), "holdfast-no-such-file")
     assert must_poll(place)
-    watch().subscribe(f"{folder}/holdfast-no-such-file")
+    watcher = watch()
+    subscription = watcher.subscribe(f"{folder}/holdfast-no-such-file")
     assert kernel_watches() == []
+    assert watcher.status().polled == len(subscription.roots) == 1
 
 
 def test_w07_links_out_of_the_root_are_not_followed_and_circles_end(watch, tree, tmp_path):
@@ -42,7 +59,7 @@ def test_w07_links_out_of_the_root_are_not_followed_and_circles_end(watch, tree,
     (tree / "src" / "out").symlink_to(tmp_path / "outside")
     (tree / "src" / "circle").symlink_to(tree)
     watcher = watch()
-    watcher.subscribe(tree, recursive=True)
+    subscription = watcher.subscribe(tree, recursive=True)
     assert kernel_watches() == sorted(map(key, [tree, tree / "src", tree / "src" / "deep"]))
     watcher.close()
 

@@ -78,8 +78,10 @@ def test_w01_a_bind_mount_of_what_is_ours_is_refused_and_pruned(watch, tree, wha
         watcher = watch()
         with pytest.raises(Protected):
             watcher.subscribe(target)
-        watcher.subscribe(tree, recursive=True)
+        subscription = watcher.subscribe(tree, recursive=True)
         assert key(tree / what) not in kernel_watches()
+        assert len(kernel_watches()) == 3
+        subscription.close()
         watcher.close()
     finally:
         assert libc.umount2(os.fsencode(target), 2) == 0  # MNT_DETACH

@@ -267,8 +267,9 @@ class Core:
         if watch.top is not None:
             self.tree.leave(watch.top)
         was_there, watch.place = watch.is_there, place
-        # What is to be watched with all below it will be a directory: nothing is watched in its stead.
-        watch.is_there = place.key is not None and not (place.name is not None and watch.recursive)
+        # What is to be watched with all below it may become a directory: nothing is watched in its stead.
+        waits = place.name is not None and watch.recursive and not os.path.exists(watch.root)
+        watch.is_there = place.key is not None and not waits
         if watch.is_there:
             self._enter(watch, place)
         if not watch.is_there:
