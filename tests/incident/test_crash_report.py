@@ -51,8 +51,10 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 say("worked")
 hear()
+def numbers(key):
+    return [int(part) for part in key.split()]
 lost = [key for cache, key in kept if cache.get(key) is None]
-wrong = [key for cache, key in refused + kept if cache.get(key, key.split()) [:2] not in (key.split(), [int(part) for part in key.split()])]
+wrong = [key for cache, key in refused + kept if cache.get(key, numbers(key))[:2] != numbers(key)]
 stats = [cache.stats() for cache in caches]
 handler.close()
 tell_stats(handler, raised=raised, kept=len(kept), refused=len(refused), lost=lost, wrong=wrong,

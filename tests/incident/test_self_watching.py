@@ -26,8 +26,8 @@ class Rows(logging.Handler):
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("CREATE TABLE logs (id INTEGER PRIMARY KEY, level TEXT, target TEXT, body TEXT)")
     def emit(self, record):
-        body = record.getMessage()
-        self.db.execute("INSERT INTO logs (level, target, body) VALUES (?, ?, ?)", (record.levelname, record.name, body))
+        row = record.levelname, record.name, record.getMessage()
+        self.db.execute("INSERT INTO logs (level, target, body) VALUES (?, ?, ?)", row)
         if self.stored() >= int(most):
             over.set()
     def stored(self):
@@ -54,7 +54,7 @@ def raw():
                 at += 16 + length
                 if name == "over":
                     over.set()
-                logging.getLogger("log").log(5, "inotify event: Event { wd: %d, mask: %x, name: Some(%r) }", wd, mask, name)
+                log.log(5, "inotify event: Event { wd: %d, mask: %x, name: Some(%r) }", wd, mask, name)
     threading.Thread(target=read, daemon=True).start()
 
 def watchdog():
@@ -103,8 +103,8 @@ over.wait()
 if keeper == "ours":
     handler.close()
     bytes_written = written() - before
-    stored = state.logs.query()
-    tell_stats(handler, seen=Counting.seen, stored=len(stored), bytes=bytes_written, messages=[r.message for r in stored])
+    messages = [record.message for record in state.logs.query()]
+    tell_stats(handler, seen=Counting.seen, stored=len(messages), bytes=bytes_written, messages=messages)
 else:
     say(json.dumps({"stored": handler.stored(), "bytes": written() - before}))
 os._exit(0)
