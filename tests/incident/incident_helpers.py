@@ -8,6 +8,11 @@ import os
 PRELUDE = """
 import json, logging, random, signal, threading, time
 from holdfast import logs
+def warm(scratch):
+    "Import what the first record imports, once for all that are forked from here."
+    writer = logs.SegmentWriter(scratch)
+    writer.append([logs.Record(id=0, ts=0, level="INFO", target="", message="")])
+    writer.close()
 def tell_stats(handler, **more):
     stats = handler.stats()
     dropped = sum(sum(levels.values()) for levels in stats.dropped.values())

@@ -44,6 +44,7 @@ def host(directory, seed):
             case 1:
                 pause.wait(draw.random() / 10)
 
+warm(sys.argv[1])
 while True:
     directory, seed, count = hear().split()
     pids = []
@@ -114,7 +115,7 @@ def check_frames(directory):
 
 def survive(start, tmp_path, kills, seed):
     draw = random.Random(seed)
-    nursery = start(NURSERY)
+    nursery = start(NURSERY, tmp_path / "scratch")
     most_lost, longest_us, frames = 0, 0, 0
     for turn in range(0, kills, 25):
         directory = tmp_path / f"logs-{turn}"

@@ -40,6 +40,7 @@ def host(number):
         pause.wait(max(due_s - time.monotonic(), 0))
     handler.close()
     tell_stats(handler, emitted=emitted)
+warm(directory + "-scratch")
 say("forking")
 pids = []
 for number in range(PROCESSES):

@@ -6,16 +6,18 @@ import os
 import resource
 import shutil
 import subprocess
+import threading
 from contextlib import contextmanager, suppress
 
 import pytest
 from incident_helpers import taken, told
 
-from holdfast.logs import Caps, LogQuery
+from holdfast.logs import Caps, LogQuery, Record, SegmentWriter
 from holdfast.logs.pump import TARGET
 from holdfast.logs.query import query
 from holdfast.logs.retention import prune
 from holdfast.logs.stats import stats as stats_of
+from holdfast.logs.tail import tail
 
 MIB = 1 << 20
 CAP = 4 * MIB
@@ -292,6 +294,21 @@ def test_files_of_others_are_in_nobodys_way(start, tmp_path):
     assert [int(record.message.split()[1]) for record in found] == list(range(10_000, 9_000, -1))
     assert stats_of(directory).records > 1_000
     assert os.stat(directory / "core.dump").st_size == 30 << 30
+
+
+def test_who_reads_passes_over_what_is_no_segment(tmp_path):
+    directory = tmp_path / "logs"
+    crowd(directory)
+    writer = SegmentWriter(directory, Caps(bytes=1024 * MIB, free_bytes=0))
+    writer.append([Record(id=0, ts=n, level="INFO", target="t", message=f"{n}") for n in range(100)])
+    for path in directory.glob("b00t-1-[12]*"):
+        assert os.stat(path).st_size == 30 << 30
+    over = threading.Event()
+    over.set()
+
+    assert len(query(directory, LogQuery(newest_first=True))) == stats_of(directory).records == 100
+    assert len(list(tail(directory, LogQuery(limit=10), stop=over))) == 10
+    writer.close()
 
 
 def test_what_has_another_name_elsewhere_is_not_cut_there(start, tmp_path):
