@@ -6,77 +6,14 @@ import os
 import resource
 import shutil
 import subprocess
-import threading
 from contextlib import contextmanager, suppress
 
 import pytest
-from incident_helpers import taken, told
+from incident_helpers import CAP, Host, taken
 
-from holdfast.logs import Caps, LogQuery, Record, SegmentWriter
+from holdfast.logs import LogQuery
 from holdfast.logs.pump import TARGET
 from holdfast.logs.query import query
-from holdfast.logs.retention import prune
-from holdfast.logs.stats import stats as stats_of
-from holdfast.logs.tail import tail
-
-MIB = 1 << 20
-CAP = 4 * MIB
-
-HOST = """
-from holdfast.logs.segments import SegmentWriter
-directory, cap, user, scratch = sys.argv[1:]
-def begun(place):
-    handler = logs.handler(place, "TRACE", caps=logs.Caps(bytes=int(cap), free_bytes=0))
-    log.addHandler(handler)
-    return handler
-log = logging.getLogger("host")
-log.propagate = False
-log.setLevel(1)
-if int(user):
-    first = begun(scratch)  # what is imported late must be read by root
-    log.info("first")
-    log.removeHandler(first)
-    first.close()
-    os.setgid(int(user))
-    os.setuid(int(user))
-handler = begun(directory)
-noise = random.Random(1)
-number = 0
-def lines(count):
-    global number
-    for _ in range(count):
-        number += 1
-        log.info("line %d %s", number, noise.randbytes(400).hex())
-        if number % 100 == 0:
-            handler.flush()
-    handler.flush()
-say("ready")
-while True:
-    match hear():
-        case "lines":
-            lines(500)  # more than was reserved
-        case "until kept":
-            before = handler.stats().written
-            pause = threading.Event()
-            for _ in range(1_000):
-                lines(1)
-                if handler.stats().written > before:
-                    break
-                pause.wait(0.02)
-        case "no descriptors":
-            full = []
-            try:
-                while True:
-                    full.append(os.open("/dev/null", os.O_RDONLY))
-            except OSError:
-                pass
-            lines(500)
-            for fd in full:
-                os.close(fd)
-        case "end":
-            handler.close()
-    tell_stats(handler)
-"""
 
 LOCK = """
 import fcntl
@@ -85,22 +22,6 @@ fcntl.flock(fd, fcntl.LOCK_EX)
 say("locked")
 hear()
 """
-
-
-class Host:
-    """A program that logs 500 lines when asked to, more than its segment has reserved."""
-
-    def __init__(self, start, directory, *, user=0):
-        self.directory = directory
-        self.child = start(HOST, directory, CAP, user, directory.parent / "scratch")
-        self.ready()
-
-    def ready(self):
-        assert self.child.line() == "ready"
-
-    def does(self, what):
-        self.child.tell(what)
-        return told(self.child)
 
 
 @contextmanager
@@ -256,71 +177,3 @@ def test_a_directory_that_is_deleted_while_it_is_written_begins_anew(start, tmp_
     assert host.does("until kept")["written"] > 0
     end = host.does("end")
     assert 0 < len(query(directory, LogQuery())) <= end["written"] + 1
-
-
-# --- files of others ---------------------------------------------------------------
-
-
-def sparse(path):
-    with open(path, "wb") as file:
-        file.truncate(30 << 30)
-
-
-def crowd(directory):
-    """30 GB of files of others, and what is called like a segment and is none."""
-    directory.mkdir()
-    sparse(directory / "core.dump")
-    sparse(directory / "b00t-1-1.jsonl.zst")
-    sparse(directory / "b00t-1-2.jsonl")
-    (directory / "b00t-1-3.jsonl.zst").mkdir()
-    os.mkfifo(directory / "b00t-1-4.jsonl.zst")
-    (directory / "b00t-1-5.jsonl.zst").write_bytes(os.urandom(70_000))
-    (directory / "b00t-1-6.jsonl.zst").symlink_to(directory / "core.dump")
-    (directory / "b00t-1-7.jsonl.zst").symlink_to("/dev/zero")
-    (directory / "b00t-1-8.jsonl").write_bytes(b"no json\n" * 1_000)
-
-
-def test_files_of_others_are_in_nobodys_way(start, tmp_path):
-    directory = tmp_path / "logs"
-    crowd(directory)
-    host = Host(start, directory)
-    for _ in range(20):  # more than the cap: segments go
-        assert host.does("lines")["dropped"] == 0
-        assert taken(directory) <= CAP
-    end = host.does("end")
-
-    assert end["written"] == 10_000
-    found = query(directory, LogQuery(newest_first=True, limit=1_000))
-    assert [int(record.message.split()[1]) for record in found] == list(range(10_000, 9_000, -1))
-    assert stats_of(directory).records > 1_000
-    assert os.stat(directory / "core.dump").st_size == 30 << 30
-
-
-def test_who_reads_passes_over_what_is_no_segment(tmp_path):
-    directory = tmp_path / "logs"
-    crowd(directory)
-    writer = SegmentWriter(directory, Caps(bytes=1024 * MIB, free_bytes=0))
-    writer.append([Record(id=0, ts=n, level="INFO", target="t", message=f"{n}") for n in range(100)])
-    for path in directory.glob("b00t-1-[12]*"):
-        assert os.stat(path).st_size == 30 << 30
-    over = threading.Event()
-    over.set()
-
-    assert len(query(directory, LogQuery(newest_first=True))) == stats_of(directory).records == 100
-    assert len(list(tail(directory, LogQuery(limit=10), stop=over))) == 10
-    writer.close()
-
-
-def test_what_has_another_name_elsewhere_is_not_cut_there(start, tmp_path):
-    """A backup made of hard links keeps what it has when the segment goes."""
-    directory, backup = tmp_path / "logs", tmp_path / "backup"
-    host = Host(start, directory)
-    host.does("lines")
-    host.does("end")
-    backup.mkdir()
-    for path in directory.glob("*.zst"):
-        os.link(path, backup / path.name)
-    assert prune(str(directory), Caps(bytes=1, free_bytes=0))
-    assert not list(directory.glob("*.zst"))
-
-    assert len(query(backup, LogQuery())) == 500
