@@ -34,7 +34,7 @@ def host(directory, seed):
         for _ in range(draw.choice((1, 1, 5, 80))):
             level = draw.choice((5, 10, 20, 30, 40))
             log.log(level, "%d %s", number, draw.randbytes(draw.choice((10, 10, 200, 1_500))).hex())
-            say("said", pid, number, time.time_ns() // 1_000)
+            say("error" if level == 40 else "said", pid, number, time.time_ns() // 1_000)
             number += 1
         match draw.randrange(12):
             case 0:
@@ -67,6 +67,7 @@ class Life:
     def __init__(self, kill_after):
         self.kill_after = kill_after
         self.said_us = []
+        self.errors = set()
         self.flushed = 0
         self.killed_us = 0
 
@@ -80,7 +81,9 @@ def kill_some(nursery, directory, draw, count):
         word, pid, number, us = nursery.line().split()
         life = lives[int(pid)]
         match word:
-            case "said":
+            case "said" | "error":
+                if word == "error":
+                    life.errors.add(int(number))
                 life.said_us.append(int(us))
                 if len(life.said_us) == life.kill_after:
                     life.killed_us = time.time_ns() // 1_000
@@ -116,7 +119,7 @@ def check_frames(directory):
 def survive(start, tmp_path, kills, seed):
     draw = random.Random(seed)
     nursery = start(NURSERY, tmp_path / "scratch")
-    most_lost, longest_us, frames = 0, 0, 0
+    frames = most_lost = longest_us = error_us = open_us = 0
     for turn in range(0, kills, 25):
         directory = tmp_path / f"logs-{turn}"
         lives = kill_some(nursery, directory, draw, 25)
@@ -130,16 +133,21 @@ def survive(start, tmp_path, kills, seed):
             kept = set(found[pid])
             assert len(kept) == len(found[pid]), "none twice"
             assert kept >= set(range(life.flushed)), "what was flushed is there"
-            lost = [us for number, us in enumerate(life.said_us) if number not in kept]
-            if lost:
-                most_lost = max(most_lost, len(lost))
-                longest_us = max(longest_us, life.killed_us - min(lost))
-                assert len(lost) <= LOST_MAX or life.killed_us - min(lost) <= LOST_S * 1e6
+            # How long before it was killed it said what is lost.
+            lost_us = {n: life.killed_us - us for n, us in enumerate(life.said_us) if n not in kept}
+            if lost_us:
+                most_lost = max(most_lost, len(lost_us))
+                longest_us = max(longest_us, *lost_us.values())
+                error_us = max(error_us, *(us for number, us in lost_us.items() if number in life.errors), 0)
+                assert len(lost_us) <= LOST_MAX or max(lost_us.values()) <= LOST_S * 1e6
+        begun_ns = time.monotonic_ns()
         again = SegmentWriter(directory, CAPS)
         assert again.append([Record(id=0, ts=1, level="INFO", target="next", message="goes on")]).written == 1
+        open_us = max(open_us, (time.monotonic_ns() - begun_ns) // 1_000)
         again.close()
         assert taken(directory) <= CAPS.bytes
-    print(f"seed {seed}: {kills} kills, {frames} frames whole; lost at most {most_lost} records, {longest_us} us")
+    print(f"seed {seed}: {kills} kills, {frames} frames whole; lost at most {most_lost} records of {longest_us} us,")
+    print(f"errors of {error_us} us; the next open took at most {open_us} us")
 
 
 def test_a_hundred_kills_cost_what_came_last_and_nothing_else(start, tmp_path):
