@@ -94,13 +94,15 @@ def play(stage: Stage) -> None:
     reader = begin(READER, str(state_dir / "cache.db"), str(state_dir / "state.db"))
     assert hear(reader) == "reading"
     reader.send_signal(signal.SIGSTOP)
-    tell(host)
-    stage.say(f"{f'of {TIMES} each, kept':<26}" + "".join(f"{path:>20}" for path in PATHS))
-    stopped = show(stage, "the reader is stopped", host)
-    full = show(stage, "and the disk takes no more", host)
-    assert hear(host) == "lifted"
-    reader.kill()
-    reader.communicate()
+    try:
+        tell(host)
+        stage.say(f"{f'of {TIMES} each, kept':<26}" + "".join(f"{path:>20}" for path in PATHS))
+        stopped = show(stage, "the reader is stopped", host)
+        full = show(stage, "and the disk takes no more", host)
+        assert hear(host) == "lifted"
+    finally:
+        reader.kill()
+        reader.communicate()
     tell(host)
     over = show(stage, "both are over", host)
     end: dict[str, Any] = json.loads(hear(host) or "{}")

@@ -23,7 +23,10 @@ _WORDS = re.compile(
     r"\b(?:created?|modif(?:y|ied)|changed?|deleted?|removed?|moved?(?:_(?:to|from))?|renamed?|closed?|attrib)\b",
     re.IGNORECASE,
 )
-_RAW = re.compile(r"\binotify event|InotifyEvent|\bIN_(?:ACCESS|ATTRIB|CLOSE|CREATE|DELETE|ISDIR|MODIFY|MOVE|OPEN)")
+_RAW = re.compile(
+    r"\binotify event|InotifyEvent|"
+    r"\bIN_(?:ACCESS|ATTRIB|CLOSE_(?:NO)?WRITE|CREATE|DELETE(?:_SELF)?|ISDIR|MODIFY|MOVE(?:_SELF|D_FROM|D_TO)|OPEN)\b"
+)
 _DATABASE = re.compile(r"\.(?:sqlite|db)[0-9]?(?:-(?:wal|shm|journal))?\b", re.IGNORECASE)
 _EVENT = re.compile(r"[a-z]Event\b|\bChange\.(?:added|modified|deleted)|\bfsevent|\bkqueue")
 # A watcher may name the file alone; these are ours (``segments``).
