@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from demo import threads, writing
+from demo import storm, threads, trouble, writing
 from demo.stage import Stage
 
 
@@ -12,6 +12,8 @@ def main() -> int:
     with Stage() as stage:
         threads.play(stage)
         writing.play(stage)
+        storm.play(stage)
+        trouble.play(stage)
     return stage.finish()
 
 

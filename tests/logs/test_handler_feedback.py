@@ -186,6 +186,17 @@ def test_dropped_events_are_told_once_at_the_end(make_logger, lines):
         ("modified /other/x", True, False),
         ('Event { wd: 1, mask: MODIFY, name: Some("1a2b-77-3.jsonl.zst") }', True, True),
         ("reading rollout-2026-01-01.jsonl", True, False),
+        # What the kernel says names no directory, so it may be ours; and an event of a database, wherever it is.
+        ('inotify event: Event { wd: 1, mask: MODIFY, name: Some("logs_2.sqlite-wal") }', True, True),
+        ('inotify event: Event { wd: 1, mask: MODIFY, name: Some("") }', True, True),
+        ("in-event <InotifyEvent: src_path=b'/home/a', wd=2, mask=IN_OPEN|IN_ISDIR, name='a'>", True, True),
+        ("in-event <InotifyEvent: src_path=b'/home/a', wd=2, mask=IN_OPEN|IN_ISDIR, name='a'>", False, False),
+        ("FileModifiedEvent(src_path='/home/.codex/state_5.sqlite-shm')", True, True),
+        ("3 changes: {(<Change.modified: 2>, '/home/app.db')}", True, True),
+        ("FileModifiedEvent(src_path='/home/.codex/state_5.sqlite-shm')", False, False),
+        ("FileModifiedEvent(src_path='/home/notes.txt')", True, False),
+        ("created table events in /srv/app.db", True, False),
+        ("PLAIN_TEXT sent, notify the others", True, False),
     ],
 )
 def test_what_counts_as_an_event_of_a_file_of_ours(line, quiet, is_one):

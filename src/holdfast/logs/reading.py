@@ -27,7 +27,7 @@ CHUNK_BYTES = 256 * 1024
 """Read at once, backwards. A cold disk is asked in long strides, and a summary is mostly there already."""
 BLOCK_BYTES = 256 * 1024
 _PIECE_BYTES = 4 * 1024  # what a damaged place may cost of the lines before it
-_LOST_BYTES_MAX = 64 << 20  # without a frame that can be found, more is no segment of ours
+_LOST_BYTES_MAX = 64 << 20  # without a frame or a line that can be found, more is no segment of ours
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe of that name must not hang us
 
 _decode = msgspec.json.Decoder(Record).decode
@@ -87,15 +87,16 @@ class SegmentFile:
             os.close(fd)
 
     def last_line_end(self) -> int:
-        """Return where the last whole line of a plain segment ends."""
+        """Return where the last whole line of a plain segment ends; its end when there is none for 64 MiB."""
         end = self.segment.size
-        while end > 0:
-            begin = max(0, end - BLOCK_BYTES)
+        lowest = max(0, end - _LOST_BYTES_MAX)
+        while end > lowest:
+            begin = max(lowest, end - BLOCK_BYTES)
             newline = self.at(begin, end).rfind(b"\n")
             if newline >= 0:
                 return begin + newline + 1
             end = begin
-        return 0
+        return self.segment.size if lowest else 0
 
     def stretches(self) -> Iterator[Stretch]:
         """Yield what the segment consists of, from its end to its beginning."""
@@ -166,12 +167,15 @@ class SegmentFile:
         end = self.segment.size
         while end > 0:
             begin = max(0, end - BLOCK_BYTES)
+            upto = end - 1
             while begin > 0:
-                newline = self.at(begin, end - 1).find(b"\n")
+                newline = self.at(begin, upto).find(b"\n")
                 if newline >= 0:
                     begin += newline + 1
                     break
-                begin = max(0, begin - BLOCK_BYTES)  # one line longer than a block
+                if end - begin >= _LOST_BYTES_MAX:
+                    return
+                begin, upto = max(0, begin - BLOCK_BYTES), begin  # one line longer than a block
             yield Stretch(begin, end, end, None)
             end = begin
 

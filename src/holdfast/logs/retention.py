@@ -28,7 +28,7 @@ from holdfast.logs.reading import Segment
 
 LOCK = "lock"
 _SMALL_BYTES = 64 * 1024  # the lock, the slots, what was deleted, and what blocks round up to
-_LOCK_WAIT_MS = 40
+LOCK_WAIT_MS = 40
 _DAY = "day.json"
 
 
@@ -51,9 +51,9 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def locked(directory: str) -> Iterator[None]:
-    """Be the only one who makes room or takes some. Raises ``Busy`` after 40 ms, and ``OSError``."""
-    with lockfiles.take(os.path.join(directory, LOCK), wait_ms=_LOCK_WAIT_MS):
+def locked(directory: str, wait_ms: int = LOCK_WAIT_MS) -> Iterator[None]:
+    """Be the only one who makes room or takes some. Raises ``Busy`` after ``wait_ms``, and ``OSError``."""
+    with lockfiles.take(os.path.join(directory, LOCK), wait_ms=wait_ms):
         yield
 
 
@@ -187,7 +187,8 @@ def _found(directory: str) -> list[_Found]:
 
 def _remove(path: str) -> bool:
     try:
-        os.truncate(path, 0)
+        if os.lstat(path).st_nlink == 1:  # else it has another name elsewhere: somebody's backup
+            os.truncate(path, 0)
         os.unlink(path)
     except OSError:
         return False  # gone already, or not ours

@@ -28,6 +28,7 @@ from holdfast.logs.model import Record
 
 _LEVEL = 3  # zstd's own default
 _RETRY_NS = 250_000_000  # after trouble: not every batch is to ask the disk again
+_PATIENT_MS = 300
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE (fallocate(2))
 _encode = msgspec.json.Encoder().encode
 
@@ -52,7 +53,7 @@ class SegmentWriter:
     def append(self, records: Sequence[Record]) -> Kept:
         """Write a batch, flushed: it survives the end of this process. Never raises for the disk.
 
-        Records get their ids here; ``pid`` where it is 0. 50 ms at most, when others make room. ``Kept`` says what
+        Records get their ids here; ``pid`` where it is 0. 0.3 s at most, when others make room. ``Kept`` says what
         was dropped, and why.
         """
         if time.monotonic_ns() < self._retry_ns:
@@ -158,7 +159,8 @@ class SegmentWriter:
         if self._fd >= 0 and self._size + wanted <= self._reserved:
             return
         step = max(self.caps.step_bytes, wanted)
-        with retention.locked(self.directory):
+        # Longer than it takes many that begin at once; not each time, when whoever has it was stopped.
+        with retention.locked(self.directory, retention.LOCK_WAIT_MS if self._why else _PATIENT_MS):
             retention.make_room(self.directory, step, self.caps)
             if self._fd < 0:
                 self._open()
