@@ -10,7 +10,7 @@ from pathlib import Path
 from modules import PACKAGE, Module, imports, modules
 
 ROWS = (
-    ("errors", "ids", "clock", "origin", "findings", "changes", "folders"),
+    ("errors", "ids", "clock", "origin", "findings", "changes", "folders", "quantities"),
     ("sql", "lockfiles"),
     ("engine",),
     ("sqlite", "postgres", "rollouts", "receipts"),
@@ -32,7 +32,7 @@ PURE_FOLDERS = ("holdfast.rollouts.dialects",)
 # Pure files whose name does not say so.
 PURE_MODULES = {
     "holdfast.changes", "holdfast.logs.feedback", "holdfast.logs.redact", "holdfast.logs.repeats",
-    "holdfast.rollouts.workers.frames", "holdfast.search.trigrams", "holdfast.search.words",
+    "holdfast.quantities", "holdfast.rollouts.workers.frames", "holdfast.search.trigrams", "holdfast.search.words",
     "holdfast.threads.cursors",
 }  # fmt: skip
 

@@ -72,7 +72,7 @@ def prune(
       holdfast logs prune --older-than 2d
     """
     from holdfast.logs import Caps
-    from holdfast.logs.retention import prune as let_go
+    from holdfast.logs.room import prune as let_go
 
     caps = Caps()
     caps = Caps(

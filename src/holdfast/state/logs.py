@@ -55,14 +55,14 @@ class Logs:
 
         Their bytes go with their segment. Raises ``Busy`` when others make room for longer than 40 ms.
         """
-        from holdfast.logs.retention import delete_before
+        from holdfast.logs.room import delete_before
 
         return delete_before(self.directory, us)
 
     def prune(self, caps: Caps | None = None, *, dry_run: bool = False) -> list[Pruned]:
         """Let go what ``caps`` do not allow, the oldest segments first; ``dry_run`` only says what would go."""
         from holdfast.logs import Caps
-        from holdfast.logs.retention import prune
+        from holdfast.logs.room import prune
 
         return prune(self.directory, caps or Caps(), dry_run=dry_run)
 
