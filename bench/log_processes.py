@@ -44,7 +44,7 @@ def known() -> list[Record]:
 
 
 def flood(directory: str, kind: str, seconds: float) -> None:
-    """Write for so long once told to; print how many records were written, how many not, and the slowest batch in ms."""
+    """Write for so long once told to; print what was written, what not, the slowest batch in ms, and why not."""
     records = noise(7) if kind == "random" else known()
     writer = SegmentWriter(directory, Caps(bytes=CAP, free_bytes=0))
     sys.stdout.write("ready\n")
@@ -100,7 +100,8 @@ def main() -> None:
                 for turn in ("empty", "full"):
                     if turn == "full" and kind == "codex":
                         fill(folder)
-                    print(f"{kind:8} {processes:>9} {turn:>6} {run(folder, kind, processes, given.seconds)}", flush=True)
+                    told = run(folder, kind, processes, given.seconds)
+                    print(f"{kind:8} {processes:>9} {turn:>6} {told}", flush=True)
 
 
 def fill(directory: str) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from modules import PACKAGE, Module, imports, modules
 
 ROWS = (
-    ("errors", "ids", "clock", "origin", "findings", "changes", "folders", "quantities"),
-    ("sql", "lockfiles"),
+    ("errors", "ids", "clock", "origin", "findings", "changes", "folders"),
+    ("sql", "lockfiles", "quantities"),
     ("engine",),
     ("sqlite", "postgres", "rollouts", "receipts"),
     ("schema",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -92,7 +93,7 @@ class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True):
             bytes=min(self.bytes, other.bytes),
             records=_less(self.records, other.records),
             age_s=min(self.age_s, other.age_s),
-            thread_share=None if (share := _less(self.thread_share, other.thread_share)) is None else share,
+            thread_share=_less(self.thread_share, other.thread_share),
             disk_share=min(self.disk_share, other.disk_share),
             free_share=max(self.free_share, other.free_share),
             free_bytes=self.free_bytes if other.free_bytes is None else max(self.free_bytes or 0, other.free_bytes),
@@ -129,5 +130,8 @@ def alone_in(name: str) -> str | None:
     return boot[boot.index("t") :] if "t" in boot else None
 
 
-def _less(one: int | None, other: int | None) -> int | None:
+_Number = TypeVar("_Number", int, float)
+
+
+def _less(one: _Number | None, other: _Number | None) -> _Number | None:
     return other if one is None else one if other is None else min(one, other)

@@ -8,7 +8,8 @@ stricter: then both hold.
 from __future__ import annotations
 
 import os
-from types import EllipsisType
+from collections.abc import Callable
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
@@ -20,63 +21,88 @@ from holdfast.logs.caps import Caps
 FILE = "caps.json"
 
 
-def retention(
-    directory: str | os.PathLike[str],
-    *,
-    bytes: int | str | None | EllipsisType = ...,
-    records: int | None | EllipsisType = ...,
-    age: float | str | None | EllipsisType = ...,
-    thread_share: float | None | EllipsisType = ...,
-    keep_free: int | str | None | EllipsisType = ...,
-    bytes_per_day: int | str | None | EllipsisType = ...,
-) -> Caps:
+class Limits(TypedDict, total=False):
+    """What can be limited. None: as when nothing is said of it."""
+
+    bytes: int | str | None
+    """Bytes on the disk, or "50MB", "1GiB"."""
+    records: int | None
+    age: float | str | None
+    """Seconds, or "10d", "12h"."""
+    thread_share: float | None
+    """Of ``bytes``, for one thread: 0.5 to 1; None: no limit."""
+    keep_free: int | str | None
+    """Of the disk, as ``bytes``; instead of a share of it."""
+    bytes_per_day: int | str | None
+
+
+def retention(directory: str | os.PathLike[str], **limits: Unpack[Limits]) -> Caps:
     """Set limits for every writer of the log in ``directory``, from its next reservation on; return all in force.
 
-    What is not given stays as it was set; None takes it back. Without any it only tells. Nothing
-    goes before a writer needs room or ``prune`` is called, which can say first what would.
+    ``retention(directory, bytes="50MB", records=10_000, age="10d")``; ``Limits`` says what else. What is not given
+    stays as it was set. Without any it only tells. Nothing goes before a writer needs room or ``prune`` is called,
+    which can say first what would.
 
-    bytes, keep_free, bytes_per_day: bytes, or "50MB", "1GiB".
-    age: seconds, or "10d", "12h".
-    records: at most so many, in whole segments of a sixteenth.
-    thread_share: of ``bytes`` for one thread, 0.5 to 1; None: no limit.
-
-    Raises ``Refused`` for what cannot be meant, ``Busy`` when others make room for longer than
-    40 ms, ``OSError``.
+    Raises ``Refused`` for what cannot be meant, ``Busy`` when others make room for longer than 400 ms, ``OSError``.
     """
-    given: dict[str, object] = {}
-    for name, size in (("bytes", bytes), ("free_bytes", keep_free), ("bytes_per_day", bytes_per_day)):
-        if size is not ...:
-            given[name] = None if size is None else quantities.size_bytes(size)
-    if age is not ...:
-        given["age_s"] = None if age is None else quantities.age_s(age)
-    if records is not ...:
-        given["records"] = records
-    if thread_share is not ...:
-        given["thread_share"] = thread_share
-    return put(os.fspath(directory), given)
+    folder = os.fspath(directory)
+    if not limits:
+        return in_force(folder)
+    instead(Caps(), **limits)  # refuses what cannot be meant before anything is made
+    folders.make(folder)
+    with room.locked(folder):
+        caps = instead(_set(folder) or Caps(), **limits)
+        room.replace(os.path.join(folder, FILE), msgspec.json.encode(caps))
+    return in_force(folder)
 
 
-def put(directory: str, given: dict[str, object]) -> Caps:
-    """As ``retention``, with fields of ``Caps``; where None is no limit it says so, elsewhere it is the default."""
-    if not given:
-        return in_force(directory)
-    usual = msgspec.structs.asdict(Caps())
-    meant = {
-        name: usual[name] if value is None and name in ("bytes", "age_s") else value for name, value in given.items()
-    }
-    msgspec.structs.replace(Caps(), **meant)  # refuses what cannot be meant before anything is made
-    folders.make(directory)
-    with room.locked(directory):
-        caps = msgspec.structs.replace(in_force(directory), **meant)
-        room.replace(os.path.join(directory, FILE), msgspec.json.encode(caps))
-    return caps
+def instead(caps: Caps, **limits: Unpack[Limits]) -> Caps:
+    """Return ``caps`` with these in place of its own. Raises ``Refused``, and ``TypeError`` for an unknown one."""
+    if unknown := limits.keys() - Limits.__annotations__.keys():
+        raise TypeError(f"there is no limit called {', '.join(sorted(unknown))}")
+    usual = Caps()
+    given: dict[str, Any] = {}
+    for name, limit in limits.items():
+        field = _FIELDS.get(name, name)
+        if limit is None and field in ("bytes", "age_s"):  # no log is without
+            given[field] = getattr(usual, field)
+        elif limit is None or name not in _READ:
+            given[field] = limit
+        else:
+            given[field] = _READ[name](limit)
+    return msgspec.structs.replace(caps, **given)
+
+
+_FIELDS = {"age": "age_s", "keep_free": "free_bytes"}
+_READ: dict[str, Callable[[Any], float]] = {
+    "bytes": quantities.size_bytes,
+    "keep_free": quantities.size_bytes,
+    "bytes_per_day": quantities.size_bytes,
+    "age": quantities.age_s,
+}
 
 
 def in_force(directory: str, own: Caps | None = None) -> Caps:
-    """Return the limits set for this log and, when a writer has its ``own``, both. A list that is damaged sets none."""
+    """Return the limits that hold for this log: those set, a writer's ``own`` as well, and those of the disk."""
+    caps = _set(directory)
+    if own is not None:
+        caps = own if caps is None else caps.and_also(own)
+    return _on_disk(directory, caps or Caps())
+
+
+def _set(directory: str) -> Caps | None:
+    """Return what ``retention`` set; a list that is damaged sets nothing."""
     try:
         with open(os.path.join(directory, FILE), "rb") as file:
-            caps = msgspec.json.decode(file.read(), type=Caps)
+            return msgspec.json.decode(file.read(), type=Caps)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, Refused):
-        return own or Caps()
-    return caps if own is None else caps.and_also(own)
+        return None
+
+
+def _on_disk(directory: str, caps: Caps) -> Caps:
+    try:
+        disk = os.statvfs(directory)
+    except OSError:
+        return caps  # who writes there finds out
+    ceiling = caps.ceiling(disk.f_blocks * disk.f_frsize)
+    return caps if ceiling == caps.bytes else msgspec.structs.replace(caps, bytes=ceiling)

@@ -28,7 +28,7 @@ from holdfast.logs.hiding import Mark
 from holdfast.logs.reading import Segment
 
 LOCK = "lock"
-_LOCK_WAIT_MS = 200  # held for milliseconds, but on a busy machine the holder may have lost the processor meanwhile
+_LOCK_WAIT_MS = 400  # it is held for milliseconds; on a busy machine its holder may have lost the processor meanwhile
 _PAUSE_MS_MAX = 2  # the lock is held for about a millisecond: who looks seldom finds it taken again
 _SMALL_BYTES = 64 * 1024  # the lock, the slots, what was deleted, and what blocks round up to
 
@@ -56,13 +56,13 @@ class _Found(msgspec.Struct, frozen=True):
 
 @contextmanager
 def locked(directory: str) -> Iterator[None]:
-    """Be the only one who makes room or takes some. Raises ``Busy`` after 200 ms, and ``OSError``."""
+    """Be the only one who makes room or takes some. Raises ``Busy`` after 400 ms, and ``OSError``."""
     with lock(directory):
         yield
 
 
 def lock(directory: str) -> FileLock:
-    """Return the lock that ``locked`` holds, to be released. Raises ``Busy`` after 200 ms, and ``OSError``."""
+    """Return the lock that ``locked`` holds, to be released. Raises ``Busy`` after 400 ms, and ``OSError``."""
     return lockfiles.take(os.path.join(directory, LOCK), wait_ms=_LOCK_WAIT_MS, pause_ms_max=_PAUSE_MS_MAX)
 
 
@@ -146,25 +146,23 @@ def _to_go(
         left.remove(each)
         found.remove(each)
         yield each, rule, why
-    for each in _by_thread(found, wanted, limits, alone):
-        if each is None:
-            yield None, caps.THREAD, f"one thread has its {limits.thread_share:.0%} of the log, and holds all of it open"
+    for of_thread in _by_thread(found, wanted, limits, alone):
+        if of_thread is None:
+            yield None, caps.THREAD, f"one thread has its {limits.thread_share:.0%} of the log, all of it open"
             return
-        left.remove(each)
-        found.remove(each)
-        yield each, caps.THREAD, f"more than {limits.thread_share:.0%} of the log is of this thread"
-    disk = os.statvfs(directory)
-    disk_bytes = disk.f_blocks * disk.f_frsize
-    ceiling = limits.ceiling(disk_bytes)
+        left.remove(of_thread)
+        found.remove(of_thread)
+        yield of_thread, caps.THREAD, f"more than {limits.thread_share:.0%} of the log is of this thread"
     total = sum(each.blocks for each in found) + _SMALL_BYTES
-    while left and total + wanted > ceiling:
+    while left and total + wanted > limits.bytes:
         total -= left[0].blocks
-        yield left.pop(0), caps.BYTES, f"more than {ceiling} bytes"
-    if total + wanted > ceiling:
-        writers = sum(each.is_open for each in found)
-        yield None, caps.BYTES, f"the log has its {ceiling} bytes, and {writers} writers hold all of them"
+        yield left.pop(0), caps.BYTES, f"more than {limits.bytes} bytes"
+    if total + wanted > limits.bytes:
+        segments = sum(each.is_open for each in found)
+        yield None, caps.BYTES, f"the log has its {limits.bytes} bytes, in {segments} segments that are being written"
         return
-    short = limits.floor(disk_bytes) + wanted - disk.f_bavail * disk.f_frsize
+    disk = os.statvfs(directory)
+    short = limits.floor(disk.f_blocks * disk.f_frsize) + wanted - disk.f_bavail * disk.f_frsize
     while left and short > 0:
         short -= left[0].blocks
         yield left.pop(0), caps.FREE, "the disk is to keep some room"
@@ -178,9 +176,7 @@ def _to_go(
         yield None, caps.DAY, f"the log has had its {limits.bytes_per_day} bytes of today"
 
 
-def _by_count(
-    found: list[_Found], wanted: int, limits: Caps, books: Account
-) -> Iterator[tuple[_Found, str, str]]:
+def _by_count(found: list[_Found], wanted: int, limits: Caps, books: Account) -> Iterator[tuple[_Found, str, str]]:
     if limits.records is None or limits.segment_records is None:
         return
     # Like bytes, records are reserved: an open segment counts as full, and so does the one to come.

@@ -20,7 +20,7 @@ import msgspec
 
 from holdfast import folders
 from holdfast.errors import Busy
-from holdfast.logs import account, caps, room
+from holdfast.logs import account, caps, limits, room
 from holdfast.logs.account import Pending
 from holdfast.logs.caps import PIECE_TEXT_BYTES, Caps, Kept
 from holdfast.logs.ids import HybridClock, take_slot
@@ -51,7 +51,7 @@ class SegmentWriter:
         """Write a batch, flushed: it survives the end of this process. Never raises for the disk.
 
         Records get their ids here; ``pid`` where it is 0. A list is put in the order of writing, so that the first
-        ``Kept.written`` of it were written. Waits 40 ms at most for others who make room. ``Kept`` says what was
+        ``Kept.written`` of it were written. Waits 400 ms at most for others who make room. ``Kept`` says what was
         dropped, and why.
         """
         if time.monotonic_ns() < self._retry_ns:
@@ -115,9 +115,7 @@ class SegmentWriter:
 
     # --- trouble ---------------------------------------------------------------------
 
-    def _trouble(
-        self, written: int, records: Sequence[Record], rule: str, why: str, pause_ns: int = _RETRY_NS
-    ) -> Kept:
+    def _trouble(self, written: int, records: Sequence[Record], rule: str, why: str, pause_ns: int = _RETRY_NS) -> Kept:
         self._rule, self._why = rule, why
         self._retry_ns = time.monotonic_ns() + pause_ns
         return self._refuse(written, records)
@@ -137,6 +135,7 @@ class SegmentWriter:
             folders.make(self.directory)
             slot, self._slot_fd = take_slot(self.directory)
             self._ids = HybridClock(slot)
+            self._common.caps = limits.in_force(self.directory, self._own)
         elif not os.path.isdir(self.directory):
             folders.make(self.directory)
 
@@ -170,6 +169,7 @@ class SegmentWriter:
             self._alone = Stream(
                 self.directory, self._own, self._pending, compress=self._compress, alone=caps.alone(thread)
             )
+            self._alone.caps = self._common.caps
 
     def _pieces(self, records: Sequence[Record], count_max: int | None) -> Iterator[tuple[list[Record], bytes]]:
         said = self._pending.said

@@ -2,7 +2,7 @@
 
 Room is asked for before it is needed, and then without waiting for the lock: a
 holder of it that lost the processor stops nobody. Only a stream that has used up
-what it had waits, 40 ms at most.
+what it had waits, 400 ms at most.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LEVEL = 3  # zstd's own default
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE (fallocate(2))
 _SUMMARY_ROOM = 24 * 1024
 _FAST_NS, _SLOW_NS = 1_000_000_000, 10_000_000_000
-_SYNC_S = 1  # segments that fill faster are left to the kernel: a sync for each would hold all writers up at the journal
+_SYNC_S = 1  # segments that fill faster are left to the kernel: many syncs would hold all writers up at the journal
 
 
 class Stream:
@@ -43,12 +43,18 @@ class Stream:
         self._alone = alone
         self.caps = own or Caps()
         """In force when room was last reserved."""
-        self._segment_bytes = self.caps.segment_bytes()
+        self._writers = 1
         self._fd = -1
         self._number = 0
         self._step = STEP_BYTES_MIN
         self._stepped_ns = 0
-        self._close()
+        self._path = ""
+        self._identity = (0, 0)
+        self._opened_s = 0.0
+        self._size = self._reserved = self._ask_below = self._count = 0
+        self._frame: Any = None
+        self._records: list[Record] = []
+        self._text_bytes = self._frame_bytes = 0
 
     def write(self, piece: Sequence[Record], text: bytes) -> None:
         """Write these lines, flushed. Raises ``NoRoomError``, ``Busy`` and ``OSError``."""
@@ -123,7 +129,7 @@ class Stream:
                 self.caps = limits.in_force(self._directory, self._own)
                 books = account.read(self._directory)
                 step = max(self._next_step(), wanted)
-                if self._fd >= 0 and (is_over or self._reserved + step > self._segment_bytes):
+                if self._fd >= 0 and (is_over or self._reserved + step > self._segment_bytes()):
                     ended = self._end()
                 self._take_room(step, wanted, books)
         except room.NoRoomError:
@@ -140,6 +146,9 @@ class Stream:
             return True
         return time.time() - self._opened_s > self.caps.segment_age_s
 
+    def _segment_bytes(self) -> int:
+        return self.caps.segment_bytes(self._writers)
+
     def _next_step(self) -> int:
         """Return how much to reserve: little for who writes little, a segment at once for who fills it in seconds."""
         now_ns = time.monotonic_ns()
@@ -148,7 +157,7 @@ class Stream:
             self._step *= 2
         elif took_ns > _SLOW_NS:
             self._step //= 2
-        self._step = max(STEP_BYTES_MIN, min(self._step, self._segment_bytes))
+        self._step = max(STEP_BYTES_MIN, min(self._step, self._segment_bytes()))
         return self._step
 
     def _take_room(self, step: int, wanted: int, books: Account) -> None:
@@ -166,7 +175,7 @@ class Stream:
             self._tell(books)
 
     def _allocate(self, step: int, books: Account) -> None:
-        writers = room.make_room(self._directory, step, self.caps, books, self._alone)
+        self._writers = room.make_room(self._directory, step, self.caps, books, self._alone)
         if self._fd >= 0:
             _allocate(self._fd, self._reserved, step)
         else:
@@ -178,8 +187,7 @@ class Stream:
                 raise
         self._reserved += step
         books.took(step, time.time())
-        self._segment_bytes = self.caps.segment_bytes(writers)
-        self._ask_below = min(step // 2, self._segment_bytes // 8)
+        self._ask_below = min(step // 2, self._segment_bytes() // 8)
 
     def _tell(self, books: Account) -> None:
         self._pending.tell(books, time.time())
@@ -231,8 +239,8 @@ class Stream:
     # --- the frame -------------------------------------------------------------------
 
     def _begin(self) -> None:
-        self._frame: Any = None
-        self._records: list[Record] = []
+        self._frame = None
+        self._records = []
         self._text_bytes = 0
         self._frame_bytes = 0
 
