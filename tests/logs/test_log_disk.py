@@ -1,4 +1,4 @@
-"""The log on a disk that is small, full, crowded or taken away: an answer each time, and no byte where none should be."""
+"""The log on a disk that is small, full, crowded or taken away: an answer each time, and not a byte too many."""
 
 from __future__ import annotations
 
