@@ -242,6 +242,20 @@ def test_never_more_records_than_the_limit(tmp_path, limit):
     assert went(tmp_path) == {"records": written - stats(tmp_path).records}
 
 
+def test_records_that_other_writers_have_room_for_count(tmp_path):
+    retention(tmp_path, records=1_600, keep_free=0)
+    writers = [SegmentWriter(tmp_path) for _ in range(4)]
+    for each in writers:
+        each.append([record("x")])
+    for _ in range(20):
+        writers[0].append([record("x") for _ in range(100)])
+    for each in writers[1:]:
+        each.append([record("x") for _ in range(99)])
+    assert 1_200 < stats(tmp_path).records <= 1_600
+    for each in writers:
+        each.close()
+
+
 def test_what_is_old_goes_though_its_writer_goes_on(tmp_path):
     writer = SegmentWriter(tmp_path, Caps(age_s=0, free_bytes=0))
     for turn in range(4):

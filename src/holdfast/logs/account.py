@@ -66,6 +66,10 @@ class Account(Struct):
             sum_of.bytes += each.bytes
             sum_of.records += each.records
 
+    def only(self, names: Iterable[str]) -> None:
+        """Forget the segments that somebody else took away."""
+        self.ended = {name: self.ended[name] for name in names if name in self.ended}
+
     def weigh(self, share: float | None, segment_bytes: int) -> None:
         """Decide whose records are set apart: those of a thread with more than ``share`` of what was written of late.
 

@@ -77,7 +77,8 @@ class Caps(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def ceiling(self, disk_bytes: int) -> int:
         """Return how many bytes the log may take on a file system of this size."""
-        return self.bytes if self.free_bytes is not None else int(min(self.bytes, self.disk_share * disk_bytes))
+        most = self.disk_share * disk_bytes if self.free_bytes is None else max(0, disk_bytes - self.free_bytes)
+        return int(min(self.bytes, most))
 
     def floor(self, disk_bytes: int) -> int:
         """Return how many bytes are to stay free on a file system of this size."""

@@ -80,6 +80,7 @@ def make_room(directory: str, wanted: int, limits: Caps, books: Account, alone: 
     """
     segments = _found(directory)
     writers = sum(each.is_open for each in segments)
+    books.only(each.name for each in segments)
     for found, rule, why in _to_go(directory, segments, wanted, limits, books, alone):
         if found is None:
             raise NoRoomError(rule, why)
@@ -195,7 +196,7 @@ def _by_thread(found: list[_Found], wanted: int, limits: Caps, alone: str | None
     if limits.thread_share is None:
         return
     # The bytes that made it known lie in a segment with others.
-    most = int(limits.bytes * limits.thread_share) - limits.segment_bytes()
+    most = max(limits.segment_bytes(), int(limits.bytes * limits.thread_share) - limits.segment_bytes())
     groups: dict[str, list[_Found]] = {}
     for each in found:
         if (token := alone_in(each.name)) is not None:

@@ -86,7 +86,7 @@ class Stream:
         """Leave the segment as a killed process would."""
         if self._fd >= 0:
             self._pending.unused(self._reserved - self._size)
-            if self._size == 0:
+            if self._size == 0 and self.is_there():
                 with suppress(OSError):
                     os.unlink(self._path)
             os.close(self._fd)
@@ -113,10 +113,11 @@ class Stream:
     def _reserve(self, wanted: int, count: int) -> None:
         """Have room for ``wanted`` more bytes in this segment, or in a new one."""
         left = self._reserved - self._size
-        is_over = self._fd >= 0 and self._is_over(count)
+        has_enough = self._has_enough(count)
+        is_over = has_enough or self._is_old()
         if left >= wanted + self._ask_below and not is_over:
             return
-        if left >= wanted and not is_over:
+        if left >= wanted and not has_enough:
             lock = room.lock_free(self._directory)
             if lock is None:
                 return  # the next batch asks again
@@ -140,11 +141,12 @@ class Stream:
             if ended >= 0:
                 _close(ended, is_sync=is_sync)
 
-    def _is_over(self, count: int) -> bool:
+    def _has_enough(self, count: int) -> bool:
         most = self.caps.segment_records
-        if most is not None and self._count and self._count + count > most:
-            return True
-        return time.time() - self._opened_s > self.caps.segment_age_s
+        return most is not None and self._count > 0 and self._count + count > most
+
+    def _is_old(self) -> bool:
+        return self._fd >= 0 and time.time() - self._opened_s > self.caps.segment_age_s
 
     def _segment_bytes(self) -> int:
         return self.caps.segment_bytes(self._writers)
