@@ -110,8 +110,9 @@ def test_a_disk_with_little_room_for_files_gets_none(mounted):
     writer.close()
 
 
-def test_on_a_disk_smaller_than_the_limit_the_oldest_go_and_nothing_is_dropped(mounted, noise):
-    disk = mounted("size=3m")
+def test_on_a_disk_with_less_room_than_the_limit_the_oldest_go_and_nothing_is_dropped(mounted, noise):
+    disk = mounted("size=8m")
+    (disk / "foreign").write_bytes(bytes(7 * MIB + 512 * KIB))
     writer = SegmentWriter(disk / "log", ROOMY)
     for _ in range(300):
         assert writer.append(some(noise)).dropped == 0
