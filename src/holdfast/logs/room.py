@@ -28,7 +28,7 @@ from holdfast.logs.hiding import Mark
 from holdfast.logs.reading import Segment
 
 LOCK = "lock"
-_LOCK_WAIT_MS = 400  # it is held for milliseconds; on a busy machine its holder may have lost the processor meanwhile
+LOCK_WAIT_MS = 400  # it is held for milliseconds; on a busy machine its holder may have lost the processor meanwhile
 _PAUSE_MS_MAX = 2  # the lock is held for about a millisecond: who looks seldom finds it taken again
 _SMALL_BYTES = 64 * 1024  # the lock, the slots, what was deleted, and what blocks round up to
 
@@ -61,9 +61,9 @@ def locked(directory: str) -> Iterator[None]:
         yield
 
 
-def lock(directory: str) -> FileLock:
-    """Return the lock that ``locked`` holds, to be released. Raises ``Busy`` after 400 ms, and ``OSError``."""
-    return lockfiles.take(os.path.join(directory, LOCK), wait_ms=_LOCK_WAIT_MS, pause_ms_max=_PAUSE_MS_MAX)
+def lock(directory: str, wait_ms: int = LOCK_WAIT_MS) -> FileLock:
+    """Return the lock that ``locked`` holds, to be released. Raises ``Busy`` after ``wait_ms``, and ``OSError``."""
+    return lockfiles.take(os.path.join(directory, LOCK), wait_ms=wait_ms, pause_ms_max=_PAUSE_MS_MAX)
 
 
 def lock_free(directory: str) -> FileLock | None:
@@ -249,7 +249,8 @@ def _found(directory: str) -> list[_Found]:
 
 def _remove(path: str) -> bool:
     try:
-        os.truncate(path, 0)
+        if os.lstat(path).st_nlink == 1:  # else it has another name elsewhere: somebody's backup
+            os.truncate(path, 0)
         os.unlink(path)
     except OSError:
         return False  # gone already, or not ours

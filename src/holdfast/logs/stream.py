@@ -26,6 +26,7 @@ _LEVEL = 3  # zstd's own default
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE (fallocate(2))
 _SUMMARY_ROOM = 24 * 1024
 _FAST_NS, _SLOW_NS = 1_000_000_000, 10_000_000_000
+_IMPATIENT_MS = 40
 _SYNC_S = 1  # segments that fill faster are left to the kernel: many syncs would hold all writers up at the journal
 
 
@@ -48,6 +49,7 @@ class Stream:
         self._number = 0
         self._step = STEP_BYTES_MIN
         self._stepped_ns = 0
+        self._wait_ms = room.LOCK_WAIT_MS
         self._path = ""
         self._identity = (0, 0)
         self._opened_s = 0.0
@@ -122,7 +124,10 @@ class Stream:
             if lock is None:
                 return  # the next batch asks again
         else:
-            lock = room.lock(self._directory)
+            # Long enough for many that begin at once; not each time, when whoever has it was stopped.
+            wait_ms, self._wait_ms = self._wait_ms, _IMPATIENT_MS
+            lock = room.lock(self._directory, wait_ms)
+            self._wait_ms = room.LOCK_WAIT_MS
         ended = -1
         is_sync = time.time() - self._opened_s > _SYNC_S
         try:
