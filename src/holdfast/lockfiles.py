@@ -104,7 +104,9 @@ class FileLock:
         self.release()
 
 
-def take(path: str, *, wait_ms: float = 0, shared: bool = False, guard: str | None = None) -> FileLock:
+def take(
+    path: str, *, wait_ms: float = 0, pause_ms_max: float = 50, shared: bool = False, guard: str | None = None
+) -> FileLock:
     """Lock the file at ``path`` and return the lock; the file is made (0600) when there is none.
 
     ``guard`` is for files that are unlinked when they are let go: a second
@@ -112,7 +114,8 @@ def take(path: str, *, wait_ms: float = 0, shared: bool = False, guard: str | No
     unlinked, so that nobody ever locks a file that is no longer at its path.
     Raises ``Busy`` after ``wait_ms`` with the name of the holder, and
     ``OSError`` when the file cannot be made or locked. 10 us when it is free.
-    Waits by trying again: fair enough for locks that are held for long.
+    Waits by trying again, after pauses that grow to ``pause_ms_max``: fair enough
+    for locks that are held for long. Short ones are for locks that come free often.
     """
     begun_ns = time.monotonic_ns()
     deadline_ns = begun_ns + int(wait_ms * 1e6)
@@ -128,7 +131,12 @@ def take(path: str, *, wait_ms: float = 0, shared: bool = False, guard: str | No
             raise Busy(f"{waited}{path} is locked by {who}")
         # The low digits of the clock are random enough to part two waiters.
         time.sleep(min(pause_s * (1 + (now_ns >> 5) % 8 / 8), (deadline_ns - now_ns) / 1e9))
-        pause_s = min(pause_s * 2, 0.05)
+        pause_s = min(pause_s * 2, pause_ms_max / 1e3)
+
+
+def take_free(path: str) -> FileLock | None:
+    """As ``take``, without waiting; None when somebody has it, and nobody asks who. Raises ``OSError``."""
+    return _try_alone(path, False, None)
 
 
 def _try(path: str, shared: bool, guard: str | None) -> FileLock | None:

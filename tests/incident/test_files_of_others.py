@@ -9,7 +9,7 @@ from incident_helpers import CAP, Host, taken
 
 from holdfast.logs import Caps, LogQuery, Record, SegmentWriter
 from holdfast.logs.query import query
-from holdfast.logs.retention import prune
+from holdfast.logs.room import prune
 from holdfast.logs.stats import stats as stats_of
 from holdfast.logs.tail import tail
 

@@ -11,7 +11,7 @@ from modules import PACKAGE, Module, imports, modules
 
 ROWS = (
     ("errors", "ids", "clock", "origin", "findings", "changes", "folders"),
-    ("sql", "lockfiles"),
+    ("sql", "lockfiles", "quantities"),
     ("engine",),
     ("sqlite", "postgres", "rollouts", "receipts"),
     ("schema",),
@@ -32,7 +32,7 @@ PURE_FOLDERS = ("holdfast.rollouts.dialects",)
 # Pure files whose name does not say so.
 PURE_MODULES = {
     "holdfast.changes", "holdfast.logs.feedback", "holdfast.logs.redact", "holdfast.logs.repeats",
-    "holdfast.rollouts.workers.frames", "holdfast.search.trigrams", "holdfast.search.words",
+    "holdfast.quantities", "holdfast.rollouts.workers.frames", "holdfast.search.trigrams", "holdfast.search.words",
     "holdfast.threads.cursors",
 }  # fmt: skip
 

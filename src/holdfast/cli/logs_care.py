@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from holdfast.cli.given import Given, shared
 from holdfast.cli.log_filters import DIRECTORY, chosen, folder
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 @DIRECTORY
 @shared
 def stats(given: Given, directory: str | None) -> None:
-    """Say how much is logged, of what level, since when, and what writers had no room for.
+    """Say how much is logged, of what level, since when, and what had no room.
 
-    Only looks, also while others write.
+    Also the limits in force, and what went by which. Only looks, also while
+    others write.
 
     \b
     Examples:
@@ -49,12 +51,10 @@ def stats(given: Given, directory: str | None) -> None:
     "size",
     metavar="SIZE",
     type=Size(),
-    help="Keep at most so much on the disk: 20MB, 1GiB. The usual: 64MiB.",
+    help="Keep at most so much on the disk: 20MB, 1GiB.",
 )
-@click.option(
-    "--older-than", "age", metavar="AGE", type=Age(), help="Let go what was not written to for so long; the usual: 10d."
-)
-@click.option("--records", type=click.IntRange(min=0), metavar="N", help="Keep about so many records.")
+@click.option("--older-than", "age", metavar="AGE", type=Age(), help="Let go what was not written to for so long.")
+@click.option("--records", type=click.IntRange(min=0), metavar="N", help="Keep at most so many records.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, change nothing.")
 @shared
 def prune(
@@ -62,8 +62,9 @@ def prune(
 ) -> None:
     """Let go of the oldest segments until the log is below a limit.
 
-    A segment goes as one, and never one that is being written. Writers do this
-    by themselves, with the limits they were given.
+    Without one: below the limits set for this log, or 64 MiB and 10 days. A
+    segment goes as one, and never one that is being written. Writers do this by
+    themselves.
 
     \b
     Examples:
@@ -71,24 +72,21 @@ def prune(
       holdfast logs prune --bytes 10MB
       holdfast logs prune --older-than 2d
     """
-    from holdfast.logs import Caps
-    from holdfast.logs.retention import prune as let_go
+    from holdfast.logs.limits import in_force, instead
+    from holdfast.logs.room import prune as let_go
 
-    caps = Caps()
-    caps = Caps(
-        bytes=caps.bytes if size is None else size,
-        age_s=caps.age_s if age is None else age,
-        records=records,
-        free_bytes=0,
-    )
-    gone = let_go(folder(given, directory), caps, dry_run=dry_run)
+    where = folder(given, directory)
+    said: dict[str, Any] = {"bytes": size, "age": age, "records": records}
+    caps = instead(in_force(where), **{name: limit for name, limit in said.items() if limit is not None})
+    gone = let_go(where, caps, dry_run=dry_run)
     if given.json:
-        out.document({"dry_run": dry_run, "segments": [{"name": e.name, "bytes": e.bytes, "why": e.why} for e in gone]})
+        out.document({"dry_run": dry_run, "segments": [msgspec.to_builtins(each) for each in gone]})
         return
     for each in gone:
         out.line(f"{each.name}  {words.size(each.bytes)}  {each.why}")
     total = words.size(sum(each.bytes for each in gone))
-    out.line(f"{words.count(len(gone), 'segment')} {'would go' if dry_run else 'went'}, {total}")
+    count = words.count(sum(each.records for each in gone), "record")
+    out.line(f"{words.count(len(gone), 'segment')} {'would go' if dry_run else 'went'}: {total}, {count}")
 
 
 @click.command(short_help="Copy records into a file of JSON lines, or a table for SQL.")

@@ -1,14 +1,13 @@
-"""Ages and sizes, as people type them."""
+"""Ages and sizes as options: what ``holdfast.quantities`` reads."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
-_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+from holdfast import quantities
+from holdfast.errors import Refused
 
 
 class Age(click.ParamType):  # type: ignore[type-arg]
@@ -18,10 +17,10 @@ class Age(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the seconds."""
-        found = re.fullmatch(r"(\d{1,9})([smhdw])", str(value))
-        if found is None:
-            self.fail(f"{value!r} is no age: say 7d, 12h, 30m, 0s", param, ctx)
-        return int(found[1]) * _SECONDS[found[2]]
+        try:
+            return int(quantities.age_s(value))
+        except Refused as refused:
+            self.fail(f"{refused}: {refused.remedy}", param, ctx)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
@@ -31,7 +30,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the bytes."""
-        found = re.fullmatch(r"(\d{1,12})\s?(k|m|g|ki|mi|gi|)b?", str(value).lower())
-        if found is None:
-            self.fail(f"{value!r} is no size: say 20MB, 500kB, 1GiB, or a number of bytes", param, ctx)
-        return int(found[1]) * _BYTES[found[2]]
+        try:
+            return quantities.size_bytes(value)
+        except Refused as refused:
+            self.fail(f"{refused}: {refused.remedy}", param, ctx)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from holdfast.logs.caps import Caps, Kept, Pruned
     from holdfast.logs.counts import HandlerStats
     from holdfast.logs.handling import LogHandler
+    from holdfast.logs.limits import retention
     from holdfast.logs.matching import LogQuery
     from holdfast.logs.model import Record
     from holdfast.logs.opening import handler
@@ -32,6 +33,7 @@ _FROM = {
     "Record": "holdfast.logs.model",
     "SegmentWriter": "holdfast.logs.segments",
     "handler": "holdfast.logs.opening",
+    "retention": "holdfast.logs.limits",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "SegmentWriter",
     "context",
     "handler",
+    "retention",
 ]
 
 

@@ -34,7 +34,8 @@ def handler(
     Touches no disk: directory, segment and thread begin with the first record.
 
     level: "TRACE" (5), "DEBUG", "INFO", "WARN", "ERROR", "OFF" or a number.
-    caps: what the directory may take (``docs/logs.md``); None: 64 MiB, 10 days.
+    caps: stricter limits than those of the directory (``retention``): then both hold. None: those
+        of the directory; 64 MiB, 10 days where none were set.
     protect: more directories whose file events are never logged. ``directory`` always
         is, and the state directory when ``directory`` is None.
     redact, secrets: replace what looks like a secret; ``secrets`` are regular expressions

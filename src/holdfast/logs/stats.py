@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from holdfast.logs import hiding, reading
+from holdfast.logs import account, hiding, reading
+from holdfast.logs.account import Gone
+from holdfast.logs.caps import Caps
+from holdfast.logs.limits import in_force
 from holdfast.logs.query import segments_of
 from holdfast.logs.reading import SegmentFile
 
@@ -33,6 +37,26 @@ class LogStats:
     newest_us: int | None = None
     unread_bytes: int = 0
     """In frames whose checksum is wrong."""
+    taken_bytes: int = 0
+    """On the disk, with what is reserved: what the limit on bytes is about."""
+    limits: Caps = field(default_factory=Caps)
+    """Set for this log, or the usual ones. A writer may have stricter ones of its own."""
+    pruned: dict[str, Gone] = field(default_factory=dict)
+    """What was written and went, by the rule: ``age``, ``records``, ``bytes``, ``thread_share``, ``free``."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """Records that were not taken, by the rule, or ``error``, or ``busy``: what writers told when they could again."""
+    bytes_24h: int = 0
+    """Written in the last 24 hours, by all."""
+    apart: str | None = None
+    """The thread whose records are in segments of their own: it wrote more than its share of late."""
+    last_error: str | None = None
+    """Why records were not taken the last time, and when."""
+    last_error_us: int | None = None
+
+    @property
+    def full(self) -> float:
+        """How full the log is: 1.0 at its limit on bytes."""
+        return self.taken_bytes / self.limits.bytes if self.limits.bytes else 1.0
 
 
 def stats(directory: str | os.PathLike[str]) -> LogStats:
@@ -47,6 +71,7 @@ def stats(directory: str | os.PathLike[str]) -> LogStats:
     levels: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     times: list[int] = []
+    books = account.read(folder)
     text_bytes = hidden = unread = 0
     for segment in segments:
         file = SegmentFile(segment)
@@ -82,4 +107,19 @@ def stats(directory: str | os.PathLike[str]) -> LogStats:
         oldest_us=min(times, default=None),
         newest_us=max(times, default=None),
         unread_bytes=unread,
+        taken_bytes=sum(_blocks(segment.path) for segment in segments),
+        limits=in_force(folder),
+        pruned=books.pruned,
+        refused=books.refused,
+        bytes_24h=books.bytes_24h(time.time()),
+        apart=books.apart or None,
+        last_error=books.last_error or None,
+        last_error_us=books.last_error_us or None,
     )
+
+
+def _blocks(path: str) -> int:
+    try:
+        return os.stat(path, follow_symlinks=False).st_blocks * 512
+    except OSError:
+        return 0  # gone since it was listed

@@ -12,7 +12,10 @@ from holdfast.logs.matching import LogQuery
 from holdfast.state.directory import LOGS
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from holdfast.logs import Caps, Kept, LogHandler, Pruned
+    from holdfast.logs.limits import Limits
     from holdfast.logs.model import Record
     from holdfast.logs.stats import LogStats
 
@@ -53,18 +56,31 @@ class Logs:
     def delete_before(self, us: int) -> int:
         """Hide every record older than ``us`` (microseconds since the epoch); return how many that are.
 
-        Their bytes go with their segment. Raises ``Busy`` when others make room for longer than 40 ms.
+        Their bytes go with their segment. Raises ``Busy`` when others make room for longer than 400 ms.
         """
-        from holdfast.logs.retention import delete_before
+        from holdfast.logs.room import delete_before
 
         return delete_before(self.directory, us)
 
-    def prune(self, caps: Caps | None = None, *, dry_run: bool = False) -> list[Pruned]:
-        """Let go what ``caps`` do not allow, the oldest segments first; ``dry_run`` only says what would go."""
-        from holdfast.logs import Caps
-        from holdfast.logs.retention import prune
+    def retention(self, **limits: Unpack[Limits]) -> Caps:
+        """Set limits that every writer of this log keeps to: ``retention(bytes="50MB", records=10_000, age="10d")``.
 
-        return prune(self.directory, caps or Caps(), dry_run=dry_run)
+        Returns those in force; without any it only tells. See ``holdfast.logs.retention``.
+        """
+        from holdfast.logs import retention
+
+        return retention(self.directory, **limits)
+
+    def prune(self, caps: Caps | None = None, *, dry_run: bool = False, **limits: Unpack[Limits]) -> list[Pruned]:
+        """Let go what the limits in force do not allow, the oldest segments first; ``dry_run`` only says what would go.
+
+        ``limits``, as for ``retention``, take the place of those in force, this once; ``caps`` of all.
+        Raises ``Refused``, ``Busy``, ``OSError``.
+        """
+        from holdfast.logs.limits import in_force, instead
+        from holdfast.logs.room import prune
+
+        return prune(self.directory, instead(caps or in_force(self.directory), **limits), dry_run=dry_run)
 
     # --- reading -----------------------------------------------------------------------
 

@@ -13,10 +13,21 @@ from holdfast.cli.render import out, safe, words
 from holdfast.logs.matching import LEVELS, body
 
 if TYPE_CHECKING:
+    from holdfast.logs.caps import Caps
     from holdfast.logs.model import Record
     from holdfast.logs.stats import LogStats
 
 _COLOURS = {"ERROR": "\x1b[31m", "WARN": "\x1b[33m", "INFO": "\x1b[32m", "DEBUG": "\x1b[36m", "TRACE": "\x1b[2m"}
+_RULES = {
+    "age": "older than the limit",
+    "records": "more records than the limit",
+    "bytes": "more bytes than the limit",
+    "thread_share": "more than its share of one thread",
+    "free": "the disk is to keep some room",
+    "bytes_per_day": "more bytes in a day than the limit",
+    "error": "the disk did not take them",
+    "busy": "others were making room",
+}
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
 
@@ -52,10 +63,21 @@ def stats_lines(seen: LogStats) -> list[str]:
     ]
     if seen.oldest_us is not None and seen.newest_us is not None:
         lines.append(f"From     {_local(seen.oldest_us)} to {_local(seen.newest_us)}")
+    lines.append(f"Limits   {_limits(seen.limits)}; {words.size(seen.taken_bytes)} taken ({seen.full:.0%})")
+    lines.append(f"Written  {words.size(seen.bytes_24h)} in the last 24 hours")
     if seen.levels:
         lines.append(f"Levels   {_counts(seen.levels)}")
     if seen.dropped:
         lines.append(f"Dropped  {_counts(seen.dropped)}: writers had no room for them, and said so")
+    for rule, gone in sorted(seen.pruned.items()):
+        told = f"{words.count(gone.records, 'record')} in {words.count(gone.segments, 'segment')}"
+        lines.append(f"Went     {told}, {words.size(gone.bytes)}: {_RULES.get(rule, rule)}")
+    for rule, count in sorted(seen.refused.items()):
+        lines.append(f"Refused  {words.count(count, 'record')}: {_RULES.get(rule, rule)}")
+    if seen.apart:
+        lines.append(f"Apart    thread {safe.line(seen.apart)} writes most, into segments of its own")
+    if seen.last_error and seen.last_error_us:
+        lines.append(f"Error    {_local(seen.last_error_us)} {safe.line(seen.last_error)}")
     if seen.hidden:
         lines.append(f"Hidden   {words.count(seen.hidden, 'record')}: deleted, and gone with their segment")
     if seen.unread_bytes:
@@ -66,6 +88,7 @@ def stats_lines(seen: LogStats) -> list[str]:
 def stats_document(seen: LogStats) -> dict[str, Any]:
     """Return it as plain values."""
     found: dict[str, Any] = msgspec.to_builtins(seen)
+    found["limits"] = msgspec.structs.asdict(seen.limits)
     return found
 
 
@@ -89,6 +112,17 @@ def _counted(record: Record) -> str:
         first, newline, rest = said.partition("\n")
         said = f"{first} (and {words.count(record.repeats, 'time')} more){newline}{rest}"
     return said
+
+
+def _limits(caps: Caps) -> str:
+    told = [words.size(caps.bytes), f"{caps.age_s / 86_400:g} days"]
+    if caps.records is not None:
+        told.append(words.count(caps.records, "record"))
+    if caps.bytes_per_day is not None:
+        told.append(f"{words.size(caps.bytes_per_day)} a day")
+    if caps.thread_share is not None:
+        told.append(f"{caps.thread_share:.0%} for one thread")
+    return ", ".join(told)
 
 
 def _counts(counts: dict[str, int]) -> str:
