@@ -363,7 +363,7 @@ def test_the_command_says_each_change_on_a_line_and_ends_with_ctrl_c(make_home, 
         rest, errors = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, errors) == (130, "")
     if form == "json":
         lines = [json.loads(text) for text in (first, second, *rest.splitlines())]
         assert lines[0]["what"] == "looked"
