@@ -21,11 +21,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import zstandard
-
 import holdfast
 from holdfast import ids
 from holdfast.watch import Watcher
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 def cpu_s() -> float:
@@ -138,7 +141,7 @@ def change(home: str, name: str, path: str, number: int) -> str:
         os.rename(f"{path}.new", path)
     elif name == "compressed":
         with open(path, "rb") as old, open(f"{path}.zst", "wb") as new:
-            new.write(zstandard.compress(old.read()))
+            new.write(zstd.compress(old.read()))
         os.unlink(path)
     elif name == "archived":
         archived = f"{home}/archived_sessions/{os.path.basename(path)}"

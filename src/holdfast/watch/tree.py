@@ -225,6 +225,6 @@ class Tree:
         budget.give(len(self.folders))
         self.folders.clear()
         self.polled.clear()
-        if self.inotify is not None:
-            self.inotify.close()
-            self.inotify = None
+        inotify, self.inotify = self.inotify, None  # first: a fork in between must not close the number again
+        if inotify is not None:
+            inotify.close()
