@@ -25,6 +25,11 @@ import holdfast
 from holdfast import ids
 from holdfast.watch import Watcher
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 
 def cpu_s() -> float:
     times = os.times()
@@ -123,6 +128,30 @@ def rollout(home: str, number: int, words: str) -> tuple[str, str]:
     return thread, path
 
 
+def change(home: str, name: str, path: str, number: int) -> str:
+    """Do one thing to a home; return the path, in the plain spelling, by which it is told."""
+    if name == "new":
+        return rollout(home, number, "new")[1]
+    if name == "grown":
+        with open(path, "a", encoding="utf-8") as file:
+            file.write('{"timestamp": "2026-11-21T13:00:00.000Z", "type": "event_msg", "payload": {}}\n')
+    elif name == "replaced":
+        with open(path, "rb") as old, open(f"{path}.new", "wb") as new:
+            new.write(old.read())
+        os.rename(f"{path}.new", path)
+    elif name == "compressed":
+        with open(path, "rb") as old, open(f"{path}.zst", "wb") as new:
+            new.write(zstd.compress(old.read()))
+        os.unlink(path)
+    elif name == "archived":
+        archived = f"{home}/archived_sessions/{os.path.basename(path)}"
+        os.rename(path, archived)
+        return archived
+    else:
+        os.unlink(path)
+    return path
+
+
 @contextmanager
 def followed(state: holdfast.State) -> Iterator[dict[str, float]]:
     stop, began, told = threading.Event(), threading.Event(), {}
@@ -152,18 +181,13 @@ def following(folder: str, files: int, seconds: float) -> None:
         began = cpu_s()
         time.sleep(seconds)
         print(f"following {files:,} files, idle: {(cpu_s() - began) / seconds * 100:.2f} % CPU", flush=True)
-        for name in ("new", "grown"):
+        for index, name in enumerate(("new", "grown", "replaced", "compressed", "archived", "deleted")):
             took = []
             for number in range(30):
+                path = paths[(number * 7 + index) % files]
+                told.pop(os.path.relpath(path, home), None)
                 wrote = time.perf_counter()
-                if name == "new":
-                    path = rollout(home, number, "new")[1]
-                else:
-                    path = paths[number * 7 % files]
-                    with open(path, "a", encoding="utf-8") as file:
-                        file.write('{"timestamp": "2026-11-21T13:00:00.000Z", "type": "event_msg", "payload": {}}\n')
-                relative = os.path.relpath(path, home)
-                told.pop(relative, None)
+                relative = os.path.relpath(change(home, name, path, number), home)
                 while relative not in told and time.perf_counter() - wrote < 10:
                     time.sleep(0.001)
                 took.append((told.get(relative, wrote + 10) - wrote) * 1000)

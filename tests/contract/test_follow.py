@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 from test_rescan import afresh, columns
 
+import holdfast
+from holdfast.errors import Full
+from holdfast.ingest import gate
 from holdfast.ingest.rules import RESUME_BYTES_MIN
-from holdfast.watch import Degraded
+from holdfast.watch import Degraded, Watcher
 from homes import NOON_MS, line
 from processes import SRC, children
 
@@ -253,6 +256,77 @@ def test_after_many_operations_too(make_home, open_state, state_dir, follow, _):
     any_operations(make_home, open_state, state_dir, follow, random.randrange(2**32), 400)
 
 
+def test_by_looking_alone_the_index_is_the_one_made_anew_too(make_home, open_state, state_dir, follow, monkeypatch):
+    monkeypatch.setattr(holdfast.State, "watcher", lambda state: Watcher(state.path, poll=True, poll_s=0.05))
+    any_operations(make_home, open_state, state_dir, follow, random.randrange(2**32), 40)
+
+
+def test_a_home_that_is_renamed_and_comes_back_is_followed_again(make_home, open_state, state_dir, follow, tmp_path):
+    home = make_home()
+    home.thread("before")
+    state = open_state(home)
+    following = follow(state)
+    home.path.rename(tmp_path / "away")
+    with pytest.raises(queue.Empty):
+        while True:
+            following.all.append(following.told.get(timeout=1.0))
+            assert following.all[-1] is not None, following.error
+    (tmp_path / "away").rename(home.path)
+    after = home.thread("after it came back")
+    following.until_same(state_dir, home)
+    assert state.threads.get(after).title == "after it came back"
+
+
+FOLLOW = """
+import holdfast
+state = holdfast.open(sys.argv[1], state_dir=sys.argv[2], search=False, refresh=False)
+for change in state.follow():
+    say(change.what, change.thread_id)
+"""
+
+
+def test_two_follow_one_home_while_another_writes_and_one_is_killed(make_home, open_state, state_dir, follow, child):
+    home = make_home()
+    home.thread("before")
+    state = open_state(home)
+    following = follow(state)
+    second = child(FOLLOW, home, state_dir)
+    assert second.line().startswith("looked")
+    writer = child(LIVE, home, state_dir)
+    live = writer.line()
+    ids = [home.thread(f"with two {number}") for number in range(5)]
+    following.until_same(state_dir, home)
+    state.index()
+    second.kill()
+    last = home.thread("with one")
+    following.until_same(state_dir, home)
+    writer.tell()
+    assert writer.wait() == 0
+    following.until_same(state_dir, home)
+    assert {state.threads.get(id).missing_since_ms for id in (live, *ids, last)} == {None}
+    home.change(lambda: None)
+
+
+def test_what_found_no_room_is_in_the_index_once_there_is_some(make_home, open_state, state_dir, follow, monkeypatch):
+    home = make_home()
+    state = open_state(home)
+    following = follow(state)
+    refold, failed = gate.refold, []
+
+    def full(*args, **options):
+        if len(failed) < 3:
+            failed.append(1)
+            raise Full("no room")
+        return refold(*args, **options)
+
+    id = home.thread("in a folder that is there")
+    following.until_same(state_dir, home)
+    monkeypatch.setattr(gate, "refold", full)
+    home.append(id, "written on a full disk", ms=NOON_MS + 5_000)
+    following.until_same(state_dir, home)
+    assert len(failed) == 3
+
+
 def test_after_an_overflow_the_whole_home_is_looked_at(make_home, open_state, state_dir, follow, monkeypatch):
     home = make_home()
     home.thread("before")
@@ -363,7 +437,7 @@ def test_the_command_says_each_change_on_a_line_and_ends_with_ctrl_c(make_home, 
         rest, errors = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, errors) == (130, "")
     if form == "json":
         lines = [json.loads(text) for text in (first, second, *rest.splitlines())]
         assert lines[0]["what"] == "looked"

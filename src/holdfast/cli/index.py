@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
+from holdfast.cli.failing import INTERRUPTED
 from holdfast.cli.given import Given, shared
 from holdfast.cli.opening import interruptible, note_unfed, opened
 from holdfast.cli.render import out
@@ -79,7 +79,7 @@ def tell(given: Given, reports: tuple[IndexReport, ...]) -> None:
 
 
 def _follow(given: Given, *, search: bool) -> None:
-    """Say each change on a line of its own, as it comes, until Ctrl-C: that is how it ends, and no failure."""
+    """Say each change on a line of its own, as it comes, until Ctrl-C."""
     import msgspec
 
     import holdfast
@@ -90,13 +90,17 @@ def _follow(given: Given, *, search: bool) -> None:
         state = holdfast.open(
             given.home, state_dir=given.state_dir, refresh=False, search=search, on_progress=on_progress
         )
-    with state, suppress(KeyboardInterrupt):
-        for change in state.follow():
-            if given.json:
-                out.json_line(msgspec.to_builtins(change))
-            else:
-                out.line(render.followed_line(change))
-            sys.stdout.flush()
+    with state:
+        try:
+            for change in state.follow():
+                if given.json:
+                    out.json_line(msgspec.to_builtins(change))
+                else:
+                    out.line(render.followed_line(change))
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            # How what goes on for ever ends: no complaint, and the code that a shell expects.
+            raise SystemExit(INTERRUPTED) from None
 
 
 def _rebuild(given: Given) -> None:

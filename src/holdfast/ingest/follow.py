@@ -103,7 +103,8 @@ def follow(
     is in the index a quarter of a second after it was written; idle, some stats in
     a second, and a look at each home once a minute or more rarely. Waits for another process that
     indexes the same home. Nothing is done while the caller holds what was yielded: it goes on with the next.
-    Raises ``Damaged``, ``Stale`` and ``Unsupported`` as an index does; never ``Busy``, and never for a file.
+    A disk without room, a lost hold and a home that is not there are waited for, too.
+    Raises ``Damaged`` and ``Unsupported`` as an index does, and never for a file.
     """
     stop = stop or threading.Event()
     following = [_Following(path) for path in paths]

@@ -13,18 +13,21 @@ from contextlib import suppress
 
 from holdfast.errors import Refused
 from holdfast.origin import internal
+from holdfast.watch.folder import Batch, Watch
 from holdfast.watch.inotify import IN_IGNORED, IN_Q_OVERFLOW, OF_ITSELF, Inotify
 from holdfast.watch.manifest import Manifest
 from holdfast.watch.model import WatchStatus
-from holdfast.watch.reach import must_poll
+from holdfast.watch.roots import Roots
 from holdfast.watch.subscription import Feed, forked
-from holdfast.watch.tree import Batch, Tree, Watch
-from holdfast.watch.walls import Place, Protected, Walls, key_of, place_of
+from holdfast.watch.tree import Tree
+from holdfast.watch.wakeup import Wakeup
+from holdfast.watch.walls import Place, Walls, place_of
 
 _ASK_S = 0.4  # how often each root is asked whether it is where it was: one stat
 _GATHER_S = 0.01  # after events, the next are left to gather: at most 100 wakes in a second
 _OVERFLOW_S = 0.5  # a queue that overflows is read empty first, for no longer than this
 _BACKOFF_S_MAX = 60.0
+_TOO_BUSY = "more happens than can be told one by one"
 _POLL_SHARE = 100  # of the time, one part is spent on polling
 
 
@@ -32,7 +35,8 @@ class Core:
     """All of a watcher but its face. Every method may be called from any thread."""
 
     def __init__(self, walls: Walls, *, watches_max: int, poll: bool | None, poll_s: float, manifest: Manifest) -> None:
-        self.tree = Tree(walls, watches_max=watches_max)
+        self.tree = Tree(walls, watches_max=watches_max, asks_all=poll is False)
+        self._roots = Roots(self.tree, walls, poll=poll, poll_s=poll_s)
         self.lock = threading.RLock()
         self._walls = walls
         self._poll = poll
@@ -42,14 +46,14 @@ class Core:
         self._dropped: deque[Feed] = deque()
         self._events = self._overflows = 0
         self._overflowed_s: float | None = None
-        self._settled: set[Watch] = set()
-        """Whose root came, went or moved since what happened was last delivered."""
         self._ask_at_s = 0.0
         self._poll_at_s = time.monotonic() + poll_s
         self._closed = self._foreign = False
-        self._wake_r, self._wake_w = _wakers()
+        self._wakeup = Wakeup()
+        self.feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
+        """Of all its subscribers, those without a root included."""
         self._poller = select.poll()
-        self._poller.register(self._wake_r, select.POLLIN)
+        self._poller.register(self._wakeup.fd, select.POLLIN)
         if sys.platform == "linux" and poll is not True:
             self._get_inotify()
         self._thread = threading.Thread(target=self._run, name="holdfast-watcher", daemon=True)
@@ -71,8 +75,8 @@ class Core:
             watch = Watch(root, recursive, ignore, follow_links, feed, Place(place.folder, None, ""))
             self._watches[feed, root] = watch
             feed.roots.add(root)
-            self._settle(watch, is_new=True)
-            self._tell_shortfall(watch)
+            self._roots.settle(watch, is_new=True)
+            self._roots.tell_shortfall(watch)
             self._write_manifest()
         self.wake()
 
@@ -134,17 +138,17 @@ class Core:
     def wake(self) -> None:
         """Have the thread look again at what there is to do."""
         if not self._foreign:
-            with suppress(OSError):
-                os.write(self._wake_w, _ONE)
+            self._wakeup.wake()
 
     def begin_in_child(self) -> None:
         """In a forked child: nothing here is ours. The parent's descriptions stay open there."""
         self._foreign = True
         self.lock = threading.RLock()
-        for fd in {self._wake_r, self._wake_w, *([self.tree.inotify.fd] if self.tree.inotify is not None else [])}:
-            with suppress(OSError):
-                os.close(fd)
-        for feed, _ in self._watches:
+        self._wakeup.begin_in_child()
+        self._walls.close()
+        if self.tree.inotify is not None:
+            self.tree.inotify.close()
+        for feed in self.feeds:
             feed.begin_in_child()
 
     def _check(self) -> None:
@@ -166,8 +170,7 @@ class Core:
 
     def _turn(self) -> None:
         self._poller.poll(self._wait_s() * 1000)
-        with suppress(BlockingIOError):
-            os.read(self._wake_r, 4096)
+        self._wakeup.settle()
         with self.lock:
             batch: Batch = {}
             came = self._drain(batch)
@@ -195,7 +198,7 @@ class Core:
     def _pause(self, seconds: float) -> None:
         if not self._closed:
             wake = select.poll()
-            wake.register(self._wake_r, select.POLLIN)
+            wake.register(self._wakeup.fd, select.POLLIN)
             wake.poll(seconds * 1000)
 
     def _drain(self, batch: Batch) -> bool:
@@ -229,85 +232,28 @@ class Core:
             return
         self._overflowed_s = None
         for watch in self._watches.values():
-            if watch.top is not None:
-                self.tree.leave(watch.top)
-            watch.place = Place(watch.place.folder, None, "")
-            self._settle(watch, is_new=True)
-            self._rescan(watch, "the kernel's queue was full, and events were lost")
+            self._roots.look_again(watch)
+            self._roots.rescan(watch, "the kernel's queue was full, and events were lost")
 
     # --- where the roots are -----------------------------------------------------------------
 
     def _ask(self, now_s: float, batch: Batch) -> None:
         if self._walls.refresh():
             self.tree.prune(self._walls.prunes)
+            for watch in self._watches.values():
+                self._roots.mind_the_walls(watch)
         for watch in [*self._watches.values()]:
-            self._settle(watch)
+            self._roots.settle(watch)
             if watch.is_owed and watch.breaker.may_rescan(now_s):
                 watch.is_owed = False
-                self._rescan(watch, "more happens than can be told one by one")
+                self._roots.rescan(watch, _TOO_BUSY)
             if watch.shortfall and now_s >= watch.retry_s and watch.retry_s:
                 if self.tree.inotify is None and self._poll is not True and sys.platform == "linux":
                     self._get_inotify()
                 self.tree.ask_again(watch, batch)
                 watch.backoff_s = min(watch.backoff_s * 2, _BACKOFF_S_MAX)
                 watch.retry_s = now_s + watch.backoff_s if watch.shortfall else 0.0
-            self._tell_shortfall(watch)
-
-    def _settle(self, watch: Watch, *, is_new: bool = False) -> None:
-        """Watch the root where it is now. One stat when it is where it was."""
-        watch.is_unsure = False
-        old = watch.place
-        if not is_new and watch.top is not None and watch.top.key == old.key and self._is_where_it_was(watch):
-            return
-        place = place_of(watch.root)
-        if place == old and (watch.top is not None or place.key is None):
-            return
-        if not is_new:
-            self._settled.add(watch)
-        if watch.top is not None:
-            self.tree.leave(watch.top)
-        was_there, watch.place = watch.is_there, place
-        # What is to be watched with all below it may become a directory: nothing is watched in its stead.
-        waits = place.name is not None and watch.recursive and not os.path.exists(watch.root)
-        watch.is_there = place.key is not None and not waits
-        if watch.is_there:
-            self._enter(watch, place)
-        if not watch.is_there:
-            if was_there or is_new:
-                self._feed(watch).put(lambda pending: pending.gone(watch.root))
-        elif not is_new:
-            self._say_where(watch, old, place, was_there=was_there)
-
-    def _is_where_it_was(self, watch: Watch) -> bool:
-        place = watch.place
-        if place.name is None:
-            return os.path.realpath(watch.root) == place.folder and key_of(place.folder) == place.key
-        path = f"{place.folder}/{place.name}"
-        return os.path.realpath(watch.root) == path and not os.path.isdir(path) and key_of(place.folder) == place.key
-
-    def _enter(self, watch: Watch, place: Place) -> None:
-        try:
-            self._walls.check(watch.root, place)
-        except Protected as error:  # a link that led elsewhere when it was subscribed to
-            watch.is_there = False
-            if str(error) != watch.refused:
-                watch.refused = str(error)
-                self._degraded(watch, watch.refused)
-            return
-        watch.refused = ""
-        watch.poll = self._poll is True or (self._poll is None and must_poll(place))
-        watch.shortfall = ""
-        self.tree.enter(watch, None, watch.root.rstrip("/"), None)
-        watch.is_there = watch.top is not None
-
-    def _say_where(self, watch: Watch, old: Place, place: Place, *, was_there: bool) -> None:
-        feed = self._feed(watch)
-        if place.name is None:
-            feed.put(lambda pending: pending.rescan(watch.root, "it came, or another directory is there now"))
-        elif was_there and old.name is None:
-            feed.put(lambda pending: pending.gone(watch.root))
-        else:
-            feed.put(lambda pending: pending.change(watch.root, [watch.root]))
+            self._roots.tell_shortfall(watch)
 
     def _get_inotify(self) -> None:
         with suppress(OSError):  # no descriptor, or no instance left: polled meanwhile, and asked again
@@ -318,46 +264,28 @@ class Core:
 
     def _deliver(self, batch: Batch) -> None:
         now_s = time.monotonic()
-        for watch, (counted, paths) in batch.items():
-            if (self._feed(watch), watch.root) not in self._watches:
+        for watch, what in batch.items():
+            if (watch.feed, watch.root) not in self._watches:
                 continue
-            if watch.is_unsure or not self._is_where_it_was(watch):
-                self._settle(watch)
-            if watch in self._settled:  # what there is to tell was told, and these paths may lead elsewhere
+            if watch.is_unsure or not self._roots.is_where_it_was(watch):
+                self._roots.settle(watch)
+            if watch in self._roots.settled:  # what there is to tell was told, and these paths may lead elsewhere
                 continue
-            if watch.breaker.is_open(now_s, counted[0]):
+            if watch.breaker.is_open(now_s, what.count):
                 watch.is_owed = True
                 if watch.breaker.may_warn(now_s):
-                    self._degraded(watch, "more happens than can be told one by one: it is rescanned once a second")
+                    self._roots.degraded(watch, f"{_TOO_BUSY}: it is rescanned once a second")
                 continue
-            root, told = watch.root, paths
-            self._feed(watch).put(lambda pending, root=root, told=told: pending.change(root, told))  # type: ignore[misc]
+            root, told = watch.root, what.paths
+            watch.feed.put(lambda pending, root=root, told=told: pending.change(root, told))  # type: ignore[misc]
         for watch in [*self._watches.values()]:
             if watch.is_unsure:
-                self._settle(watch)
-        self._settled.clear()
-
-    def _rescan(self, watch: Watch, why: str) -> None:
-        self._feed(watch).put(lambda pending: pending.rescan(watch.root, why))
-
-    def _degraded(self, watch: Watch, why: str) -> None:
-        self._feed(watch).put(lambda pending: pending.degraded(watch.root, why))
-
-    def _tell_shortfall(self, watch: Watch) -> None:
-        """Say once that the kernel does not watch all of it, and when to ask it again."""
-        if watch.shortfall and not watch.retry_s:
-            watch.backoff_s = 1.0
-            watch.retry_s = time.monotonic() + watch.backoff_s
-            self._degraded(watch, f"{watch.shortfall}; what is not watched is polled every {self._poll_s:g} s or more")
+                self._roots.settle(watch)
+        self._roots.settled.clear()
 
     def _tell_all(self, why: str) -> None:
         for watch in self._watches.values():
-            self._degraded(watch, why)
-
-    @staticmethod
-    def _feed(watch: Watch) -> Feed:
-        assert isinstance(watch.feed, Feed)
-        return watch.feed
+            self._roots.degraded(watch, why)
 
     def _write_manifest(self) -> None:
         self._manifest.write(
@@ -370,28 +298,10 @@ class Core:
             for feed, _ in self._watches:
                 feed.end(flush=True)
             self._watches.clear()
-            self.tree.folders.clear()
-            self.tree.polled.clear()
-            if self.tree.inotify is not None:
-                self.tree.inotify.close()
-                self.tree.inotify = None
-            for fd in {self._wake_r, self._wake_w}:
-                os.close(fd)
+            self.tree.forget_all()
+            self._walls.close()
+            self._wakeup.close()
             self._manifest.remove()
-
-
-_ONE = (1).to_bytes(8, sys.byteorder)
-
-
-def _wakers() -> tuple[int, int]:
-    """Return what wakes the thread when it is written to, and what to write to: on Linux one descriptor for both."""
-    if hasattr(os, "eventfd"):
-        fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        return fd, fd
-    read_end, write_end = os.pipe()
-    os.set_blocking(read_end, False)
-    os.set_blocking(write_end, False)
-    return read_end, write_end
 
 
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()

@@ -38,6 +38,7 @@ class Manifest:
         self._state_dir = state_dir
         self._pid = os.getpid()
         self._path = os.path.join(state_dir, FOLDER, f"{self._pid}-{next(_numbers)}.json")
+        self._is_first = True
 
     def write(self, roots: Iterable[tuple[str, Key | None, str]]) -> None:
         """Write which roots there are, in place of what was written before; not at all without a state directory."""
@@ -58,11 +59,17 @@ class Manifest:
             finally:
                 os.close(fd)
             os.rename(f"{self._path}.new", self._path)
+        if self._is_first:  # who is killed takes nothing away
+            self._is_first = False
+            self._clean()
 
     def remove(self) -> None:
         """Take the file away, and those of processes that are gone."""
         with suppress(OSError):
             os.unlink(self._path)
+        self._clean()
+
+    def _clean(self) -> None:
         for path, watched in _all(self._state_dir):
             if watched is None or holds.is_dead(watched.owner):
                 with suppress(OSError):

@@ -20,7 +20,12 @@ def must_poll(place: Place) -> bool:
         above = {os.path.realpath(os.path.expanduser("~")), os.path.realpath(os.environ.get("TMPDIR", "/tmp"))}
         if place.folder in _NEVER_ABOVE or place.folder in above:
             return True
+    return cannot_tell(place.folder)
+
+
+def cannot_tell(folder: str) -> bool:
+    """Return True when the kernel is not told of what other machines write to the directory at this real path."""
     try:
-        return sys.platform == "linux" and filesystems.is_refused(filesystems.kind_at(place.folder))
+        return sys.platform == "linux" and filesystems.is_refused(filesystems.kind_at(folder))
     except OSError:
         return False

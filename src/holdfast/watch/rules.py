@@ -58,8 +58,8 @@ def due_s(first_s: float, told_s: float, debounce_s: float, throttle_s: float) -
 class Pending:
     """What waits to be told to one subscriber. Bounded, whatever happens."""
 
-    paths: dict[str, str] = field(default_factory=dict)
-    """Each path, and the root it is under."""
+    paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Each path, and the roots for which it is told: one root may lie in another."""
     bytes: int = 0
     rescans: dict[str, str] = field(default_factory=dict)
     notices: list[RootGone | Degraded] = field(default_factory=list)
@@ -78,11 +78,16 @@ class Pending:
         if root in self.rescans:
             return
         for path in paths:
-            if path not in self.paths:
-                self.paths[path] = root
+            roots = self.paths.get(path, ())
+            if not roots:
                 self.bytes += len(path)
+            if root not in roots:
+                self.paths[path] = (*roots, root)
         if len(self.paths) > PATHS_MAX or self.bytes > PENDING_BYTES_MAX:
-            self.rescan(root, f"{len(self.paths)} paths changed at once")
+            count = len(self.paths)
+            for each in {each for roots in self.paths.values() for each in roots}:
+                self.rescans.setdefault(each, f"{count} paths or more changed at once")
+            self.paths, self.bytes = {}, 0
 
     def rescan(self, root: str, why: str) -> None:
         """Have all of ``root`` looked at; the first reason is told."""
@@ -123,9 +128,9 @@ class Pending:
             self.notices.append(notice)
 
     def _forget_paths(self, root: str) -> None:
-        if root in self.paths.values():
-            self.paths = {path: under for path, under in self.paths.items() if under != root}
-            self.bytes = sum(map(len, self.paths))
+        left = {path: tuple(each for each in roots if each != root) for path, roots in self.paths.items()}
+        self.paths = {path: roots for path, roots in left.items() if roots}
+        self.bytes = sum(map(len, self.paths))
 
 
 @dataclass(slots=True)

@@ -8,87 +8,34 @@ from __future__ import annotations
 
 import os
 import stat
-import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
+from holdfast.watch import budget
+from holdfast.watch.folder import Batch, Folder, Sight, Watch, happened
 from holdfast.watch.inotify import CAME, IN_ISDIR, WENT, Inotify
-from holdfast.watch.rules import Breaker, is_database
-from holdfast.watch.walls import Key, Place, Walls
+from holdfast.watch.listing import Eyes
+from holdfast.watch.reach import cannot_tell
+from holdfast.watch.walls import Key, Walls
 
 POLLED_ENTRIES_MAX = 100_000
 """Files and folders remembered of what is polled: some 25 MB. Directories beyond are not watched, and that is told."""
-
-Sight = tuple[bool, int, int, int]
-"""Of what lies in a polled directory: whether it is one, mtime in ns, size, inode. Of directories only the inode."""
-
-
-@dataclass(eq=False, slots=True)
-class Watch:
-    """One root of one subscriber."""
-
-    root: str
-    recursive: bool
-    ignore: frozenset[str]
-    follow_links: bool
-    feed: object
-    """Whose it is."""
-    place: Place
-    poll: bool = False
-    """Whether the kernel is not to be asked, or cannot tell: a network filesystem."""
-    top: Folder | None = None
-    is_there: bool = False
-    shortfall: str = ""
-    """Why some of it is polled, or not watched, that should be watched by the kernel."""
-    retry_s: float = 0.0
-    backoff_s: float = 1.0
-    refused: str = ""
-    """Why it is not watched where it is now."""
-    is_owed: bool = False
-    """Whether a rescan is due as soon as one may be told."""
-    is_unsure: bool = False
-    """Whether its place must be looked up again before anything is told."""
-    breaker: Breaker = field(default_factory=Breaker)
-
-    def real(self, path: str) -> str:
-        """Return where the folder really lies that is told as ``path``."""
-        if self.place.name is not None:
-            return self.place.folder
-        return self.place.folder.rstrip("/") + path[len(self.root.rstrip("/")) :] or "/"
-
-
-@dataclass(eq=False, slots=True)
-class Folder:
-    """One directory of one root. ``path`` is as it is told, ``wd`` None when it is polled."""
-
-    watch: Watch
-    path: str
-    parent: Folder | None
-    key: Key
-    wd: int | None = None
-    children: dict[str, Folder] = field(default_factory=dict)
-    seen: dict[str, Sight] = field(default_factory=dict)
-
-
-Batch = dict[Watch, tuple[list[int], set[str]]]
-"""What happened below each root: how many events, which paths."""
-
-_trees: weakref.WeakSet[Tree] = weakref.WeakSet()
 
 
 class Tree:
     """Every folder of one watcher. ``watches_max`` counts for all watchers of the process together."""
 
-    def __init__(self, walls: Walls, *, watches_max: int) -> None:
+    def __init__(self, walls: Walls, *, watches_max: int, asks_all: bool = False) -> None:
         self.inotify: Inotify | None = None
         self.folders: dict[int, list[Folder]] = {}
         """By the kernel's number of a watch; one inode can be below several roots."""
         self.polled: dict[Folder, None] = {}
         self._walls = walls
         self._watches_max = watches_max
+        self._eyes = Eyes(walls)
+        self.asks_all = asks_all
+        """Whether the kernel is asked of network filesystems, too."""
         self._entries = 0
-        _trees.add(self)
 
     # --- entering and leaving ----------------------------------------------------
 
@@ -101,10 +48,10 @@ class Tree:
             folder = self._observe(watch, above, path, linked)
             if folder is None or watch.place.name is not None:
                 continue
-            for name, is_dir in self._list(folder):
+            for name, is_dir in self._eyes.entries(folder):
                 inner = f"{folder.path}/{name}"
                 if batch is not None:
-                    _told(batch, watch).add(inner)
+                    happened(batch, watch, inner)
                 if is_dir and watch.recursive:
                     waiting.append((folder, inner))
 
@@ -131,6 +78,7 @@ class Tree:
             sharing.remove(folder)
             if not sharing:
                 del self.folders[wd]
+                budget.give()
                 if self.inotify is not None:
                     self.inotify.remove(wd)
 
@@ -154,13 +102,13 @@ class Tree:
             linked.add(key)
         if parent is not None and name in parent.children:
             self.leave(parent.children[name])
-        folder = Folder(watch, path, parent, key)
+        folder = Folder(watch, path, parent, key, self._is_remote(parent, key, real))
         if not self._ask_kernel(folder, real):
             if self._entries >= POLLED_ENTRIES_MAX:
                 watch.shortfall = f"{real} and others are not watched: more than {POLLED_ENTRIES_MAX} files are polled"
                 return None
             self.polled[folder] = None
-            self._see(folder, self.look(folder))
+            self._see(folder, self._eyes.look(folder))
         if parent is None:
             watch.top = folder
         else:
@@ -176,81 +124,40 @@ class Tree:
         return False
 
     def _is_known(self, watch: Watch, key: Key) -> bool:
-        return any(folder.key == key for folder in _below(watch.top))
+        return watch.top is not None and any(folder.key == key for folder in watch.top.below())
+
+    @staticmethod
+    def _is_remote(parent: Folder | None, key: Key, real: str) -> bool:
+        if parent is None or parent.key[0] == key[0]:
+            return parent is not None and parent.is_remote
+        return cannot_tell(real)  # something else is mounted here
 
     def _ask_kernel(self, folder: Folder, real: str) -> bool:
         watch = folder.watch
-        if watch.poll:
+        if watch.poll or (folder.is_remote and not self.asks_all):
             return False
         if self.inotify is None:
             watch.shortfall = watch.shortfall or "the kernel gave no inotify instance"
             return False
-        if sum(len(tree.folders) for tree in _trees) >= self._watches_max:
+        if not budget.take(self._watches_max):
             watch.shortfall = watch.shortfall or f"all {self._watches_max} watches are in use"
             return False
         try:
             wd = self.inotify.add(real, follow=watch.follow_links)
         except OSError as error:
+            budget.give()
             if os.path.isdir(real):
                 watch.shortfall = watch.shortfall or f"{real} cannot be watched: {error.strerror}"
             return False
+        if wd in self.folders:  # below another root, too
+            budget.give()
         folder.wd = wd
         self.folders.setdefault(wd, []).append(folder)
         return True
 
-    # --- what lies in a directory ------------------------------------------------------
-
-    def _list(self, folder: Folder) -> Iterator[tuple[str, bool]]:
-        """Yield what is to be told of in a directory: name, and whether it is to be entered."""
-        if folder.wd is None:
-            yield from ((name, sight[0]) for name, sight in folder.seen.items())
-            return
-        try:
-            with os.scandir(folder.watch.real(folder.path)) as children:
-                for child in children:
-                    if not self._is_hidden(folder, child.name):
-                        yield child.name, self._is_entered(folder.watch, child)
-        except OSError as error:
-            if not isinstance(error, FileNotFoundError):
-                folder.watch.shortfall = f"{folder.path} cannot be listed: {error.strerror}"
-
-    def look(self, folder: Folder) -> dict[str, Sight]:
-        """Return what lies in a polled directory now; nothing when it cannot be listed. A stat for each file."""
-        watch, found = folder.watch, {}
-        real = watch.real(folder.path)
-        try:
-            if watch.place.name is not None:  # one file: the others are no business of ours
-                info = os.stat(f"{real}/{watch.place.name}")
-                found[watch.place.name] = (stat.S_ISDIR(info.st_mode), info.st_mtime_ns, info.st_size, info.st_ino)
-                return found
-            with os.scandir(real) as children:
-                for child in children:
-                    if self._is_hidden(folder, child.name):
-                        continue
-                    try:
-                        is_dir = self._is_entered(watch, child)
-                        info = child.stat(follow_symlinks=False)
-                    except OSError:
-                        continue
-                    found[child.name] = (
-                        (True, 0, 0, info.st_ino) if is_dir else (False, info.st_mtime_ns, info.st_size, info.st_ino)
-                    )
-        except OSError as error:
-            if not isinstance(error, FileNotFoundError):
-                watch.shortfall = f"{folder.path} cannot be listed: {error.strerror}"
-        return found
-
     def _see(self, folder: Folder, sights: dict[str, Sight]) -> None:
         self._entries += len(sights) - len(folder.seen)
         folder.seen = sights
-
-    def _is_hidden(self, folder: Folder, name: str) -> bool:
-        watch = folder.watch
-        return name in watch.ignore or self._walls.hides(name, f"{watch.real(folder.path)}/{name}")
-
-    @staticmethod
-    def _is_entered(watch: Watch, child: os.DirEntry[str]) -> bool:
-        return child.is_dir(follow_symlinks=watch.follow_links)
 
     # --- what happens --------------------------------------------------------------------
 
@@ -265,7 +172,7 @@ class Tree:
                 self._compare(folder, batch)
 
     def _compare(self, folder: Folder, batch: Batch) -> None:
-        before, now = folder.seen, self.look(folder)
+        before, now = folder.seen, self._eyes.look(folder)
         self._see(folder, now)
         for name in before.keys() | now.keys():
             was, now_is = before.get(name), now.get(name)
@@ -282,19 +189,17 @@ class Tree:
         if watch.place.name is not None:
             if name == watch.place.name:
                 watch.is_unsure |= is_dir
-                _told(batch, watch).add(watch.root)
+                happened(batch, watch, watch.root)
             return
-        if name in watch.ignore or is_database(name):
+        if self._eyes.is_hidden(folder, name):
             return
         path = f"{folder.path}/{name}"
-        if self._walls.hides(name, watch.real(path)):
-            return
         if watch.recursive:
             if went and name in folder.children:
                 self.leave(folder.children[name])
             if came and (is_dir or watch.follow_links):
                 self.enter(watch, folder, path, batch)
-        _told(batch, watch).add(path)
+        happened(batch, watch, path)
 
     # --- mending ------------------------------------------------------------------------------
 
@@ -315,16 +220,11 @@ class Tree:
             if is_pruned(folder.key):
                 self.leave(folder)
 
-
-def _told(batch: Batch, watch: Watch) -> set[str]:
-    counted, paths = batch.setdefault(watch, ([0], set()))
-    counted[0] += 1
-    return paths
-
-
-def _below(folder: Folder | None) -> Iterator[Folder]:
-    waiting = [] if folder is None else [folder]
-    while waiting:
-        each = waiting.pop()
-        yield each
-        waiting += each.children.values()
+    def forget_all(self) -> None:
+        """Leave everything at once: the kernel ends its watches with the instance."""
+        budget.give(len(self.folders))
+        self.folders.clear()
+        self.polled.clear()
+        inotify, self.inotify = self.inotify, None  # first: a fork in between must not close the number again
+        if inotify is not None:
+            inotify.close()

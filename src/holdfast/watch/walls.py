@@ -3,12 +3,14 @@
 Directories are compared by device and inode, because a name proves nothing: a
 link, a bind mount or another spelling leads to the same place. Nothing here
 opens a file: to close one would cancel the locks of whoever has it open in this process.
+The state directory itself is held (O_PATH), so it stays known when it is moved.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from holdfast.errors import Refused
@@ -46,18 +48,42 @@ class Walls:
     """What one watcher keeps away from. ``state_dir`` and ``protect`` need not exist."""
 
     def __init__(self, state_dir: str, protect: Iterable[str]) -> None:
-        self.paths = tuple(dict.fromkeys(os.path.realpath(path) for path in (state_dir, *protect)))
+        asked = (state_dir, *protect)
+        # As they are spelled, too: a link on the way may come to lead elsewhere.
+        self.paths = tuple(dict.fromkeys([*map(os.path.realpath, asked), *asked]))
         self._names = frozenset(map(os.path.basename, self.paths))
+        self._held: int | None = None
         self.keys: dict[Key, str] = {}
         self._inside: dict[Key, str] = {}
-        self.refresh()
 
     def refresh(self) -> bool:
         """Look again which directories are meant; return True when there are others now. A stat each."""
-        found = {key: path for path in self.paths if (key := key_of(path)) is not None}
+        found = {key: path for path in reversed(self.paths) if (key := key_of(path)) is not None}
+        moved = self._held_key()
+        if moved is not None:
+            found.setdefault(moved, self.paths[0])
         changed = found != self.keys
         self.keys = found
         return changed
+
+    def _held_key(self) -> Key | None:
+        """Return the key of the state directory we saw first, wherever it is now; None when it is deleted."""
+        if self._held is not None:
+            info = os.fstat(self._held)
+            if info.st_nlink:
+                return info.st_dev, info.st_ino
+            self.close()
+        if hasattr(os, "O_PATH"):
+            # A number alone would not do: an inode that is deleted is soon another directory's.
+            with suppress(OSError):
+                self._held = os.open(self.paths[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return None
+
+    def close(self) -> None:
+        """Hold the state directory no more. Twice is fine."""
+        held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
 
     def hides(self, name: str, path: str) -> bool:
         """Return True when nothing is told of ``name``, whose real path is ``path``. Hardly ever a system call."""

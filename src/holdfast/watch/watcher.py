@@ -81,6 +81,7 @@ class Watcher:
             ignore=frozenset(ignore),
             follow_links=follow_links,
         )
+        self.core.feeds.add(feed)
         subscription = Subscription(self, feed)
         try:
             for path in paths:
