@@ -244,7 +244,7 @@ from holdfast.logs.matching import LogQuery
 from holdfast.logs.query import query, max_id
 from holdfast.logs.stats import stats
 from holdfast.logs.tail import tail
-from holdfast.logs import reading; reading.zstd()
+from holdfast.logs import frames; frames.zstd()
 sys.addaudithook(see)
 log = sys.argv[1]
 print(len(query(log)), max_id(log) > 0, stats(log).records, len(list(tail(log, follow=False))))

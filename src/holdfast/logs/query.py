@@ -16,8 +16,9 @@ from contextlib import suppress
 
 from holdfast.errors import Refused
 from holdfast.logs import hiding, reading
+from holdfast.logs.finding import finder
 from holdfast.logs.format import Summary
-from holdfast.logs.matching import LogQuery, is_below, matcher, needles, wanted_levels
+from holdfast.logs.matching import LogQuery, is_below, matcher, wanted_levels
 from holdfast.logs.model import Record
 from holdfast.logs.reading import Segment, SegmentFile, Stretch
 
@@ -111,13 +112,14 @@ class Look:
         self._shown = shown
         self._levels = wanted_levels(asked)
         self._threads = frozenset(asked.thread_ids)
-        self._needles = needles(asked)
+        self._lines = finder(asked)
         self._matches: Callable[[Record], bool] = matcher(asked)
 
     def answers(self, text: bytes) -> Iterator[Record]:
         """Yield the records in these lines that are wanted and not hidden."""
-        for record in reading.records(text, self._needles):
-            if self._matches(record) and self._shown.record(record):
+        for line in self._lines(text):
+            record = reading.record_of(line)
+            if record is not None and self._matches(record) and self._shown.record(record):
                 yield record
 
     def may_answer(self, summary: Summary) -> bool:

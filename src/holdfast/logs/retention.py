@@ -21,8 +21,9 @@ import msgspec
 
 from holdfast import lockfiles
 from holdfast.errors import Busy
-from holdfast.logs import hiding, reading
+from holdfast.logs import gone, hiding, reading
 from holdfast.logs.caps import Caps, Pruned
+from holdfast.logs.gone import Gone
 from holdfast.logs.hiding import Mark
 from holdfast.logs.reading import Segment
 
@@ -62,13 +63,13 @@ def make_room(directory: str, wanted: int, caps: Caps) -> list[Pruned]:
 
     Raises ``NoRoomError`` when they may not, and ``OSError``. Costs a look at each segment.
     """
-    gone = []
+    pruned = []
     for found, why in _to_go(directory, wanted, caps):
         if why and found is None:
             raise NoRoomError(why)
-        if found is not None and _remove(found.segment.path):
-            gone.append(Pruned(os.path.basename(found.segment.path), found.blocks, why))
-    return gone
+        if found is not None and _let_go(directory, found):
+            pruned.append(Pruned(os.path.basename(found.segment.path), found.blocks, why))
+    return pruned
 
 
 def prune(directory: str, caps: Caps, *, dry_run: bool = False) -> list[Pruned]:
@@ -76,11 +77,11 @@ def prune(directory: str, caps: Caps, *, dry_run: bool = False) -> list[Pruned]:
     if not os.path.isdir(directory):
         return []
     with contextlib.nullcontext() if dry_run else locked(directory):
-        gone = []
+        pruned = []
         for found, why in _to_go(directory, 0, caps):
-            if found is not None and (dry_run or _remove(found.segment.path)):
-                gone.append(Pruned(os.path.basename(found.segment.path), found.blocks, why))
-        return gone
+            if found is not None and (dry_run or _let_go(directory, found)):
+                pruned.append(Pruned(os.path.basename(found.segment.path), found.blocks, why))
+        return pruned
 
 
 def delete_before(directory: str, us: int) -> int:
@@ -183,6 +184,17 @@ def _found(directory: str) -> list[_Found]:
         finally:
             os.close(fd)
     return sorted(found, key=lambda each: (each.mtime, each.segment.path))
+
+
+def _let_go(directory: str, found: _Found) -> bool:
+    """Remove the segment, and tell those who follow the log how much went."""
+    records = _count(found.segment)
+    if not _remove(found.segment.path):
+        return False
+    it = Gone(os.path.basename(found.segment.path), found.segment.inode, records)
+    with suppress(OSError):  # without room even for this, the log goes on
+        _replace(os.path.join(directory, gone.FILE), msgspec.json.encode(gone.read(directory).with_these([it])))
+    return True
 
 
 def _remove(path: str) -> bool:

@@ -21,7 +21,7 @@ import msgspec
 
 from holdfast import folders
 from holdfast.errors import Busy
-from holdfast.logs import format, retention
+from holdfast.logs import format, index, retention
 from holdfast.logs.caps import FRAME_TEXT_BYTES, PIECE_TEXT_BYTES, Caps, Kept
 from holdfast.logs.ids import HybridClock, take_slot
 from holdfast.logs.model import Record
@@ -44,6 +44,8 @@ class SegmentWriter:
         self._fd = -1
         self._number = 0
         self._size = self._reserved = 0
+        self._summaries: list[bytes] = []
+        self._index_room = 0
         self._frame: Any = None
         self._begin()
         self._retry_ns = 0
@@ -79,6 +81,7 @@ class SegmentWriter:
             return
         try:
             self._end_frame()
+            self._put_index()
             os.ftruncate(self._fd, self._size)  # gives back what was reserved
             os.fsync(self._fd)
         except OSError:
@@ -149,6 +152,8 @@ class SegmentWriter:
         made = os.fstat(self._fd)
         self._identity = (made.st_dev, made.st_ino)
         self._size = self._reserved = 0
+        self._summaries = []
+        self._index_room = 0
         self._begin()
 
     def _reserve(self, wanted: int) -> None:
@@ -182,8 +187,8 @@ class SegmentWriter:
         self._frame_bytes = 0
 
     def _write(self, piece: Sequence[Record], text: bytes) -> None:
-        # What does not pack grows by less than this (zstd's ZSTD_compressBound), and a summary is to fit, too.
-        self._reserve(len(text) + (len(text) >> 8) + 1024 + _SUMMARY_ROOM)
+        # What does not pack grows by less than this (zstd's ZSTD_compressBound), and a summary and the index are to fit, too.
+        self._reserve(len(text) + (len(text) >> 8) + 1024 + _SUMMARY_ROOM + self._index_room)
         if not self._compress:
             self._put(text)
             return
@@ -203,7 +208,14 @@ class SegmentWriter:
         if self._size + len(end) + len(summary) > self._reserved:
             summary = b""  # a frame is whole without
         self._put(end + summary)
+        self._summaries.append(summary)
+        self._index_room += len(summary) // 2
         self._begin()
+
+    def _put_index(self) -> None:
+        if all(self._summaries) and (found := index.pack(self._summaries)):
+            if self._size + len(found) <= self._reserved:  # a segment is whole without
+                self._put(found)
 
     def _put(self, data: bytes) -> int:
         written = os.write(self._fd, data)
