@@ -32,7 +32,10 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 import apsw
 from log_segments import Segment, record
 
+from bench.log_writing import INSERT, TABLE
+from holdfast.logs import Caps, SegmentWriter
 from holdfast.logs.matching import LogQuery
+from holdfast.logs.query import iterate
 from holdfast.logs.tail import tail
 
 THREAD = "019df488-d910-7000-8000-000000000007"
@@ -147,7 +150,7 @@ def fill(directory: Path, mib: int, words: bool) -> tuple[int, int]:
 def fill_table(directory: Path, path: Path) -> None:
     """Put the same records into a table shaped as Codex's."""
     db = apsw.Connection(str(path))
-    db.execute(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; {TABLE}")
+    db.execute(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; {TABLE}").fetchall()
     rows = (
         (r.ts // 10**6, r.ts % 10**6, r.level, r.target, r.message, r.module, r.file, r.line, r.thread_id)
         for r in iterate(directory)
