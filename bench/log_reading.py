@@ -1,6 +1,6 @@
 """Questions to a full log of 64 MiB, each in a process of its own, cold and warm, and how late a tail tells.
 
-    PYTHONPATH=src python bench/log_reading.py [DIRECTORY] [--mib 64] [--rounds 5]
+    python -m bench.log_reading [DIRECTORY] [--mib 64] [--rounds 5]
 
 The store is written once by our writer, with the text of the recorded homes' log
 tables where they can be found (``--words``: a made vocabulary instead), and beside
@@ -27,13 +27,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests" / "logs")]
-
 import apsw
-from log_segments import Segment, record
 
 from bench.log_writing import INSERT, TABLE
-from holdfast.logs import Caps, SegmentWriter
+from holdfast.logs import Caps, Record, SegmentWriter
 from holdfast.logs.matching import LogQuery
 from holdfast.logs.query import iterate
 from holdfast.logs.tail import tail
@@ -66,7 +63,10 @@ QUESTIONS = {
         {"thread_ids": [THREAD], "newest_first": True, "limit": 1},
         f"thread_id = '{THREAD}' ORDER BY id DESC LIMIT 1",
     ),
-    "a text nobody said, in all of it": ({"search": "zzqqzzqq"}, "instr(feedback_log_body, 'zzqqzzqq') > 0 ORDER BY id"),
+    "a text nobody said, in all of it": (
+        {"search": "zzqqzzqq"},
+        "instr(feedback_log_body, 'zzqqzzqq') > 0 ORDER BY id",
+    ),
     "a pattern nobody said, in all of it": ({"regex": "zzqq[0-9]+"}, None),
 }
 ASK = """
@@ -132,8 +132,9 @@ def fill(directory: Path, mib: int, words: bool) -> tuple[int, int]:
             for _ in range(256):
                 level, target, text = rng.choice(said)
                 batch.append(
-                    record(
-                        f"{text} {rng.randrange(10**9)}",
+                    Record(
+                        id=0,
+                        message=f"{text} {rng.randrange(10**9)}",
                         level="ERROR" if rng.random() < 0.000_05 else level,
                         target="app.rare" if rng.random() < 0.000_1 else target,
                         thread_id=rng.choice(some),
@@ -222,7 +223,7 @@ def main() -> None:
 def late() -> None:
     """Print how long after its flush a record is told, while records come and after a second of silence."""
     with tempfile.TemporaryDirectory() as folder:
-        segment = Segment(Path(folder), "b0-7-1.jsonl.zst")
+        writer = SegmentWriter(folder, Caps(free_bytes=0))
         told = threading.Event()
         stop = threading.Event()
 
@@ -238,7 +239,7 @@ def late() -> None:
                 time.sleep(pause_s)
                 told.clear()
                 began = time.perf_counter()
-                segment.write(record("x"))
+                writer.append([Record(id=0, ts=0, level="INFO", target="app", message="x")])
                 told.wait()
                 took.append((time.perf_counter() - began) * 1000)
             print(f"\ntail, {name}: p50 {statistics.median(took):.0f} ms, worst {max(took):.0f} ms", end="")
@@ -247,7 +248,7 @@ def late() -> None:
         print(f"\ntail, idle: {(time.process_time() - began_cpu) / 5:.3%} of a core")
         stop.set()
         thread.join()
-        segment.close()
+        writer.close()
 
 
 if __name__ == "__main__":

@@ -164,7 +164,6 @@ def test_what_claims_to_be_huge_takes_no_memory(tmp_path):
     good = Segment(tmp_path, "b0-7-1.jsonl.zst")
     good.write(record("ours"))
     good.close()
-    ours = good.path.read_bytes()
     huge = bomb(16_384)  # 2 GB
     claimed_size = format.FRAME_MAGIC + b"\xe0" + (2 << 30).to_bytes(8, "little") + huge[6:]
     window = format.FRAME_MAGIC + b"\x00\xa8" + huge[6:]  # 2 GB
@@ -172,9 +171,7 @@ def test_what_claims_to_be_huge_takes_no_memory(tmp_path):
     frames_of = (huge, claims(huge, 2 << 30), claims(huge, 300), claimed_size, window, skip, bomb(200_000))
     for number, data in enumerate(frames_of):
         (tmp_path / f"b0-8-{number}.jsonl.zst").write_bytes(data)
-    done = subprocess.run(
-        [sys.executable, "-c", BOUNDED, str(tmp_path), str(1 << 30)], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", BOUNDED, str(tmp_path), str(1 << 30)], capture_output=True, text=True)
 
     assert done.stdout == "['ours'] ['ours']\n", done.stderr
     assert done.returncode == 0, done.stderr

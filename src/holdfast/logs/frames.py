@@ -1,4 +1,4 @@
-"""zstd frames, decoded within bounds: no header and no bomb makes a reader take more than 64 MiB. Pure."""
+"""zstd frames, decoded within bounds: no header and no bomb makes a reader take more than 64 MiB."""
 
 from __future__ import annotations
 

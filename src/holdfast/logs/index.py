@@ -1,4 +1,4 @@
-"""All summaries of a closed segment in one place, at its end: a reader asks the disk once to know what lies where. Pure.
+"""All summaries of a closed segment together, at its end: one read tells a reader what lies where.
 
     frame | summary | ... | frame | summary | index
 
@@ -21,7 +21,7 @@ TEXT_BYTES_MAX = 32 << 20
 
 
 def pack(summaries: Sequence[bytes]) -> bytes:
-    """Return the index of a segment of which these are the summaries, as they stand in it; nothing when they are too many."""
+    """Return the index of a segment in which these summaries stand; nothing when they are too many."""
     text = b"\n".join(frame[format.SKIPPABLE_HEADER_BYTES : -format.TRAILER_BYTES] for frame in summaries)
     return format.skippable(frames.packed(text), _MAGIC) if text and len(text) <= TEXT_BYTES_MAX else b""
 
@@ -49,5 +49,3 @@ def read(frame: bytes, end: int) -> list[tuple[int, int, int, Summary]] | None:
         places.append((at, text_end, text_end + _AROUND_BYTES + len(line), summary))
         at = places[-1][2]
     return places if at == end else None
-
-

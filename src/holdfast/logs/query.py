@@ -112,6 +112,7 @@ class Look:
         self._shown = shown
         self._levels = wanted_levels(asked)
         self._threads = frozenset(asked.thread_ids)
+        self._other_targets: set[str] = set()
         self._lines = finder(asked)
         self._matches: Callable[[Record], bool] = matcher(asked)
 
@@ -131,11 +132,7 @@ class Look:
             and (asked.after_id is None or summary.last_id > asked.after_id)
             and (self._levels is None or any(level in self._levels for level in summary.levels))
             and self._may_have_thread(summary)
-            and (
-                not asked.targets
-                or summary.more_targets
-                or any(is_below(target, asked.targets) for target in summary.targets)
-            )
+            and self._may_have_target(summary)
             and self._shown.frame(summary)
         )
 
@@ -145,3 +142,11 @@ class Look:
         if self._asked.include_threadless and summary.threadless:
             return True
         return bool(self._threads) and (summary.more_threads or not self._threads.isdisjoint(summary.threads))
+
+    def _may_have_target(self, summary: Summary) -> bool:
+        if not self._asked.targets or summary.more_targets:
+            return True
+        # Frames name the same few again and again: each is compared once.
+        new = set(summary.targets) - self._other_targets
+        self._other_targets.update(target for target in new if not is_below(target, self._asked.targets))
+        return not self._other_targets.issuperset(summary.targets)

@@ -187,7 +187,7 @@ class SegmentWriter:
         self._frame_bytes = 0
 
     def _write(self, piece: Sequence[Record], text: bytes) -> None:
-        # What does not pack grows by less than this (zstd's ZSTD_compressBound), and a summary and the index are to fit, too.
+        # What does not pack grows by less than this (zstd's ZSTD_compressBound); summary and index are to fit, too.
         self._reserve(len(text) + (len(text) >> 8) + 1024 + _SUMMARY_ROOM + self._index_room)
         if not self._compress:
             self._put(text)
@@ -213,9 +213,9 @@ class SegmentWriter:
         self._begin()
 
     def _put_index(self) -> None:
-        if all(self._summaries) and (found := index.pack(self._summaries)):
-            if self._size + len(found) <= self._reserved:  # a segment is whole without
-                self._put(found)
+        found = index.pack(self._summaries) if all(self._summaries) else b""
+        if found and self._size + len(found) <= self._reserved:  # a segment is whole without
+            self._put(found)
 
     def _put(self, data: bytes) -> int:
         written = os.write(self._fd, data)
