@@ -58,7 +58,7 @@ class Segment:
     def close(self) -> None:
         self.end_frame()
         if self._packed:
-            self._file.write(index.pack(self._summaries))
+            self._file.write(index.pack(self._summaries, self.path.stat().st_size))
         self._file.close()
 
     def kill(self) -> None:

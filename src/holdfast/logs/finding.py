@@ -27,19 +27,22 @@ FOLDED = "ß\u0130\u0149\u017f\u01f0\u1e96\u1e97\u1e98\u1e99\u1e9a\u1e9e\u212a\u
 _FOLDED = re.compile("|".join(FOLDED).encode())
 _ASCII = bytes(range(0x80))
 
-_Places = Callable[[bytes], Iterator[int]]
+_Places = Callable[[bytes, bool], Iterator[int]]
 
 
-def finder(query: LogQuery) -> Callable[[bytes], Iterator[bytes]]:
-    """Return what yields, of the lines in a text, those that may answer ``query``, in order."""
+def finder(query: LogQuery) -> Callable[[bytes, bool], Iterator[bytes]]:
+    """Return what yields, of the lines in a text, those that may answer ``query``, in order.
+
+    It takes the text, and whether that is ``plain`` (``format.Summary``): then there is less to look for.
+    """
     filters = _filters(query)
     if not filters:
-        return lambda text: filter(None, text.split(b"\n"))
+        return lambda text, plain: filter(None, text.split(b"\n"))
     first, *others = filters
 
-    def lines(text: bytes) -> Iterator[bytes]:
-        for line in _lines_at(text, first(text)):
-            if all(next(other(line), None) is not None for other in others):
+    def lines(text: bytes, plain: bool) -> Iterator[bytes]:
+        for line in _lines_at(text, first(text, plain)):
+            if all(next(other(line, plain), None) is not None for other in others):
                 yield line
 
     return lines
@@ -89,8 +92,8 @@ def _certain(pattern: str) -> str:
 def _folded(run: str) -> _Places:
     needle = run.encode()
 
-    def places(text: bytes) -> Iterator[int]:
-        more = _doubtful(text, needle)
+    def places(text: bytes, plain: bool) -> Iterator[int]:
+        more = [] if plain else _doubtful(text, needle)
         # What is not ASCII is little, mostly, and looked through at once.
         if not text.isascii() and _FOLDED.search(text.translate(None, _ASCII)):
             more += [found.start() for found in _FOLDED.finditer(text)]
@@ -100,7 +103,7 @@ def _folded(run: str) -> _Places:
 
 
 def _exact(needle: bytes) -> _Places:
-    return lambda text: _merged(_each(text, needle), _doubtful(text, needle))
+    return lambda text, plain: _merged(_each(text, needle), [] if plain else _doubtful(text, needle))
 
 
 def _doubtful(text: bytes, needle: bytes = b"") -> list[int]:
@@ -113,8 +116,12 @@ def _doubtful(text: bytes, needle: bytes = b"") -> list[int]:
 def _one_of(needles: Sequence[bytes]) -> _Places:
     if len(needles) == 1:
         return _exact(needles[0])
+
     # Each for itself: a pattern of alternatives is five times slower.
-    return lambda text: _merged(heapq.merge(*(_each(text, needle) for needle in needles)), _doubtful(text))
+    def places(text: bytes, plain: bool) -> Iterator[int]:
+        return _merged(heapq.merge(*(_each(text, needle) for needle in needles)), [] if plain else _doubtful(text))
+
+    return places
 
 
 def _merged(places: Iterator[int], more: list[int]) -> Iterator[int]:

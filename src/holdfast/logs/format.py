@@ -25,6 +25,7 @@ SKIPPABLE_HEADER_BYTES = 8
 TRAILER_MAGIC = b"hf-log-1"
 _TRAILER = struct.Struct("<II8s")  # length of the skippable frame with its header, CRC-32 of the JSON, magic
 TRAILER_BYTES = _TRAILER.size
+AROUND_BYTES = SKIPPABLE_HEADER_BYTES + TRAILER_BYTES
 
 NAMES_MAX = 64
 """Targets and threads named in a summary. With more there, ``more_…`` is set, and the frame may hold any."""
@@ -52,6 +53,8 @@ class Summary(Struct, kw_only=True):
     threadless: int
     dropped: dict[str, int]
     """The sum of what its records tell of drops."""
+    plain: bool = False
+    """Its lines were written as msgspec does: no letter is escaped, numbers are in their shortest form."""
 
 
 _read = msgspec.json.Decoder(Summary).decode
@@ -95,7 +98,7 @@ def summary_of(content: bytes | None) -> Summary | None:
 
 
 def summarize(records: Sequence[Record], frame_bytes: int, text_bytes: int) -> bytes:
-    """Return the skippable frame that sums up a frame of these records (at least one)."""
+    """Return the skippable frame that sums up a frame of these records (at least one), encoded by msgspec."""
     threads = sorted({record.thread_id for record in records if record.thread_id})
     targets = sorted({record.target for record in records})
     levels: dict[str, int] = {}
@@ -120,6 +123,7 @@ def summarize(records: Sequence[Record], frame_bytes: int, text_bytes: int) -> b
             more_threads=len(threads) > NAMES_MAX,
             threadless=sum(not record.thread_id for record in records),
             dropped=dropped,
+            plain=True,
         )
     )
     return skippable(said, TRAILER_MAGIC)

@@ -65,8 +65,8 @@ def among(segments: Sequence[Segment], asked: LogQuery, shown: hiding.Shown) -> 
     waiting: list[tuple[int, int, Record]] = []  # found, but something before it may still come
     numbers = itertools.count()
 
-    def add(text: bytes) -> None:
-        for record in look.answers(text):
+    def add(text: bytes, plain: bool) -> None:
+        for record in look.answers(text, plain=plain):
             heapq.heappush(waiting, (sign * record.id, next(numbers), record))
 
     def frames_of(segment: Segment) -> Iterator[_Frame]:
@@ -81,7 +81,7 @@ def among(segments: Sequence[Segment], asked: LogQuery, shown: hiding.Shown) -> 
                     first_id, last_id = (0, 0) if segment.packed else reading.ends(file.text(stretch))
                     wanted = True
                 if not last_id:
-                    add(file.text(stretch))
+                    add(file.text(stretch), plain=False)
                 elif asked.after_id is not None and last_id <= asked.after_id:
                     return  # ids ascend within a segment
                 elif wanted:
@@ -98,7 +98,7 @@ def among(segments: Sequence[Segment], asked: LogQuery, shown: hiding.Shown) -> 
             if given == asked.limit:
                 return
         with suppress(FileNotFoundError):
-            add(file.text(stretch))
+            add(file.text(stretch), stretch.summary is not None and stretch.summary.plain)
     while waiting and given != asked.limit:
         yield heapq.heappop(waiting)[2]
         given += 1
@@ -116,9 +116,9 @@ class Look:
         self._lines = finder(asked)
         self._matches: Callable[[Record], bool] = matcher(asked)
 
-    def answers(self, text: bytes) -> Iterator[Record]:
-        """Yield the records in these lines that are wanted and not hidden."""
-        for line in self._lines(text):
+    def answers(self, text: bytes, *, plain: bool = False) -> Iterator[Record]:
+        """Yield the records in these lines that are wanted and not hidden. ``plain``: as in their summary."""
+        for line in self._lines(text, plain):
             record = reading.record_of(line)
             if record is not None and self._matches(record) and self._shown.record(record):
                 yield record

@@ -110,11 +110,16 @@ class SegmentFile:
 
     def _frames(self) -> Iterator[Stretch]:
         end = self.segment.size
-        indexed = self._indexed(end)
-        if indexed is not None:
-            yield from reversed(indexed)
-            return
+        self._chunk_begin = max(0, end - _INDEX_BYTES)
+        self._chunk = self.piece(self._chunk_begin, end)
         while end > 0:
+            indexed = self._index_before(end)
+            if indexed is not None:
+                end, lines = indexed
+                for stretch in _stretches_of(lines, end):
+                    yield stretch
+                    end = stretch.begin
+                continue
             found = self._summary_before(end)
             if found is None:
                 begin = self._last_summary_before(end)
@@ -126,17 +131,13 @@ class SegmentFile:
                 yield Stretch(begin, end, text_end, summary)
             end = begin
 
-    def _indexed(self, end: int) -> list[Stretch] | None:
-        """Return all frames of a closed segment, in order; None when it has no index."""
-        begin = max(0, end - _INDEX_BYTES)
-        self._chunk, self._chunk_begin = self.piece(begin, end), begin
-        length = index.length(self._chunk[-format.TRAILER_BYTES :])
+    def _index_before(self, end: int) -> tuple[int, list[bytes]] | None:
+        """Return where the index begins that ends at ``end``, and the summaries in it; None when there is none."""
+        length = index.length(self.at(max(0, end - format.TRAILER_BYTES), end))
         if length is None or length > end:
             return None
-        places = index.read(self.at(end - length, end), end - length)
-        if places is None:
-            return None
-        return [Stretch(begin, end, text_end, summary) for begin, text_end, end, summary in places]
+        lines = index.lines(self.at(end - length, end), end - length)
+        return None if lines is None else (end - length, lines)
 
     def _summary_before(self, end: int) -> tuple[int, int, Summary] | None:
         """Return where the frame begins whose summary ends at ``end``, where it ends, and the summary."""
@@ -178,6 +179,17 @@ class SegmentFile:
                 begin = max(0, begin - BLOCK_BYTES)  # one line longer than a block
             yield Stretch(begin, end, end, None)
             end = begin
+
+
+def _stretches_of(lines: list[bytes], end: int) -> Iterator[Stretch]:
+    """Yield the frames of which these are the summaries, the last of which ends at ``end``, from there backwards."""
+    for line in reversed(lines):
+        summary = format.summary_of(line)
+        text_end = end - format.AROUND_BYTES - len(line)
+        if summary is None or summary.frame_bytes > text_end:
+            return
+        yield Stretch(text_end - summary.frame_bytes, end, text_end, summary)
+        end = text_end - summary.frame_bytes
 
 
 def listing(directory: str) -> list[Segment]:

@@ -213,7 +213,7 @@ class SegmentWriter:
         self._begin()
 
     def _put_index(self) -> None:
-        found = index.pack(self._summaries) if all(self._summaries) else b""
+        found = index.pack(self._summaries, self._size) if all(self._summaries) else b""
         if found and self._size + len(found) <= self._reserved:  # a segment is whole without
             self._put(found)
 
