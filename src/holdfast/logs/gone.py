@@ -12,10 +12,10 @@ import msgspec
 from msgspec import Struct
 
 FILE = "gone.json"
-_KEPT = 256
+_KEPT = 32  # written anew for each that goes: 2 KiB
 
 
-class Gone(Struct, frozen=True):
+class Gone(Struct, frozen=True, array_like=True):
     """One segment that went."""
 
     name: str
@@ -24,7 +24,7 @@ class Gone(Struct, frozen=True):
 
 
 class Register(Struct, frozen=True):
-    """The last 256, and how many went since the log began."""
+    """The last 32, and how many went since the log began."""
 
     count: int = 0
     last: tuple[Gone, ...] = ()
