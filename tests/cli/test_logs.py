@@ -260,9 +260,10 @@ def test_an_export_that_broke_off_goes_on_where_it_ended(cli, log, tmp_path):
     assert cli(*resume).json["records"] == 1
     assert target.read_bytes().startswith(whole)
 
-    (tmp_path / "notes").write_text("mine\n")
-    assert cli("logs", "export", "--resume", "--jsonl", tmp_path / "notes").code == 64
-    assert (tmp_path / "notes").read_text() == "mine\n"
+    for mine in ("mine\n", "mine", whole.decode() + "mine", '{"id":1}\n'):
+        (tmp_path / "notes").write_text(mine)
+        assert cli("logs", "export", "--resume", "--jsonl", tmp_path / "notes").code == 64
+        assert (tmp_path / "notes").read_text() == mine
     assert cli("logs", "export", "--resume", "--jsonl", "-").code == 64
 
 

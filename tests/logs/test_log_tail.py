@@ -292,6 +292,25 @@ def test_a_segment_that_was_read_to_its_end_goes_without_a_word(tmp_path):
     assert len(query(tmp_path)) < 3_000
 
 
+def test_what_was_read_of_a_segment_that_goes_is_told_all_the_same(tmp_path):
+    segment = SegmentWriter(tmp_path, SMALL)
+    tailing = tail(tmp_path, stop=(stop := threading.Event()))
+    segment.append([record("first")])
+    assert next(tailing).message == "first"
+    segment.append([record(str(number)) for number in range(2_000)])
+    told = [next(tailing).message]  # of five hundred, and more are in memory
+    for _ in range(60):
+        segment.append(noise(100))
+    segment.close()
+    stop.set()
+    rest = list(tailing)
+    gaps = [one for one in rest if isinstance(one, Gap)]
+    told += [one.message for one in rest if one.message.isdigit() and len(one.message) < 5]
+
+    assert told == [str(number) for number in range(2_000)]
+    assert sum(one.lost for one in gaps) + len(rest) - len(gaps) + 1 == 2_000 + 6_000
+
+
 def test_a_tail_takes_five_hundred_lines_of_a_segment_at_a_time(tmp_path, monkeypatch):
     segment = Segment(tmp_path, "b0-7-1.jsonl.zst", frame_records=700)
     sizes = []

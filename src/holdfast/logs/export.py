@@ -17,6 +17,7 @@ from holdfast.logs.query import iterate
 
 _ROWS = 2_000  # in one transaction: a reader of the table never waits long
 _TAIL_BYTES = 64 * 1024
+_BEGINNING = b'{"id":'
 _COLUMNS = (
     "id", "ts", "level", "target", "message", "thread_id", "trace_id", "module", "file", "line", "pid", "fields",
     "exception", "repeats", "dropped",
@@ -60,7 +61,9 @@ def go_on(directory: str | os.PathLike[str], path: str | os.PathLike[str], asked
     with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
         line, end = _last_line(file)
         last = reading.record_of(line) if line else None
-        if line and last is None:
+        file.seek(end)
+        torn = file.read(len(_BEGINNING))
+        if (line and last is None) or not _BEGINNING.startswith(torn):
             said = f"the last line of {os.fspath(path)} is no record, so nothing is added"
             raise Refused(said, remedy="Name a file that is new.")
         file.truncate(end)

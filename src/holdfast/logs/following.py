@@ -73,6 +73,12 @@ class Cursor:
         text, self._text = self._text[:end], self._text[end:]
         return text
 
+    def left(self) -> bytes:
+        """Return the lines that were read and are still to be told."""
+        text, self._text = self._text, b""
+        self.lines += text.count(b"\n")
+        return text
+
     def _unpacked(self, data: bytes) -> bytes:
         data = self._packed + data
         self._packed = b""

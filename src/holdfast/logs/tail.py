@@ -62,8 +62,8 @@ def tail(
 
 
 def _told(folder: str, asked: LogQuery, follow: bool, stop: threading.Event) -> Iterator[Record]:
-    went = gone.read(folder).count
     segments = segments_of(folder)
+    went = gone.read(folder).count
     shown = hiding.shows(folder)
     following = _Following(folder, asked, segments, went) if follow else None
     if asked.limit is None:
@@ -97,9 +97,12 @@ class _Following:
         look = Look(self._asked, hiding.shows(self._folder))
         found: list[Record] = []
         more = False
+        register = gone.read(self._folder)  # first: what it names is then not among those there are
         there = {(segment.path, segment.inode): segment for segment in segments_of(self._folder)}
         for key in self._cursors.keys() - there.keys():
-            self._parted[key] = self._cursors.pop(key).lines
+            cursor = self._cursors.pop(key)
+            found += look.answers(cursor.left())
+            self._parted[key] = cursor.lines
         for key, segment in there.items():
             cursor = self._cursors.setdefault(key, Cursor())
             if cursor.is_behind(segment):
@@ -107,10 +110,9 @@ class _Following:
                     found += look.answers(cursor.advance(segment))
                     more = more or cursor.is_behind(segment)
         found.sort(key=lambda record: record.id)
-        return [*self._gaps(), *found], more
+        return [*self._gaps(register), *found], more
 
-    def _gaps(self) -> Iterator[Gap]:
-        register = gone.read(self._folder)
+    def _gaps(self, register: gone.Register) -> Iterator[Gap]:
         new, unknown = register.since(self._went)
         self._went = register.count
         lost, segments = 0, unknown
