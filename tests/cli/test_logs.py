@@ -91,6 +91,7 @@ def test_records_are_chosen(cli, log, options, found):
         ["--since", "yesterday-ish"],
         ["--grep", "("],
         ["--limit", "0"],
+        ["--since", "1h", "--until", "2h"],
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_a_sentence(cli, wrong):
@@ -157,8 +158,8 @@ def test_json_keeps_every_key_and_each_is_documented(cli, log):
 
 
 def test_no_log_is_an_answer_and_none_is_made(cli, state_dir):
-    assert cli("logs", "query").err == f"No record in {state_dir}/logs fits.\n"
-    assert cli("logs", "tail").code == 0
+    assert cli("logs", "query").err == f"There is no log in {state_dir}/logs.\n"
+    assert cli("logs", "query").code == cli("logs", "tail").code == 0
     assert cli("logs", "stats").code == 0
     assert not state_dir.exists()
 
@@ -242,6 +243,66 @@ def test_export_makes_lines_or_a_table_and_writes_over_nothing(cli, log, tmp_pat
     sql = "SELECT level, count(*), sum(fields ->> 'n'), min(ts) > 0 FROM logs GROUP BY level ORDER BY level"
     done = subprocess.run([sys.executable, "-c", asked, tmp_path / "log.db", sql], capture_output=True, text=True)
     assert done.stdout == "[('INFO', 25, 600, 1), ('WARN', 25, 625, 1)]\n"
+
+
+def test_an_export_that_broke_off_goes_on_where_it_ended(cli, log, tmp_path):
+    log.write(*(record(str(number), level="WARN" if number % 2 else "INFO") for number in range(50)))
+    target = tmp_path / "out.jsonl"
+    resume = ("logs", "export", "--level", "warn", "--jsonl", target, "--resume", "--json")
+    assert cli(*resume).json["records"] == 25
+    whole = target.read_bytes()
+    for size in (len(whole) // 2, len(whole) - 1, 10, 0):
+        target.write_bytes(whole[:size])
+        cli(*resume)
+        assert target.read_bytes() == whole
+    assert cli(*resume).json["records"] == 0
+    log.write(record("more", level="WARN"))
+    assert cli(*resume).json["records"] == 1
+    assert target.read_bytes().startswith(whole)
+
+    for mine in ("mine\n", "mine", whole.decode() + "mine", '{"id":1}\n'):
+        (tmp_path / "notes").write_text(mine)
+        assert cli("logs", "export", "--resume", "--jsonl", tmp_path / "notes").code == 64
+        assert (tmp_path / "notes").read_text() == mine
+    assert cli("logs", "export", "--resume", "--jsonl", "-").code == 64
+
+
+@pytest.mark.parametrize("arguments", [["query", "--all"], ["tail", "-n", "9999"], ["export", "--jsonl", "-"]], ids=str)
+def test_a_reader_that_has_enough_ends_it_without_a_word(log, arguments):
+    log.write(*(record("x" * 400) for _ in range(2_000)))
+    child = subprocess.Popen(
+        [*COMMAND, "logs", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ
+    )
+    child.stdout.readline()
+    child.stdout.close()
+
+    assert child.wait() == 141
+    assert child.stderr.read() == b""
+    child.stderr.close()
+
+
+def test_what_a_limit_let_go_of_is_told_to_whoever_follows(state_dir):
+    from holdfast.logs import Caps, SegmentWriter
+
+    writer = SegmentWriter(state_dir / "logs", Caps(bytes=1 << 20, free_bytes=0))
+    writer.append([record("first")])
+    child = subprocess.Popen(
+        [*COMMAND, "logs", "tail", "-f", "--json"], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert json.loads(child.stdout.readline())["message"] == "first"
+    child.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+    for _ in range(60):
+        writer.append([record(os.urandom(500).hex()) for _ in range(100)])
+    writer.close()
+    child.send_signal(signal.SIGCONT)
+    while "lost" not in (said := json.loads(child.stdout.readline())):
+        pass
+    child.send_signal(signal.SIGINT)
+    child.communicate()
+
+    assert said["lost"] > 1_000
+    assert (said["level"], said["target"], said["id"]) == ("WARN", "holdfast.logs", 0)
 
 
 LAZY = """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from holdfast.logs import format
+from holdfast.logs import format, index
 from holdfast.logs.model import Record
 
 T0 = 1_764_000_000_000_000  # microseconds
@@ -33,6 +33,7 @@ class Segment:
         self._packed = name.endswith(".zst")
         self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115  # closed by `close` or `kill`
         self._frame_records = frame_records
+        self._summaries: list[bytes] = []
         self._begin()
 
     def write(self, *records: Record) -> None:
@@ -50,11 +51,14 @@ class Segment:
     def end_frame(self) -> None:
         if self._packed and self._records:
             self._put(self._zstd.flush(self._zstd.FLUSH_FRAME))
-            self._file.write(format.summarize(self._records, self._frame_bytes, self._text_bytes))
+            self._summaries.append(format.summarize(self._records, self._frame_bytes, self._text_bytes))
+            self._file.write(self._summaries[-1])
             self._begin()
 
     def close(self) -> None:
         self.end_frame()
+        if self._packed:
+            self._file.write(index.pack(self._summaries, self.path.stat().st_size))
         self._file.close()
 
     def kill(self) -> None:

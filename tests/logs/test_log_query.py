@@ -244,7 +244,7 @@ from holdfast.logs.matching import LogQuery
 from holdfast.logs.query import query, max_id
 from holdfast.logs.stats import stats
 from holdfast.logs.tail import tail
-from holdfast.logs import reading; reading.zstd()
+from holdfast.logs import frames; frames.zstd()
 sys.addaudithook(see)
 log = sys.argv[1]
 print(len(query(log)), max_id(log) > 0, stats(log).records, len(list(tail(log, follow=False))))
@@ -280,3 +280,69 @@ def test_what_was_deleted_is_hidden_and_what_came_later_is_shown(tmp_path):
         assert [one.message for one in query(directory)] == ["5", "6", "7", "8", "9", "late"]
         assert (stats(directory).records, stats(directory).hidden) == (6, 5)
         assert [one.message for one in tail(directory, LogQuery(limit=2), follow=False)] == ["9", "late"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, "abcdef"),
+        ({"levels": ["warn"]}, "b"),
+        ({"levels": ["WARN", "error"]}, "bc"),
+        ({"from_us": T0 + 1}, "bcdef"),
+        ({"to_us": T0 + 1}, "ab"),
+        ({"from_us": T0 + 2, "to_us": T0 + 2}, "c"),
+        ({"from_us": T0 + 3, "to_us": T0 + 2}, ""),
+        ({"modules": ["CORE"]}, "bc"),
+        ({"modules": ["core", "tui"]}, "bcd"),
+        ({"modules": ["core", "tui"], "files": ["lib"]}, "bd"),
+        ({"modules": ["a_b"]}, "e"),
+        ({"modules": ["a%b"]}, ""),
+        ({"modules": [""]}, "bcdef"),
+        ({"files": [""]}, "bcd"),
+        ({"thread_ids": ["t1"]}, "ab"),
+        ({"thread_ids": ["t1", "t2"]}, "abc"),
+        ({"thread_ids": ["t1"], "include_threadless": True}, "abdef"),
+        ({"include_threadless": True}, "def"),
+        ({"thread_ids": ["t"]}, ""),
+        ({"search": "SAID c"}, "c"),
+        ({"search": "k=v"}, "f"),
+        ({"regex": "said [a-c]$"}, "abc"),
+        ({"regex": "said [A-C]$"}, ""),
+        ({"regex": "(?i)SAID [A-C]$"}, "abc"),
+        ({"search": "said", "regex": "[df]( k=v)?$", "levels": ["INFO"]}, "df"),
+        ({"limit": 0}, ""),
+        ({"limit": 2}, "ab"),
+        ({"limit": 2, "newest_first": True}, "fe"),
+        ({"limit": 99, "newest_first": True, "thread_ids": ["t1"]}, "ba"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.zst"])
+def test_each_part_of_a_question_means_what_it_says(tmp_path, ending, asked, found):
+    segment = Segment(tmp_path, f"b0-7-1.{ending}", frame_records=2)
+    segment.write(
+        record("said a", ts=T0, thread_id="t1"),
+        record("said b", ts=T0 + 1, level="WARN", thread_id="t1", module="codex_core", file="src/lib.rs"),
+        record("said c", ts=T0 + 2, level="ERROR", thread_id="t2", module="codex_core", file="main.rs"),
+        record("said d", ts=T0 + 3, module="codex_tui", file="LIB.rs"),
+        record("said e", ts=T0 + 4, module="a_b"),
+        record("said f", ts=T0 + 5, module="axb", fields={"k": "v"}),
+    )
+    segment.close()
+    answers = query(tmp_path, LogQuery(**asked))
+
+    assert "".join(one.message[-1] for one in answers) == found
+    without_limit = LogQuery(**{**asked, "limit": None})
+    assert max_id(tmp_path, LogQuery(**asked)) == max((one.id for one in query(tmp_path, without_limit)), default=0)
+
+
+def test_an_id_that_was_seen_is_not_seen_again(tmp_path):
+    segment = Segment(tmp_path, "b0-7-1.jsonl.zst", frame_records=2)
+    written = [record(str(number)) for number in range(7)]
+    segment.write(*written)
+    segment.close()
+
+    for number, one in enumerate(written):
+        assert query(tmp_path, LogQuery(after_id=one.id)) == written[number + 1 :]
+    assert max_id(tmp_path, LogQuery(after_id=written[-1].id)) == 0
+    assert max_id(tmp_path, LogQuery(limit=0)) == written[-1].id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,8 +15,11 @@ import pytest
 from log_segments import Segment, record
 
 from holdfast.errors import Refused
+from holdfast.logs import Caps, SegmentWriter
+from holdfast.logs.following import Cursor
 from holdfast.logs.matching import LogQuery
-from holdfast.logs.tail import tail
+from holdfast.logs.query import query
+from holdfast.logs.tail import Gap, tail
 
 
 class Told:
@@ -164,18 +168,18 @@ WRITER = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from log_segments import Segment, record
+from log_segments import record
+from holdfast.logs import Caps, SegmentWriter
 directory, who, count = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 print("ready", flush=True)
 sys.stdin.readline()
-segment = None
+writer = SegmentWriter(directory, Caps(free_bytes=0))
 for number in range(count):
-    if number % 90 == 0:  # rotation
-        if segment: segment.close()
-        segment = Segment(directory, f"b0-{os.getpid()}-{number}.jsonl.zst", frame_records=25)
-    segment.write(record(f"{who}:{number}"))
+    if number % 90 == 0: writer.seal()  # rotation
+    kept = writer.append([record(f"{who}:{number}")])
+    while not kept.written: kept = writer.append([record(f"{who}:{number}")])  # another makes room
     if sys.argv[5] == "told": print(number, flush=True)
-segment.close()
+writer.close()
 """
 
 
@@ -240,3 +244,105 @@ def test_a_reader_that_is_stopped_holds_nothing_and_catches_up(tmp_path):
 
     assert not any(str(tmp_path) in path for path in open_there)
     assert said == [*map(str, range(200)), "last"]
+
+
+SMALL = Caps(bytes=1 << 20, free_bytes=0)
+
+
+def noise(count):
+    return [record(f"{random.getrandbits(2_000):x}") for _ in range(count)]
+
+
+def test_what_a_limit_let_go_of_before_it_was_read_is_told(tmp_path):
+    segment = SegmentWriter(tmp_path, SMALL)
+    segment.append(noise(50))
+    tailing = tail(tmp_path, LogQuery(limit=1, min_level="ERROR"), stop=(stop := threading.Event()))
+    segment.append([record("first", level="ERROR")])
+    assert next(tailing).message == "first"
+    written = 0
+    for _ in range(60):  # some three times what the limit is; the tail is not asked meanwhile
+        written += segment.append(noise(100)).written
+    segment.append([record("last", level="ERROR")])
+    gap, last = next(tailing), next(tailing)
+    left = len(query(tmp_path))
+    segment.close()
+    stop.set()
+
+    assert isinstance(gap, Gap)
+    assert (gap.level, gap.target, gap.id) == ("WARN", "holdfast.logs", 0)
+    assert gap.lost == written + 1 - left
+    assert gap.segments > 1
+    assert f"{gap.lost} records in {gap.segments} segments" in gap.message
+    assert last.message == "last"
+    assert list(tailing) == []
+
+
+def test_a_segment_that_was_read_to_its_end_goes_without_a_word(tmp_path):
+    segment = SegmentWriter(tmp_path, SMALL)
+    tailing = tail(tmp_path, stop=(stop := threading.Event()))
+    told = 0
+    for _ in range(60):
+        written = segment.append(noise(100)).written
+        told += sum(not isinstance(next(tailing), Gap) for _ in range(written))
+    segment.close()
+    stop.set()
+
+    assert told == 6_000
+    assert list(tailing) == []
+    assert len(query(tmp_path)) < 3_000
+
+
+def test_what_was_read_of_a_segment_that_goes_is_told_all_the_same(tmp_path):
+    segment = SegmentWriter(tmp_path, SMALL)
+    tailing = tail(tmp_path, stop=(stop := threading.Event()))
+    segment.append([record("first")])
+    assert next(tailing).message == "first"
+    segment.append([record(str(number)) for number in range(2_000)])
+    told = [next(tailing).message]  # of five hundred, and more are in memory
+    for _ in range(60):
+        segment.append(noise(100))
+    segment.close()
+    stop.set()
+    rest = list(tailing)
+    gaps = [one for one in rest if isinstance(one, Gap)]
+    told += [one.message for one in rest if one.message.isdigit() and len(one.message) < 5]
+
+    assert told == [str(number) for number in range(2_000)]
+    assert sum(one.lost for one in gaps) + len(rest) - len(gaps) + 1 == 2_000 + 6_000
+
+
+def test_a_tail_takes_five_hundred_lines_of_a_segment_at_a_time(tmp_path, monkeypatch):
+    segment = Segment(tmp_path, "b0-7-1.jsonl.zst", frame_records=700)
+    sizes = []
+    advance = Cursor.advance
+    monkeypatch.setattr(
+        Cursor, "advance", lambda self, seen: (text := advance(self, seen), sizes.append(text.count(b"\n")))[0]
+    )
+    told = Told(tmp_path)
+    segment.write(*(record(str(number)) for number in range(3_000)))
+    told.wait_for(3_000)
+    segment.kill()
+
+    assert told.end() == [str(number) for number in range(3_000)]
+    assert max(sizes) <= 500
+
+
+def test_the_exact_directory_is_read_and_nothing_is_made_beside_it_or_in_it(tmp_path):
+    segment = Segment(tmp_path / "logs", "b0-7-1.jsonl.zst")
+    segment.write(record("first"))
+    seen = lambda: {  # noqa: E731
+        path: (path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")
+    }
+    reader = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(tmp_path / "logs")], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert reader.stdout.readline() == "first\n"
+    before = seen()
+    with open(f"/proc/{reader.pid}/io") as file:
+        written = next(line for line in file if line.startswith("write_bytes"))
+    reader.send_signal(signal.SIGINT)
+    reader.communicate()
+    segment.kill()
+
+    assert seen() == before
+    assert written == "write_bytes: 0\n"

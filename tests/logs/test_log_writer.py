@@ -115,7 +115,7 @@ def test_any_zstd_reads_it(tmp_path):
     for turn in range(40):
         writer.append([record(f"{turn} {'x' * 300} {n}") for n in range(64)])
     writer.close()
-    from holdfast.logs.reading import zstd
+    from holdfast.logs.frames import zstd
 
     text = b""
     [path] = tmp_path.glob("*.zst")

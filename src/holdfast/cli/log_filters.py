@@ -14,6 +14,7 @@ import click
 
 from holdfast import ids
 from holdfast.cli.given import Given
+from holdfast.cli.render import out, words
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -45,11 +46,15 @@ def chosen(command: _Command) -> _Command:
 
         now_us = time.time_ns() // 1_000
         exact, at_least = levels_of(levels)
+        from_us = None if since is None else moment_us(since, now_us)
+        to_us = None if until is None else moment_us(until, now_us)
+        if from_us is not None and to_us is not None and from_us > to_us:
+            raise click.UsageError(f"--since {since} is later than --until {until}, so nothing can fit")
         asked = LogQuery(
             levels=exact,
             min_level=at_least,
-            from_us=None if since is None else moment_us(since, now_us),
-            to_us=None if until is None else moment_us(until, now_us),
+            from_us=from_us,
+            to_us=to_us,
             thread_ids=tuple(_thread_of(given, text) for text in threads),
             include_threadless=threadless,
             targets=targets,
@@ -95,6 +100,12 @@ def folder(given: Given, directory: str | None) -> str:
     from holdfast.state.directory import LOGS, real
 
     return os.path.join(real(given.state_dir), LOGS)
+
+
+def tell_if_none(directory: str, *, waits: bool = False) -> None:
+    """Say so when there is no such directory: an answer, but perhaps not what was meant."""
+    if not os.path.isdir(directory):
+        out.note(f"There is no log in {words.tilde(directory)}{' yet; waiting for one.' if waits else '.'}")
 
 
 def levels_of(given: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from holdfast.cli.given import Given, shared
-from holdfast.cli.log_filters import DIRECTORY, chosen, folder
+from holdfast.cli.log_filters import DIRECTORY, chosen, folder, tell_if_none
 from holdfast.cli.quantities import Age, Size
 from holdfast.cli.render import out, words
 from holdfast.errors import Refused
@@ -92,9 +92,10 @@ def prune(
 @click.command(short_help="Copy records into a file of JSON lines, or a table for SQL.")
 @click.option("--jsonl", "jsonl", metavar="PATH", help="A file of JSON lines that is not there yet; - is stdout.")
 @click.option("--sqlite", "sqlite", metavar="PATH", help="A new SQLite file with the table `logs`.")
+@click.option("--resume", is_flag=True, help="Go on in the file of JSON lines, after the last record in it.")
 @shared
 @chosen
-def export(given: Given, directory: str, asked: LogQuery, jsonl: str | None, sqlite: str | None) -> None:
+def export(given: Given, directory: str, asked: LogQuery, jsonl: str | None, sqlite: str | None, resume: bool) -> None:
     """Copy the records that fit, the oldest first, into a file that is not there yet.
 
     The table `logs` has a column for each key; `ts` is in microseconds,
@@ -104,19 +105,25 @@ def export(given: Given, directory: str, asked: LogQuery, jsonl: str | None, sql
     Examples:
       holdfast logs export --sqlite log.db
       holdfast logs export --since 1d --jsonl day.jsonl
+      holdfast logs export --jsonl all.jsonl --resume
       holdfast logs export --level error --jsonl -
     """
     from holdfast.logs import export as exporting
 
     if (jsonl is None) == (sqlite is None):
         raise click.UsageError("say where to: --jsonl PATH or --sqlite PATH")
+    if resume and jsonl in (None, "-"):
+        raise click.UsageError("--resume goes on in a file: say which with --jsonl PATH")
+    tell_if_none(directory)
     if jsonl == "-":
         sys.stdout.flush()
         exporting.to_jsonl(directory, sys.stdout.buffer, asked)
         sys.stdout.buffer.flush()
         return
     target = os.path.abspath(os.path.expanduser(jsonl or sqlite or ""))
-    if jsonl is not None:
+    if resume:
+        count = exporting.go_on(directory, target, asked)
+    elif jsonl is not None:
         try:
             descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         except FileExistsError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 
 from holdfast.cli.failing import INTERRUPTED
 from holdfast.cli.given import Given, shared
-from holdfast.cli.log_filters import chosen
+from holdfast.cli.log_filters import chosen, tell_if_none
 from holdfast.cli.render import out, words
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def query(
     from holdfast.logs.query import iterate
 
     show = render.printer(as_json=given.json)
+    tell_if_none(directory)
     if everything:
         for record in iterate(directory, dataclasses.replace(asked, newest_first=newest_first)):
             show(record)
@@ -59,10 +61,12 @@ def query(
     found = found[:limit]
     for record in reversed(found) if newest_first is oldest else found:
         show(record)
-    if more:
-        which = "first" if oldest else "last"
+    which = "first" if oldest else "last"
+    if more and limit == 1:
+        out.note(f"This is the {which} record; --all shows every one.")
+    elif more:
         out.note(f"These are the {which} {words.count(limit, 'record')}; --all shows every one.")
-    elif not found and not given.json:
+    elif not found and os.path.isdir(directory) and not given.json:
         out.note(f"No record in {words.tilde(directory)} fits.")
 
 
@@ -75,7 +79,8 @@ def tail(given: Given, directory: str, asked: LogQuery, limit: int, follow: bool
     """Show the last records that fit, and with -f those that come, by whichever process.
 
     None is lost and none shown twice, also when segments are begun and deleted
-    meanwhile. The log may not be there yet. Holds nobody up.
+    meanwhile; what a limit let go of unread is told by a line of `holdfast.logs`.
+    The log may not be there yet. Holds nobody up.
 
     \b
     Examples:
@@ -87,6 +92,7 @@ def tail(given: Given, directory: str, asked: LogQuery, limit: int, follow: bool
     from holdfast.logs.tail import tail as tail_of
 
     show = render.printer(as_json=given.json)
+    tell_if_none(directory, waits=follow)
     try:
         for record in tail_of(directory, dataclasses.replace(asked, limit=limit), follow=follow):
             show(record)

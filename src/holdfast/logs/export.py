@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from itertools import islice
 from typing import IO
@@ -9,11 +10,14 @@ from typing import IO
 import msgspec
 
 from holdfast.errors import Refused
+from holdfast.logs import reading
 from holdfast.logs.matching import LogQuery
 from holdfast.logs.model import Record
 from holdfast.logs.query import iterate
 
 _ROWS = 2_000  # in one transaction: a reader of the table never waits long
+_TAIL_BYTES = 64 * 1024
+_BEGINNING = b'{"id":'
 _COLUMNS = (
     "id", "ts", "level", "target", "message", "thread_id", "trace_id", "module", "file", "line", "pid", "fields",
     "exception", "repeats", "dropped",
@@ -48,6 +52,28 @@ def to_jsonl(directory: str | os.PathLike[str], out: IO[bytes], asked: LogQuery 
     return count
 
 
+def go_on(directory: str | os.PathLike[str], path: str | os.PathLike[str], asked: LogQuery | None = None) -> int:
+    """Go on with an export to the file ``path`` after the last record in it; return how many were added.
+
+    A file that is not there is begun, a line that broke off is written again. Goes by ids: a record that a writer
+    was late with is not added behind younger ones. Raises ``Refused`` when the last line is no record, and ``OSError``.
+    """
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
+        line, end = _last_line(file)
+        last = reading.record_of(line) if line else None
+        file.seek(end)
+        torn = file.read(len(_BEGINNING))
+        if (line and last is None) or not _BEGINNING.startswith(torn):
+            said = f"the last line of {os.fspath(path)} is no record, so nothing is added"
+            raise Refused(said, remedy="Name a file that is new.")
+        file.truncate(end)
+        file.seek(end)
+        asked = asked or LogQuery()
+        if last is not None:
+            asked = dataclasses.replace(asked, after_id=max(last.id, asked.after_id or 0), newest_first=False)
+        return to_jsonl(directory, file, asked)
+
+
 def to_sqlite(directory: str | os.PathLike[str], target: str | os.PathLike[str], asked: LogQuery | None = None) -> int:
     """Put the records that ``asked`` wants into the table ``logs`` of a new SQLite file; return how many.
 
@@ -73,6 +99,21 @@ def to_sqlite(directory: str | os.PathLike[str], target: str | os.PathLike[str],
         db.execute("CREATE INDEX logs_by_ts ON logs (ts)")
         db.execute("CREATE INDEX logs_by_thread ON logs (thread_id, ts)")
     return count
+
+
+def _last_line(file: IO[bytes]) -> tuple[bytes, int]:
+    """Return the last whole line, without its end, and where the file goes on behind it."""
+    size = file.seek(0, os.SEEK_END)
+    span = _TAIL_BYTES
+    while True:
+        begin = max(0, size - span)
+        file.seek(begin)
+        data = file.read(size - begin)
+        end = data.rfind(b"\n")
+        start = data.rfind(b"\n", 0, max(end, 0))
+        if start >= 0 or begin == 0:
+            return data[start + 1 : max(end, 0)], begin + end + 1
+        span *= 4
 
 
 def _row(record: Record) -> tuple[object, ...]:

@@ -25,6 +25,7 @@ SKIPPABLE_HEADER_BYTES = 8
 TRAILER_MAGIC = b"hf-log-1"
 _TRAILER = struct.Struct("<II8s")  # length of the skippable frame with its header, CRC-32 of the JSON, magic
 TRAILER_BYTES = _TRAILER.size
+AROUND_BYTES = SKIPPABLE_HEADER_BYTES + TRAILER_BYTES
 
 NAMES_MAX = 64
 """Targets and threads named in a summary. With more there, ``more_…`` is set, and the frame may hold any."""
@@ -52,6 +53,8 @@ class Summary(Struct, kw_only=True):
     threadless: int
     dropped: dict[str, int]
     """The sum of what its records tell of drops."""
+    plain: bool = False
+    """Its lines were written as msgspec does: no letter is escaped, numbers are in their shortest form."""
 
 
 _read = msgspec.json.Decoder(Summary).decode
@@ -62,27 +65,40 @@ def is_segment(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def summary_length(trailer: bytes) -> int | None:
-    """Return how long the summary is that ends in these ``TRAILER_BYTES`` bytes; None when none does."""
-    if len(trailer) != TRAILER_BYTES or not trailer.endswith(TRAILER_MAGIC):
+def skippable(content: bytes, trailer_magic: bytes) -> bytes:
+    """Return a skippable frame with this content, and a trailer by which it is found from its end."""
+    length = SKIPPABLE_HEADER_BYTES + len(content) + TRAILER_BYTES
+    header = SUMMARY_MAGIC + (length - SKIPPABLE_HEADER_BYTES).to_bytes(4, "little")
+    return header + content + _TRAILER.pack(length, crc32(content), trailer_magic)
+
+
+def skippable_length(trailer: bytes, trailer_magic: bytes = TRAILER_MAGIC) -> int | None:
+    """Return how long the frame is that ends in these ``TRAILER_BYTES`` bytes; None when none of this magic does."""
+    if len(trailer) != TRAILER_BYTES or not trailer.endswith(trailer_magic):
         return None
     length: int = _TRAILER.unpack(trailer)[0]
     return length if length > SKIPPABLE_HEADER_BYTES + TRAILER_BYTES else None
 
 
-def read_summary(frame: bytes) -> Summary | None:
-    """Return what this skippable frame says; None when it is damaged."""
-    said = frame[SKIPPABLE_HEADER_BYTES:-TRAILER_BYTES]
-    if not frame.startswith(SUMMARY_MAGIC) or crc32(said) != _TRAILER.unpack(frame[-TRAILER_BYTES:])[1]:
+def skippable_content(frame: bytes) -> bytes | None:
+    """Return what is in this skippable frame; None when it is damaged."""
+    content = frame[SKIPPABLE_HEADER_BYTES:-TRAILER_BYTES]
+    if not frame.startswith(SUMMARY_MAGIC) or crc32(content) != _TRAILER.unpack(frame[-TRAILER_BYTES:])[1]:
         return None
+    return content
+
+
+def summary_of(content: bytes | None) -> Summary | None:
+    """Return the summary that this JSON is; None when it is none."""
     try:
-        return _read(said)
+        found = _read(content or b"")
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+    return found if found.frame_bytes > 0 else None
 
 
 def summarize(records: Sequence[Record], frame_bytes: int, text_bytes: int) -> bytes:
-    """Return the skippable frame that sums up a frame of these records (at least one)."""
+    """Return the skippable frame that sums up a frame of these records (at least one), encoded by msgspec."""
     threads = sorted({record.thread_id for record in records if record.thread_id})
     targets = sorted({record.target for record in records})
     levels: dict[str, int] = {}
@@ -107,8 +123,7 @@ def summarize(records: Sequence[Record], frame_bytes: int, text_bytes: int) -> b
             more_threads=len(threads) > NAMES_MAX,
             threadless=sum(not record.thread_id for record in records),
             dropped=dropped,
+            plain=True,
         )
     )
-    length = SKIPPABLE_HEADER_BYTES + len(said) + TRAILER_BYTES
-    header = SUMMARY_MAGIC + (length - SKIPPABLE_HEADER_BYTES).to_bytes(4, "little")
-    return header + said + _TRAILER.pack(length, crc32(said), TRAILER_MAGIC)
+    return skippable(said, TRAILER_MAGIC)

@@ -114,32 +114,21 @@ def matcher(query: LogQuery) -> Callable[[Record], bool]:
         tests.append(lambda record: record.thread_id in threads if record.thread_id else query.include_threadless)
     if query.search is not None:
         search = query.search.casefold()
-        tests.append(lambda record: search in body(record).casefold())
+        tests.append(lambda record: search in _folded(body(record)))
     if query.regex is not None:
         found = _pattern(query.regex).search
         tests.append(lambda record: found(body(record)) is not None)
     return lambda record: all(test(record) for test in tests)
 
 
-def needles(query: LogQuery) -> list[tuple[bytes, ...]]:
-    """Return bytes of which a line must hold one in each tuple to be an answer: cheap to look for before decoding.
-
-    Only for texts that JSON writes in one way.
-    """
-    found = []
-    levels = wanted_levels(query)
-    if levels is not None:
-        found.append(tuple(level.encode() for level in sorted(levels)))
-    if query.thread_ids and not query.include_threadless and all(map(_is_plain, query.thread_ids)):
-        found.append(tuple(thread.encode() for thread in query.thread_ids))
-    if query.targets and all(map(_is_plain, query.targets)):
-        found.append(tuple(target.encode() for target in query.targets))
-    return found
-
-
 def is_below(target: str, wanted: Collection[str]) -> bool:
     """Return True when the logger ``target`` is one of ``wanted`` or below one."""
     return any(target.startswith(name) and (len(target) == len(name) or target[len(name)] in ".:") for name in wanted)
+
+
+def _folded(text: str) -> str:
+    # The same for ASCII, and ten times as fast.
+    return text.lower() if text.isascii() else text.casefold()
 
 
 def _holds_one_of(texts: Collection[str]) -> Callable[[str | None], bool]:
@@ -154,8 +143,3 @@ def _pattern(text: str) -> re.Pattern[str]:
         raise Refused(
             f"{text!r} is no regular expression: {error}", remedy="To look for the letters as they are, use search."
         ) from None
-
-
-def _is_plain(text: str) -> bool:
-    # What another writer might escape or not (/, non-ASCII) is not looked for in bytes.
-    return re.fullmatch(r"[A-Za-z0-9_.:-]+", text) is not None

@@ -16,8 +16,9 @@ from contextlib import suppress
 
 from holdfast.errors import Refused
 from holdfast.logs import hiding, reading
+from holdfast.logs.finding import finder
 from holdfast.logs.format import Summary
-from holdfast.logs.matching import LogQuery, is_below, matcher, needles, wanted_levels
+from holdfast.logs.matching import LogQuery, is_below, matcher, wanted_levels
 from holdfast.logs.model import Record
 from holdfast.logs.reading import Segment, SegmentFile, Stretch
 
@@ -64,8 +65,8 @@ def among(segments: Sequence[Segment], asked: LogQuery, shown: hiding.Shown) -> 
     waiting: list[tuple[int, int, Record]] = []  # found, but something before it may still come
     numbers = itertools.count()
 
-    def add(text: bytes) -> None:
-        for record in look.answers(text):
+    def add(text: bytes, plain: bool) -> None:
+        for record in look.answers(text, plain=plain):
             heapq.heappush(waiting, (sign * record.id, next(numbers), record))
 
     def frames_of(segment: Segment) -> Iterator[_Frame]:
@@ -80,7 +81,7 @@ def among(segments: Sequence[Segment], asked: LogQuery, shown: hiding.Shown) -> 
                     first_id, last_id = (0, 0) if segment.packed else reading.ends(file.text(stretch))
                     wanted = True
                 if not last_id:
-                    add(file.text(stretch))
+                    add(file.text(stretch), plain=False)
                 elif asked.after_id is not None and last_id <= asked.after_id:
                     return  # ids ascend within a segment
                 elif wanted:
@@ -97,7 +98,7 @@ def among(segments: Sequence[Segment], asked: LogQuery, shown: hiding.Shown) -> 
             if given == asked.limit:
                 return
         with suppress(FileNotFoundError):
-            add(file.text(stretch))
+            add(file.text(stretch), stretch.summary is not None and stretch.summary.plain)
     while waiting and given != asked.limit:
         yield heapq.heappop(waiting)[2]
         given += 1
@@ -111,13 +112,15 @@ class Look:
         self._shown = shown
         self._levels = wanted_levels(asked)
         self._threads = frozenset(asked.thread_ids)
-        self._needles = needles(asked)
+        self._other_targets: set[str] = set()
+        self._lines = finder(asked)
         self._matches: Callable[[Record], bool] = matcher(asked)
 
-    def answers(self, text: bytes) -> Iterator[Record]:
-        """Yield the records in these lines that are wanted and not hidden."""
-        for record in reading.records(text, self._needles):
-            if self._matches(record) and self._shown.record(record):
+    def answers(self, text: bytes, *, plain: bool = False) -> Iterator[Record]:
+        """Yield the records in these lines that are wanted and not hidden. ``plain``: as in their summary."""
+        for line in self._lines(text, plain):
+            record = reading.record_of(line)
+            if record is not None and self._matches(record) and self._shown.record(record):
                 yield record
 
     def may_answer(self, summary: Summary) -> bool:
@@ -129,11 +132,7 @@ class Look:
             and (asked.after_id is None or summary.last_id > asked.after_id)
             and (self._levels is None or any(level in self._levels for level in summary.levels))
             and self._may_have_thread(summary)
-            and (
-                not asked.targets
-                or summary.more_targets
-                or any(is_below(target, asked.targets) for target in summary.targets)
-            )
+            and self._may_have_target(summary)
             and self._shown.frame(summary)
         )
 
@@ -143,3 +142,11 @@ class Look:
         if self._asked.include_threadless and summary.threadless:
             return True
         return bool(self._threads) and (summary.more_threads or not self._threads.isdisjoint(summary.threads))
+
+    def _may_have_target(self, summary: Summary) -> bool:
+        if not self._asked.targets or summary.more_targets:
+            return True
+        # Frames name the same few again and again: each is compared once.
+        new = set(summary.targets) - self._other_targets
+        self._other_targets.update(target for target in new if not is_below(target, self._asked.targets))
+        return not self._other_targets.issuperset(summary.targets)

@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast.logs import format
+from holdfast.logs import format, frames, index
 from holdfast.logs.format import Summary
 from holdfast.logs.model import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CHUNK_BYTES = 256 * 1024
 """Read at once, backwards. A cold disk is asked in long strides, and a summary is mostly there already."""
 BLOCK_BYTES = 256 * 1024
-_PIECE_BYTES = 4 * 1024  # what a damaged place may cost of the lines before it
+_INDEX_BYTES = 64 * 1024  # read first: mostly all of the index
 _LOST_BYTES_MAX = 64 << 20  # without a frame or a line that can be found, more is no segment of ours
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe of that name must not hang us
 
@@ -112,18 +106,21 @@ class SegmentFile:
         if not self.segment.packed:
             return data
         if stretch.summary is None:
-            return salvage(data)
-        new, broken = zstd()
-        try:
-            frame = new()
-            text: bytes = frame.decompress(data)
-        except broken:
-            return b""
-        return text if frame.eof else b""
+            return frames.salvage(data)
+        return frames.whole(data, stretch.summary.text_bytes)
 
     def _frames(self) -> Iterator[Stretch]:
         end = self.segment.size
+        self._chunk_begin = max(0, end - _INDEX_BYTES)
+        self._chunk = self.piece(self._chunk_begin, end)
         while end > 0:
+            indexed = self._index_before(end)
+            if indexed is not None:
+                end, lines = indexed
+                for stretch in _stretches_of(lines, end):
+                    yield stretch
+                    end = stretch.begin
+                continue
             found = self._summary_before(end)
             if found is None:
                 begin = self._last_summary_before(end)
@@ -135,13 +132,21 @@ class SegmentFile:
                 yield Stretch(begin, end, text_end, summary)
             end = begin
 
-    def _summary_before(self, end: int) -> tuple[int, int, Summary] | None:
-        """Return where the frame begins whose summary ends at ``end``, where it ends, and the summary."""
-        length = format.summary_length(self.at(max(0, end - format.TRAILER_BYTES), end))
+    def _index_before(self, end: int) -> tuple[int, list[bytes]] | None:
+        """Return where the index begins that ends at ``end``, and the summaries in it; None when there is none."""
+        length = index.length(self.at(max(0, end - format.TRAILER_BYTES), end))
         if length is None or length > end:
             return None
-        summary = format.read_summary(self.at(end - length, end))
-        if summary is None or not 0 < summary.frame_bytes <= end - length:
+        lines = index.lines(self.at(end - length, end), end - length)
+        return None if lines is None else (end - length, lines)
+
+    def _summary_before(self, end: int) -> tuple[int, int, Summary] | None:
+        """Return where the frame begins whose summary ends at ``end``, where it ends, and the summary."""
+        length = format.skippable_length(self.at(max(0, end - format.TRAILER_BYTES), end))
+        if length is None or length > end:
+            return None
+        summary = format.summary_of(format.skippable_content(self.at(end - length, end)))
+        if summary is None or summary.frame_bytes > end - length:
             return None
         return end - length - summary.frame_bytes, end - length, summary
 
@@ -180,6 +185,17 @@ class SegmentFile:
             end = begin
 
 
+def _stretches_of(lines: list[bytes], end: int) -> Iterator[Stretch]:
+    """Yield the frames of which these are the summaries, the last of which ends at ``end``, from there backwards."""
+    for line in reversed(lines):
+        summary = format.summary_of(line)
+        text_end = end - format.AROUND_BYTES - len(line)
+        if summary is None or summary.frame_bytes > text_end:
+            return
+        yield Stretch(text_end - summary.frame_bytes, end, text_end, summary)
+        end = text_end - summary.frame_bytes
+
+
 def listing(directory: str) -> list[Segment]:
     """Return the segments in ``directory``, by name; none when there is no such directory. Raises ``OSError``."""
     found = []
@@ -194,13 +210,12 @@ def listing(directory: str) -> list[Segment]:
     return sorted(found, key=lambda segment: segment.path)
 
 
-def records(text: bytes, needles: Sequence[tuple[bytes, ...]] = ()) -> Iterator[Record]:
-    """Yield the records in these lines that hold one of the bytes in each tuple. What is no record is passed over."""
+def records(text: bytes) -> Iterator[Record]:
+    """Yield the records in these lines. What is no record is passed over."""
     for line in text.split(b"\n"):
-        if line and all(any(needle in line for needle in each) for each in needles):
-            record = record_of(line)
-            if record is not None:
-                yield record
+        record = record_of(line) if line else None
+        if record is not None:
+            yield record
 
 
 def record_of(line: bytes) -> Record | None:
@@ -215,59 +230,6 @@ def ends(text: bytes) -> tuple[int, int]:
     """Return the ids of the first and of the last of these lines; 0 and 0 when one of them is no record."""
     first, last = record_of(text.partition(b"\n")[0]), record_of(text.rstrip(b"\n").rpartition(b"\n")[2])
     return (0, 0) if first is None or last is None else (first.id, last.id)
-
-
-def salvage(data: bytes) -> bytes:
-    """Return what can be decoded of frames of which some are torn or damaged, whole lines and beginnings of lines."""
-    texts = []
-    at = 0
-    while at < len(data):
-        kind = data[at : at + 4]
-        if kind == format.FRAME_MAGIC:
-            text, length = _beginning(data[at:])
-            texts.append(text)
-            if length:
-                at += length
-                continue
-        elif kind == format.SUMMARY_MAGIC and at + 8 <= len(data):
-            end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
-            if end <= len(data):
-                at = end
-                continue
-        at = next_frame(data, at + 1)
-        texts.append(b"\n")  # what was cut off must not run into the next line
-    return b"".join(texts)
-
-
-def next_frame(data: bytes, at: int) -> int:
-    """Return where the next frame or summary after ``at`` may begin; without one, the end."""
-    later = [data.find(magic, at) for magic in (format.FRAME_MAGIC, format.SUMMARY_MAGIC)]
-    return min((place for place in later if place >= 0), default=len(data))
-
-
-def _beginning(data: bytes) -> tuple[bytes, int]:
-    """Return what the frame at the beginning of ``data`` says before it breaks off, and its length, 0 if it does."""
-    new, broken = zstd()
-    frame = new()
-    texts = []
-    try:
-        for at in range(0, len(data), _PIECE_BYTES):
-            texts.append(frame.decompress(data[at : at + _PIECE_BYTES]))
-            if frame.eof:
-                return b"".join(texts), min(at + _PIECE_BYTES, len(data)) - len(frame.unused_data)
-    except broken:
-        pass
-    return b"".join(texts), 0
-
-
-@cache
-def zstd() -> tuple[Callable[[], Any], type[Exception]]:
-    """Return what makes a decompressor, and what that raises. Imported on first use: 10 ms."""
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    return zstd.ZstdDecompressor, zstd.ZstdError
 
 
 def _pread(fd: int, begin: int, end: int) -> bytes:

@@ -21,7 +21,7 @@ import msgspec
 
 from holdfast import lockfiles
 from holdfast.lockfiles import FileLock
-from holdfast.logs import account, caps, hiding, reading
+from holdfast.logs import account, caps, gone, hiding, reading
 from holdfast.logs.account import Account
 from holdfast.logs.caps import Caps, Pruned, alone_in
 from holdfast.logs.hiding import Mark
@@ -84,7 +84,7 @@ def make_room(directory: str, wanted: int, limits: Caps, books: Account, alone: 
     for found, rule, why in _to_go(directory, segments, wanted, limits, books, alone):
         if found is None:
             raise NoRoomError(rule, why)
-        books.lost(_let_go(found, rule, why, books))
+        books.lost(_let_go(directory, found, rule, why, books))
     return writers
 
 
@@ -97,7 +97,7 @@ def prune(directory: str, limits: Caps, *, dry_run: bool = False) -> list[Pruned
         books = account.read(directory)
         for found, rule, why in _to_go(directory, _found(directory), 0, limits, books, None):
             if found is not None:
-                gone += [_told(found, rule, why, books)] if dry_run else _let_go(found, rule, why, books)
+                gone += [_told(found, rule, why, books)] if dry_run else _let_go(directory, found, rule, why, books)
         if gone and not dry_run:
             books.lost(gone)
             write(directory, books)
@@ -216,9 +216,14 @@ def _told(found: _Found, rule: str, why: str, books: Account) -> Pruned:
     return Pruned(found.name, found.blocks, why, rule, _count(found, books))
 
 
-def _let_go(found: _Found, rule: str, why: str, books: Account) -> list[Pruned]:
+def _let_go(directory: str, found: _Found, rule: str, why: str, books: Account) -> list[Pruned]:
     told = _told(found, rule, why, books)
-    return [told] if _remove(found.segment.path) else []
+    if not _remove(found.segment.path):
+        return []
+    it = gone.Gone(found.name, found.segment.inode, told.records)
+    with suppress(OSError):  # those who follow the log are told how much went; without room even for this, it goes on
+        replace(os.path.join(directory, gone.FILE), msgspec.json.encode(gone.read(directory).with_these([it])))
+    return [told]
 
 
 def _found(directory: str) -> list[_Found]:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from holdfast.logs import account, format, limits, room
+from holdfast.logs import account, format, index, limits, room
 from holdfast.logs.account import Account, Pending
 from holdfast.logs.caps import FRAME_TEXT_BYTES, STEP_BYTES_MIN, Caps
 from holdfast.logs.model import Record
@@ -53,15 +53,16 @@ class Stream:
         self._path = ""
         self._identity = (0, 0)
         self._opened_s = 0.0
-        self._size = self._reserved = self._ask_below = self._count = 0
+        self._size = self._reserved = self._ask_below = self._count = self._index_room = 0
+        self._summaries: list[bytes] = []
         self._frame: Any = None
         self._records: list[Record] = []
         self._text_bytes = self._frame_bytes = 0
 
     def write(self, piece: Sequence[Record], text: bytes) -> None:
         """Write these lines, flushed. Raises ``NoRoomError``, ``Busy`` and ``OSError``."""
-        # What does not pack grows by less than this (zstd's ZSTD_compressBound), and a summary is to fit, too.
-        self._reserve(len(text) + (len(text) >> 8) + 1024 + _SUMMARY_ROOM, len(piece))
+        # What does not pack grows by less than this (zstd's ZSTD_compressBound); summary and index are to fit, too.
+        self._reserve(len(text) + (len(text) >> 8) + 1024 + _SUMMARY_ROOM + self._index_room, len(piece))
         self._count += len(piece)
         before = self._size
         if not self._compress:
@@ -227,6 +228,7 @@ class Stream:
     def _end(self) -> int:
         """End the segment and let go of its lock, so that it may go; return its descriptor, which is to be synced."""
         self._end_frame()
+        self._put_index()
         os.ftruncate(self._fd, self._size)  # gives back what was reserved
         self._pending.unused(self._reserved - self._size)
         self._pending.ended(os.path.basename(self._path), self._count)
@@ -259,7 +261,14 @@ class Stream:
         if self._size + len(end) + len(summary) > self._reserved:
             summary = b""  # a frame is whole without
         self._put(end + summary)
+        self._summaries.append(summary)
+        self._index_room += len(summary) // 2
         self._begin()
+
+    def _put_index(self) -> None:
+        found = index.pack(self._summaries, self._size) if all(self._summaries) else b""
+        if found and self._size + len(found) <= self._reserved:  # a segment is whole without
+            self._put(found)
 
     def _put(self, data: bytes) -> int:
         written = os.write(self._fd, data)

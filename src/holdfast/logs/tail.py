@@ -2,7 +2,8 @@
 
 Each segment has a cursor of its own, so a record that is flushed late is told
 late, and never passed over because a younger one was there before it. Between
-two looks nothing is held open, and nobody who writes is ever waited for or held up.
+two looks nothing is held open, and nobody who writes is ever waited for or held
+up. What a limit let go of before it was read is told as a ``Gap``.
 """
 
 from __future__ import annotations
@@ -10,20 +11,29 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from holdfast.errors import Refused
-from holdfast.logs import format, hiding, reading
+from holdfast.logs import gone, hiding
+from holdfast.logs.following import Cursor
 from holdfast.logs.matching import LogQuery
 from holdfast.logs.model import Record
 from holdfast.logs.query import Look, among, segments_of
-from holdfast.logs.reading import Segment, SegmentFile
+from holdfast.logs.reading import Segment
 
 SOONEST_S = 0.02
 LATEST_S = 0.25
-_ROUND_BYTES = 1 << 20  # of one segment in one round: what a reader that slept for an hour holds in memory
+_PARTED_MAX = 1_024
+
+
+class Gap(Record):
+    """Told instead of records that went before they were read. Whatever was asked for; its ``id`` is 0."""
+
+    lost: int = 0
+    """Records, whether or not they would have fitted."""
+    segments: int = 0
 
 
 def tail(
@@ -37,9 +47,11 @@ def tail(
 
     The directory may come into being later, processes may come and go, segments
     are followed until they are deleted. Looks every 20 ms while records come
-    and every 0.25 s when none do. Setting ``stop`` ends it within that time, after
-    what was written by then; ``follow=False`` ends it before waiting. What is
-    there is told in the order of ids, what comes in the order of each look.
+    and every 0.25 s when none do, and takes 500 lines of a segment at a time. Setting
+    ``stop`` ends it within that time, after what was written by then;
+    ``follow=False`` ends it before waiting. What is there is told in the order of
+    ids, what comes in the order of each look. Where segments went unread, a ``Gap``
+    is told: a record of the logger ``holdfast.logs`` that says how many were lost.
 
     Raises ``Refused`` when ``directory`` is a file or newest first is asked for, and ``OSError``.
     """
@@ -51,104 +63,69 @@ def tail(
 
 def _told(folder: str, asked: LogQuery, follow: bool, stop: threading.Event) -> Iterator[Record]:
     segments = segments_of(folder)
+    went = gone.read(folder).count
     shown = hiding.shows(folder)
+    following = _Following(folder, asked, segments, went) if follow else None
     if asked.limit is None:
         yield from among(segments, asked, shown)
     else:
         yield from reversed(list(among(segments, dataclasses.replace(asked, newest_first=True), shown)))
-    if not follow:
+    if following is None:
         return
-    cursors = {(segment.path, segment.inode): _at_the_end(segment) for segment in segments}
     pause_s = SOONEST_S
     while True:
         stopped = stop.wait(pause_s)
-        look = Look(asked, hiding.shows(folder))
-        found, more = _round(folder, cursors, look)
+        found, more = following.round()
         yield from found
         if stopped and not more:
             return
         pause_s = 0 if more else SOONEST_S if found else min(pause_s * 1.5, LATEST_S)
 
 
-def _round(folder: str, cursors: dict[tuple[str, int], _Cursor], look: Look) -> tuple[list[Record], bool]:
-    """Return what came since the last round, and whether there is more to read at once."""
-    found: list[Record] = []
-    more = False
-    there = {(segment.path, segment.inode): segment for segment in segments_of(folder)}
-    for gone in cursors.keys() - there.keys():
-        del cursors[gone]
-    for key, segment in there.items():
-        cursor = cursors.setdefault(key, _Cursor(0))
-        if segment.size > cursor.offset:
-            with suppress(FileNotFoundError):
-                found += look.answers(cursor.advance(segment))
-                more = more or cursor.offset < segment.size
-    return sorted(found, key=lambda record: record.id), more
+class _Following:
+    """A cursor for each segment, from the ends of these on."""
 
+    def __init__(self, folder: str, asked: LogQuery, segments: list[Segment], went: int) -> None:
+        self._folder = folder
+        self._asked = asked
+        self._cursors = {(segment.path, segment.inode): Cursor.at_the_end(segment) for segment in segments}
+        self._parted: dict[tuple[str, int], int] = {}  # of segments that are gone: lines that were read
+        self._went = went
 
-def _at_the_end(segment: Segment) -> _Cursor:
-    """Return a cursor behind all that ``segment`` says so far."""
-    cursor = _Cursor(segment.size)
-    file = SegmentFile(segment)
-    with suppress(FileNotFoundError):
-        if not segment.packed:
-            cursor.offset = file.last_line_end()
-        elif (last := next(file.stretches(), None)) is not None:
-            # Behind the last summary lies the open frame: decoded again, so that what follows can be.
-            cursor.offset = last.begin if last.summary is None else last.end
-    with suppress(FileNotFoundError):
-        while cursor.offset < segment.size:
-            cursor.advance(segment)
-    return cursor
+    def round(self) -> tuple[list[Record], bool]:
+        """Return what came since the last round, and whether there is more to read at once."""
+        look = Look(self._asked, hiding.shows(self._folder))
+        found: list[Record] = []
+        more = False
+        register = gone.read(self._folder)  # first: what it names is then not among those there are
+        there = {(segment.path, segment.inode): segment for segment in segments_of(self._folder)}
+        for key in self._cursors.keys() - there.keys():
+            cursor = self._cursors.pop(key)
+            found += look.answers(cursor.left())
+            self._parted[key] = cursor.lines
+        for key, segment in there.items():
+            cursor = self._cursors.setdefault(key, Cursor())
+            if cursor.is_behind(segment):
+                with suppress(FileNotFoundError):
+                    found += look.answers(cursor.advance(segment))
+                    more = more or cursor.is_behind(segment)
+        found.sort(key=lambda record: record.id)
+        return [*self._gaps(register), *found], more
 
-
-class _Cursor:
-    """How far one segment was read, and the frame that is open there."""
-
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-        self._frame: Any = None
-        self._rest = b""  # a line without its end
-        self._packed = b""  # less than a header
-        self._skip = 0  # bytes of a summary that are still to come
-
-    def advance(self, segment: Segment) -> bytes:
-        """Read on, up to 1 MiB; return the lines that became whole."""
-        data = SegmentFile(segment).piece(self.offset, min(segment.size, self.offset + _ROUND_BYTES))
-        if not data:  # cut by whoever deletes it: there is nothing more to come
-            self.offset = segment.size
-            return b""
-        self.offset += len(data)
-        text = self._rest + (self._unpacked(data) if segment.packed else data)
-        whole = text.rfind(b"\n") + 1
-        self._rest = text[whole:]
-        return text[:whole]
-
-    def _unpacked(self, data: bytes) -> bytes:
-        new, broken = reading.zstd()
-        data = self._packed + data
-        self._packed = b""
-        texts = []
-        while data:
-            if self._skip:
-                self._skip, data = max(self._skip - len(data), 0), data[self._skip :]
-            elif self._frame is not None:
-                try:
-                    texts.append(self._frame.decompress(data))
-                except broken:
-                    # Damaged: what was cut off must not run into the next line, and the next frame is looked for.
-                    texts.append(b"\n")
-                    self._frame, data = None, data[1:]
-                    continue
-                data = self._frame.unused_data
-                if self._frame.eof:
-                    self._frame = None
-            elif len(data) < format.SKIPPABLE_HEADER_BYTES:
-                self._packed, data = data, b""
-            elif data.startswith(format.FRAME_MAGIC):
-                self._frame = new()
-            elif data.startswith(format.SUMMARY_MAGIC):
-                self._skip = format.SKIPPABLE_HEADER_BYTES + int.from_bytes(data[4:8], "little")
-            else:
-                data = data[reading.next_frame(data, 1) :]
-        return b"".join(texts)
+    def _gaps(self, register: gone.Register) -> Iterator[Gap]:
+        new, unknown = register.since(self._went)
+        self._went = register.count
+        lost, segments = 0, unknown
+        for each in new:
+            key = (os.path.join(self._folder, each.name), each.inode)
+            missed = each.records - self._parted.pop(key, 0)
+            if missed > 0:
+                lost += missed
+                segments += 1
+        while len(self._parted) > _PARTED_MAX:
+            del self._parted[next(iter(self._parted))]
+        if segments:
+            least = "at least " if unknown else ""
+            said = f"{least}{lost} records in {segments} segments went by a limit of the log before they were read here"
+            now_us = time.time_ns() // 1_000
+            yield Gap(id=0, ts=now_us, level="WARN", target="holdfast.logs", message=said, lost=lost, segments=segments)
