@@ -40,7 +40,9 @@ def test_a_call_that_fails_in_the_writer_is_never_seen_by_the_host(tmp_path, mon
             logger.info("before")
             handler.flush()
 
-        def failing(*args, code=getattr(errno, name), **named):
+        code = getattr(errno, name)
+
+        def failing(*args, code=code, **named):
             if origin.part() is None:
                 return real(*args, **named)
             if call == "close":
