@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import gc
 import logging
+import logging.handlers
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from queue import SimpleQueue
 
 import msgspec
 
@@ -65,8 +69,19 @@ def timed(handler: logging.Handler, n: int, *, pace_s: float = 0.0, extra=None) 
     return sorted(took)
 
 
+def together(handler: logging.Handler, n: int, threads: int = 8) -> list[int]:
+    """Return the sorted ns of ``n`` lines of so many threads."""
+    took: list[int] = []
+    begun = [threading.Thread(target=lambda: took.extend(timed(handler, n // threads))) for _ in range(threads)]
+    for thread in begun:
+        thread.start()
+    for thread in begun:
+        thread.join()
+    return sorted(took)
+
+
 def show(name: str, took: list[int]) -> None:
-    p50, p99, p999, top = (took[int(len(took) * share)] / 1e3 for share in (0.5, 0.99, 0.999, 0.99999))
+    p50, p99, p999, top = (took[int(len(took) * share)] / 1e3 for share in (0.5, 0.99, 0.999, 1 - 1e-9))
     print(f"{name:28} p50 {p50:7.1f}  p99 {p99:7.1f}  p99.9 {p999:8.1f}  max {top:9.1f} us")
 
 
@@ -134,6 +149,16 @@ def main() -> None:
             stats = handler.stats()
             dropped = sum(sum(levels.values()) for levels in stats.dropped.values())
             print(f"{'':28} given {stats.given}, dropped {dropped}, waiting {stats.waiting_slots} slots")
+        # The same loop around what does nothing, or only queues, says what the machine itself adds.
+        show("null handler, storm", timed(logging.NullHandler(), given.n))
+        show("null handler, 8 threads", together(logging.NullHandler(), given.n))
+        show("QueueHandler, storm", timed(logging.handlers.QueueHandler(SimpleQueue()), given.n))
+        show("QueueHandler, 8 threads", together(logging.handlers.QueueHandler(SimpleQueue()), given.n))
+        show("stalled, 8 threads", together(logs.LogHandler(Pipe), given.n))
+        gc.disable()
+        show("stalled, storm, gc off", timed(logs.LogHandler(Pipe), given.n))
+        show("stalled, 8 threads, gc off", together(logs.LogHandler(Pipe), given.n))
+        gc.enable()
         for name, line in (
             ("redact, nothing in it", LINE % (7, 7)),
             ("redact, a token", LINE % (7, 7) + " token=abcdef12"),

@@ -149,6 +149,8 @@ def _exception(record: logging.LogRecord) -> str:
 
 
 def _name(given: object) -> str | None:
+    if type(given) is str and 0 < len(given) <= _NAME_BYTES and given.isascii():
+        return given  # nearly every one: four of them are in each record
     return cut(shown(given), _NAME_BYTES) if given else None
 
 
