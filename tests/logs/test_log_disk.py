@@ -280,7 +280,7 @@ def test_at_the_cap_a_record_costs_no_more_bytes_than_in_an_empty_log(tmp_path, 
     assert stats(tmp_path).pruned["bytes"].segments > 3
     full = written_for(writer, batches)
     writer.close()
-    assert full <= 1.02 * empty
+    assert full <= 1.05 * empty  # what went is told in two small files
     assert full <= 0.6
 
 
