@@ -10,7 +10,24 @@ import holdfast
 from holdfast.clock import wall_ms
 from holdfast.sqlite import Store
 from homes import MadeHome
+from servers import Server
 from rows import findings
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A PostgreSQL of this run (of this worker). Whoever stops it starts it again."""
+    started = Server()
+    yield started
+    started.remove()
+
+
+@pytest.fixture
+def schema_url(server):
+    """The URL of a schema that is not there yet; what a test made of it goes."""
+    name = server.new_schema()
+    yield server.url(name)
+    server.drop(name)
 
 
 @pytest.fixture

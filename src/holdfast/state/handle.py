@@ -19,7 +19,7 @@ from holdfast.ingest.model import IndexReport, OnProgress
 from holdfast.sqlite import Store, Writing
 from holdfast.sqlite.reads import ReadScope
 from holdfast.sqlite.store import WriteScope
-from holdfast.sqlite.submit import Submitted
+from holdfast.submit import Submitted
 from holdfast.state import backfill, said
 from holdfast.state.backfill import Backfill
 from holdfast.state.caches import Caches
