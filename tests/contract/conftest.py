@@ -44,3 +44,11 @@ def child():
     """Start a process that runs this code; it is ended afterwards."""
     with children(PRELUDE) as start:
         yield start
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request, state_dir):
+    """Each test that opens a state runs on every engine; what stays on the machine is in ``state_dir``."""
+    if request.param == "sqlite":
+        return {"state_dir": state_dir}
+    return {"state_dir": state_dir, "state": request.getfixturevalue("schema_url")}

@@ -23,7 +23,7 @@ SELECT coalesce(max(file_id), 0) + 1 AS file_id FROM files
 -- name: put_file
 INSERT INTO files (file_id, home_id, path, zst, inode, size, mtime_ns, "offset", status, attempts,
     problems, facts, thread_id)
-VALUES (:file_id, :home_id, :path, :zst, :inode, :size, :mtime_ns, :"offset", :status, :attempts,
+VALUES (:file_id, :home_id, :path, :zst, :inode, :size, :mtime_ns, :offset, :status, :attempts,
     :problems, :facts, :thread_id)
 ON CONFLICT (file_id) DO UPDATE SET
     zst = excluded.zst, inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns,

@@ -78,7 +78,7 @@ def _text(schema: str, limits: Limits, mode: Mode, wait_ms: int) -> str:
     # A table of the same name in pg_temp would be found first, if it were not named last.
     settings = {
         "search_path": f"{schema}, pg_temp",
-        "lock_timeout": max(1, wait_ms),
+        "lock_timeout": min(max(1, wait_ms), 2**31 - 1),  # a C int
         "statement_timeout": limits.statement_ms,
         "idle_in_transaction_session_timeout": limits.idle_ms,
     }

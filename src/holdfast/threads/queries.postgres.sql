@@ -160,3 +160,8 @@ SELECT t.thread_id AS child_id, t.parent_thread_id AS parent_id, 'open' AS statu
 FROM json_array_elements_text(CAST(:parents AS JSON)) AS parents (value)
 JOIN threads t ON t.parent_thread_id = decode(parents.value, 'hex') AND t.home_id = :home_id
 WHERE NOT EXISTS (SELECT 1 FROM thread_edges e WHERE e.home_id = t.home_id AND e.child_id = t.thread_id)
+
+-- name: chosen_page
+-- Differs: CROSS JOIN takes no ON.
+({branches} ORDER BY ms {direction}, n {direction} LIMIT :limit) page
+JOIN threads t ON t.n = page.n

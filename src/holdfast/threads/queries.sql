@@ -329,7 +329,7 @@ ORDER BY t.deleted_said_ms DESC, t.n DESC
 
 -- name: is_deleted
 SELECT 1 AS yes FROM homes h JOIN threads t ON t.home_id = h.home_id AND t.thread_id = :thread_id
-WHERE h.path = :home AND t.deleted_said_ms IS NOT NULL
+WHERE h.host = :host AND h.path = :home AND t.deleted_said_ms IS NOT NULL
 
 -- name: deleted_ns
 SELECT n FROM threads WHERE home_id IN (SELECT value FROM json_each(:homes)) AND deleted_said_ms IS NOT NULL
