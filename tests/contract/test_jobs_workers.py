@@ -6,7 +6,6 @@ import signal
 import threading
 
 import pytest
-from engines import open_engine
 from job_steps import BOB, claim, do, enqueue, get
 
 from holdfast import jobs
@@ -14,13 +13,6 @@ from holdfast.errors import Refused, Stale
 from holdfast.jobs import Done, GiveUp, Kind, Later, Report, Status, Watermark, Worker, guard
 
 SHORT = Kind("k", lease_ms=150)
-
-
-@pytest.fixture
-def real(database, engine):
-    """The same data by a clock that goes on."""
-    with open_engine(database) as store:
-        yield store
 
 
 def files(path):
