@@ -9,8 +9,8 @@ import pytest
 import holdfast
 from engines import open_engine
 from homes import MadeHome
-from servers import Server
 from rows import findings
+from servers import Server
 
 
 @pytest.fixture(scope="session")

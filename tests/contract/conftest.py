@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 from contract_helpers import PRELUDE, Clock
-from engines import open_engine
 
+from engines import open_engine
 from holdfast import schema
 from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
