@@ -106,3 +106,10 @@ class Server:
         if done.returncode:
             log = self.folder / "log"
             raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{log.read_text() if log.exists() else ''}")
+
+
+# What a child process begins with that opens either engine.
+SETUP = f"""
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from engines import open_engine
+"""

@@ -9,9 +9,9 @@ import threading
 import traceback
 
 import pytest
-from conftest import DONE
 
 import holdfast
+from conftest import DONE
 from engines import open_engine
 from holdfast import postgres, schema
 from holdfast.errors import Busy, Full, Refused, Stale, Unsupported

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from conftest import DONE, prepare
 
+from conftest import DONE, prepare
 from engines import open_engine
 from holdfast import holds, postgres
 from holdfast.errors import Busy
