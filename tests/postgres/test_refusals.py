@@ -173,10 +173,12 @@ def test_without_psycopg_it_says_what_to_install(tmp_path):
     code = (
         "import sys; sys.modules['psycopg'] = None\n"
         "import holdfast\n"
-        f"try: holdfast.open({str(tmp_path / 'home')!r}, state='postgresql://host/db', state_dir={str(tmp_path / 's')!r})\n"
+        "home, state_dir = sys.argv[1:]\n"
+        "try: holdfast.open(home, state='postgresql://host/db', state_dir=state_dir)\n"
         "except holdfast.Unsupported as error: print(error.remedy)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    command = [sys.executable, "-c", code, tmp_path / "home", tmp_path / "state"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout == "pip install 'holdfast[postgres]'\n"
 
 
