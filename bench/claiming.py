@@ -197,9 +197,7 @@ def main() -> int:
                     made = start(python, WAYS[way][1], where, 0, "normal", given.jobs)
                     if made.wait():
                         raise SystemExit(f"{way} could not be prepared")
-                    found.setdefault((way, mode), []).append(
-                        measured(way, python, where, workers, given.seconds, mode)
-                    )
+                    found.setdefault((way, mode), []).append(measured(way, python, where, workers, given.seconds, mode))
         for (way, mode), each in found.items():
             rate, worst = statistics.median(rate for rate, _ in each), max(worst for _, worst in each)
             print(f"{way + ', ' + mode:24}{workers:8}{rate:10,.0f}{worst:9,.0f} ms", flush=True)
