@@ -14,6 +14,14 @@ PINNED = {
     "cache": {
         "0001_entries": "4a136dfb0d3753a2",
     },
+    "postgres": {
+        "0001_base": "e70d51d067aa5356",
+        "0002_holds": "98ffe2f7766d18c8",
+        "0003_threads": "36e9d0f22a9f6ef9",
+        "0004_said": "17bc4707038384e3",
+        "0005_waiting": "ab087c9d23f2e11c",
+        "0006_jobs": "1a94460c4eac06c9",
+    },
     "search": {
         "0001_words": "7db3605491a51789",
     },
@@ -23,6 +31,7 @@ PINNED = {
         "0003_threads": "e9cfeed25cc02596",
         "0004_said": "3b7ffe702617c7fc",
         "0005_waiting": "7036a6ad47464b25",
+        "0006_jobs": "9011ce4e5d2c193d",
     },
 }
 
