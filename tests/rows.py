@@ -5,11 +5,12 @@ from __future__ import annotations
 from holdfast.findings import Finding
 from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
+from holdfast.jobs.probes import probes as job_probes
 from holdfast.sql import Statement
 from holdfast.threads.probes import probes as thread_probes
 from holdfast.tools.probes import probes as tool_probes
 
-PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes)
+PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes, job_probes)
 
 
 def statement(text: str) -> Statement:

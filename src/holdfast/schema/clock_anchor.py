@@ -43,7 +43,7 @@ def _put(tx: Write) -> Anchor:
 def _not_before_ms(tx: Read, wall_ms: int) -> int:
     row = tx.row(_SQL["latest_ms"])
     assert row is not None  # a select without FROM has one row
-    seen_ms = max(row["anchored_ms"] or 0, row["applied_ms"] or 0, row["renewed_ms"] or 0)
+    seen_ms = max(row[name] or 0 for name in ("anchored_ms", "applied_ms", "renewed_ms", "job_renewed_ms"))
     # A wall clock before that was set back. A lease that ran out unseen, before the machine
     # went down, must not run again; its holder is of another boot, and dead.
-    return seen_ms if wall_ms >= seen_ms else max(seen_ms, row["expires_ms"] or 0)
+    return seen_ms if wall_ms >= seen_ms else max(seen_ms, row["expires_ms"] or 0, row["job_expires_ms"] or 0)

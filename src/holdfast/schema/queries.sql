@@ -31,4 +31,6 @@ SELECT
     (SELECT max(wall_ms) FROM clock_anchors) AS anchored_ms,
     (SELECT max(applied_ms) FROM migrations) AS applied_ms,
     (SELECT max(renewed_ms) FROM holds) AS renewed_ms,
-    (SELECT max(expires_ms) FROM holds) AS expires_ms
+    (SELECT max(expires_ms) FROM holds) AS expires_ms,
+    (SELECT max(renewed_ms) FROM jobs WHERE status = 'running') AS job_renewed_ms,
+    (SELECT max(expires_ms) FROM jobs WHERE status = 'running') AS job_expires_ms

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from holdfast.state.compressing import CompressReport
     from holdfast.state.compressing import OnProgress as OnCompressed
     from holdfast.state.in_home import InHome
+    from holdfast.state.jobs import Jobs
     from holdfast.state.logs import Logs
     from holdfast.watch import Watcher
 
@@ -261,6 +262,13 @@ class State:
         ``bytes_max`` counts for the handle's first; ``Refused`` for a name of no or over 100 characters.
         """
         return self._caches.get(name, bytes_max)
+
+    @property
+    def jobs(self) -> Jobs:
+        """Work that happens once per input: ask for it, claim it, do it. See ``Jobs``."""
+        from holdfast.state.jobs import Jobs  # for those who ask for it
+
+        return Jobs(self)
 
     @property
     def logs(self) -> Logs:

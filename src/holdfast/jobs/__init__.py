@@ -1,0 +1,81 @@
+"""Work that happens once per input: asked for, claimed under a fence, and ended by whoever holds the claim.
+
+with state.write() as tx:
+    jobs.enqueue(tx, "summary", thread_id, watermark=Watermark(size, digest))
+
+with state.write() as tx:
+    claim = jobs.claim_next(tx, ["summary"], holds.me())
+...                                                       # the work, outside of a transaction
+with state.write() as tx:
+    jobs.finish(tx, claim, {"words": 120})                # Stale, and nothing changed, when the claim was lost
+"""
+
+from holdfast.jobs.asking import cancel, cap, enqueue, forget, get, retry
+from holdfast.jobs.looking import counts, listing, outcome, why
+from holdfast.jobs.model import (
+    Capped,
+    Claimed,
+    Enqueued,
+    Exhausted,
+    Idle,
+    Job,
+    Kind,
+    Known,
+    Outcome,
+    Resting,
+    Running,
+    Status,
+    Terminal,
+    UpToDate,
+    Watermark,
+)
+from holdfast.jobs.store import (
+    claim,
+    claim_next,
+    confirm,
+    end_all,
+    fail,
+    finish,
+    give_up,
+    recover,
+    release,
+    renew,
+)
+
+__all__ = [
+    "Capped",
+    "Claimed",
+    "Enqueued",
+    "Exhausted",
+    "Idle",
+    "Job",
+    "Kind",
+    "Known",
+    "Outcome",
+    "Resting",
+    "Running",
+    "Status",
+    "Terminal",
+    "UpToDate",
+    "Watermark",
+    "cancel",
+    "cap",
+    "claim",
+    "claim_next",
+    "confirm",
+    "counts",
+    "end_all",
+    "enqueue",
+    "fail",
+    "finish",
+    "forget",
+    "get",
+    "give_up",
+    "listing",
+    "outcome",
+    "recover",
+    "release",
+    "renew",
+    "retry",
+    "why",
+]

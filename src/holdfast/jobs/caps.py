@@ -1,0 +1,58 @@
+"""How many jobs may run at once, and how many do. The dead are not counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from holdfast.engine import Read, Write
+from holdfast.holds.model import Owner
+from holdfast.jobs.model import Capped, Kind
+from holdfast.jobs.rows import SQL
+
+Caps = dict[str, int]
+"""Most that may run, by kind; '' for all kinds together."""
+
+Lose = Callable[[Write, Iterable[Any], Callable[[Owner], bool]], int]
+
+_RUNNING = SQL["select_job"].fill(which=SQL["which_running"])
+_RUNNING_ANY = SQL["select_job"].fill(which=SQL["which_running_any"])
+
+
+def of(tx: Read, kinds: Iterable[Kind], running_max: int | None) -> dict[str, Caps]:
+    """Return for each kind the caps that a claim of it must keep. One read of a table of a few rows."""
+    said = {row["kind"]: row["running_max"] for row in tx.rows(SQL["list_caps"])}
+    of_all = {} if said.get("") is None else {"": int(said[""])}
+    found = {}
+    for kind in kinds:
+        own = [most for most in (said.get(kind.name), kind.running_max, running_max) if most is not None]
+        found[kind.name] = of_all | ({kind.name: min(own)} if own else {})
+    return found
+
+
+def lock(tx: Write, kinds: Iterable[str]) -> None:
+    """Have others that claim under these caps wait until we are done, or each would count without the other."""
+    for kind in sorted(kinds):  # in one order: two who want the same two do not wait for each other
+        tx.run(SQL["lock_cap"], kind=kind)
+
+
+def reached(tx: Write, caps: Caps, *, is_dead: Callable[[Owner], bool], lose: Lose) -> tuple[Capped, ...]:
+    """Return the caps that are reached. A cap that seems to be is looked at again without the jobs of the dead."""
+    found = []
+    for kind, most in sorted(caps.items()):
+        if (running := count(tx, kind)) >= most > 0:
+            rows = tx.rows(_RUNNING, kind=kind) if kind else tx.rows(_RUNNING_ANY)
+            if lose(tx, rows, is_dead):
+                running = count(tx, kind)
+        if running >= most:
+            found.append(Capped(kind or None, running, most))
+    return tuple(found)
+
+
+def count(tx: Read, kind: str) -> int:
+    """Return how many jobs of ``kind`` run; '' for all kinds. Reads only those that run."""
+    if kind:
+        row = tx.row(SQL["count_running"], kind=kind, now_ms=tx.now_ms)
+    else:
+        row = tx.row(SQL["count_running_any"], now_ms=tx.now_ms)
+    return int(row["running"]) if row else 0

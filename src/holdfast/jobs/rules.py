@@ -1,0 +1,130 @@
+"""When a job may be claimed, and when it may be tried again. Pure: no clock, no database, no processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from holdfast.errors import Refused
+from holdfast.holds import rules as hold_rules
+from holdfast.holds.model import Hold, Owner
+from holdfast.jobs.model import (
+    Capped,
+    Claimed,
+    Exhausted,
+    Job,
+    Kind,
+    Outcome,
+    Resting,
+    Running,
+    Status,
+    Terminal,
+    UpToDate,
+    Watermark,
+    resource,
+)
+
+NAME_MAX = 100
+KEY_MAX = 1_000
+
+
+def advances(old: Watermark | None, new: Watermark | None) -> bool:
+    """Return True when ``new`` is newer input than ``old``."""
+    if old is None or new is None:
+        return new is not None
+    return new.size > old.size or (new.size == old.size and new.hash != old.hash)
+
+
+def is_due(job: Job, watermark: Watermark | None) -> bool:
+    """Return True unless ``job`` was done for ``watermark`` or for newer input."""
+    return not job.was_done or advances(job.done, watermark)
+
+
+def decide(
+    job: Job,
+    owner: Owner,
+    *,
+    kind: Kind,
+    watermark: Watermark | None,
+    now_ms: int,
+    lease_ms: int,
+    epoch: int,
+    holder_is_dead: bool = False,
+    stale_after_ms: int | None = None,
+    capped: Sequence[Capped] = (),
+) -> Outcome:
+    """Return the claim that ``owner`` gets of ``job``, or why it gets none. The first line that holds decides.
+
+    ======================================================  ==================
+    it was cancelled; it failed, and failure is for ever    Terminal
+    somebody's hold on it is in force                       Running
+    it was done for this input or for newer                 UpToDate
+    its attempts for this input are used up                 Exhausted
+    it is to rest, as asked for or after a failure          Resting
+    as many run as may                                      Capped
+    else                                                    Claimed
+    ======================================================  ==================
+
+    Unlike a hold, a job at hand is Running for its own owner, too: two threads
+    of one process must not do it twice. ``watermark`` None: the input that was
+    asked for. Newer input than was asked for refills the budget; it does not
+    end a rest. ``capped``: the caps that are reached. Raises ``Refused``
+    unless ``lease_ms`` is positive.
+    """
+    if lease_ms <= 0:
+        raise Refused(f"{resource(job.kind, job.key)}: a lease of {lease_ms} ms would end before it began")
+    wanted = job.wanted if watermark is None else watermark
+    refilled = advances(job.wanted, wanted)
+    attempts = 0 if refilled else job.attempts
+    seen = job.hold
+    if job.status == Status.CANCELLED or (job.status == Status.FAILED and job.on_failure == "terminal"):
+        return Terminal(job, job.failure)
+    if job.status == Status.RUNNING and seen is not None:
+        until_ms = seen.expires_ms if stale_after_ms is None else seen.renewed_ms + stale_after_ms
+        if not holder_is_dead and not hold_rules.over(seen, now_ms=now_ms, stale_after_ms=stale_after_ms):
+            return Running(job, seen.owner, until_ms)
+    if not is_due(job, wanted):
+        return UpToDate(job)
+    if attempts >= job.attempts_max or (job.status == Status.FAILED and not refilled):
+        return Exhausted(job, attempts, job.failure)
+    if job.due_ms > now_ms:
+        return Resting(job, job.due_ms, job.failure if job.retry_ms == job.due_ms else None)
+    if capped:
+        return capped[0]
+    # What was judged above is over, so it changes hands, also to the owner it had.
+    ended = None if seen is None else replace(seen, expires_ms=seen.renewed_ms, note="")
+    name = resource(job.kind, job.key)
+    hold = hold_rules.decide(ended, name, owner, now_ms=now_ms, lease_ms=lease_ms, epoch=epoch)
+    assert isinstance(hold, Hold)
+    return Claimed(job, hold, kind, wanted, attempts + 1)
+
+
+def backoff_ms(kind: Kind, key: str, failures: int) -> int:
+    """Return how long a job rests after its ``failures``-th failure: doubled each time, up to the kind's most.
+
+    Spread over the upper half of that time by the job's own name, so that a
+    thousand jobs that failed together come back apart. Not drawn: the same
+    failure always rests equally long, which can be tested and explained; and
+    never near 0, as full jitter may, which would let poison come back at once.
+    """
+    most_ms = min(kind.backoff_max_ms, kind.backoff_ms << min(max(failures - 1, 0), 40))
+    digest = hashlib.blake2b(f"{kind.name}\0{key}\0{failures}".encode(errors="surrogatepass"), digest_size=4).digest()
+    return most_ms - (most_ms // 2 * int.from_bytes(digest)) // (1 << 32)
+
+
+def check(kind: Kind, key: str) -> None:
+    """Raise ``Refused`` unless jobs of ``kind`` can be done at all and ``key`` is a name."""
+    for what, text, most in (("kind", kind.name, NAME_MAX), ("key", key, KEY_MAX)):
+        if not 0 < len(text) <= most:
+            raise Refused(f"a job's {what} has 1 to {most} characters, this one {len(text)}")
+    if kind.attempts_max < 1 or kind.backoff_ms < 0 or kind.backoff_max_ms < 0:
+        raise Refused(f"kind {kind.name}: attempts_max is at least 1, and a rest is not negative")
+    if kind.on_failure not in ("retry", "terminal"):
+        raise Refused(f"kind {kind.name}: on_failure is 'retry' or 'terminal', not {kind.on_failure!r}")
+
+
+def check_watermark(watermark: Watermark | None) -> None:
+    """Raise ``Refused`` for a size that is none."""
+    if watermark is not None and watermark.size < 0:
+        raise Refused(f"a watermark's size is 0 or more, not {watermark.size}")

@@ -1,0 +1,347 @@
+"""Claim work, and end it. Each function joins the caller's transaction.
+
+A claim and its end change one row each, and every end carries the fence in
+the same statement: who comes too late changes nothing, and is told ``Stale``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from holdfast import holds
+from holdfast.engine import Read, Write
+from holdfast.errors import Busy, Refused, Stale
+from holdfast.holds import Owner
+from holdfast.holds import owner as owners
+from holdfast.holds import rules as hold_rules
+from holdfast.jobs import asking, caps, rules
+from holdfast.jobs.asking import row as get_row
+from holdfast.jobs.model import (
+    Capped,
+    Claimed,
+    Exhausted,
+    Idle,
+    Job,
+    Kind,
+    Outcome,
+    Resting,
+    Status,
+    Terminal,
+    Watermark,
+    resource,
+)
+from holdfast.jobs.rows import SQL, blank, dumped, job, pair, said
+
+IsDead = Callable[[Owner], bool]
+_NEXT = SQL["select_job"].fill(which=SQL["which_next"])
+_NEXT_FREE = SQL["select_job"].fill(which=SQL["which_next_free"])
+_EXPIRED = SQL["select_job"].fill(which=SQL["which_expired"])
+_RUNNING = SQL["select_job"].fill(which=SQL["which_running"])
+_TRIES_MAX = 5  # each lost try means that somebody else got the job
+_AT_ONCE = 100  # jobs woken or given up for lost per claim: a claim stays short, and the next one goes on
+
+
+def claim(
+    tx: Write,
+    kind: Kind | str,
+    key: str,
+    owner: Owner,
+    *,
+    watermark: Watermark | None = None,
+    lease_ms: int | None = None,
+    stale_after_ms: int | None = None,
+    running_max: int | None = None,
+    is_dead: IsDead = owners.is_dead,
+) -> Outcome:
+    """Claim this one job for the input ``watermark``, or learn why not. Nobody need have asked for it before.
+
+    ``watermark`` None: the input that was asked for. ``lease_ms`` is the
+    kind's by default. With ``stale_after_ms`` the taker judges a worker by
+    the time since its last renewal, as ``holds.take`` does. ``running_max``
+    is a cap of the caller's on this kind, beside those of ``cap``.
+    """
+    how = kind_of(kind)
+    rules.check(how, key)
+    rules.check_watermark(watermark)
+    now_epoch = holds.epoch(tx)
+    limited = caps.of(tx, [how], running_max)[how.name]
+    caps.lock(tx, limited)
+    for _ in range(_TRIES_MAX):
+        seen = get_row(tx, how.name, key)
+        if seen is not None and (dead := _is_lost(seen, tx.now_ms, stale_after_ms, is_dead)) is not None:
+            _lose(tx, seen, dead=dead)
+            continue
+        outcome = rules.decide(
+            blank(how, key, watermark, tx.now_ms) if seen is None or seen.status == Status.FORGOTTEN else seen,
+            owner,
+            kind=how,
+            watermark=watermark,
+            now_ms=tx.now_ms,
+            lease_ms=how.lease_ms if lease_ms is None else lease_ms,
+            epoch=now_epoch,
+            stale_after_ms=stale_after_ms,
+            capped=caps.reached(tx, limited, is_dead=is_dead, lose=_lose_dead),
+        )
+        if not isinstance(outcome, Claimed):
+            return outcome
+        if seen is None or seen.status == Status.FORGOTTEN:
+            asking.enqueue(tx, how, key, watermark=watermark)
+        elif (claimed := _put(tx, outcome)) is not None:
+            return claimed
+        # Made just now, or moved by another session (on SQLite we are the only writer): decide on the row.
+    raise Busy(f"job {how.name}/{key} changed {_TRIES_MAX} times while we tried to claim it")
+
+
+def claim_next(
+    tx: Write,
+    kinds: Sequence[Kind | str],
+    owner: Owner,
+    *,
+    lease_ms: int | None = None,
+    is_dead: IsDead = owners.is_dead,
+) -> Claimed | Idle:
+    """Claim the job of these kinds that is to be done next: the largest priority, then the longest due.
+
+    Caps (those of ``cap``, and each kind's own ``running_max``) do not count
+    the dead. A worker known to be dead is replaced at once when nothing is
+    ready, and within a second by the workers of ``worker``; a silent one when
+    its lease ends. Costs a few rows, however many jobs wait.
+    """
+    hows = [kind_of(kind) for kind in kinds]
+    if not hows:
+        raise Refused("claim_next was given no kinds of jobs")
+    for how in hows:
+        _wake(tx, how.name)
+    claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead)
+    if claimed is None and recover(tx, [how.name for how in hows], is_dead=is_dead):
+        claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead)
+    return claimed if claimed is not None else Idle(_until_ms(tx, hows), tuple(capped))
+
+
+def recover(tx: Write, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead) -> int:
+    """Make the jobs of dead workers ready again, or failed when that was their last attempt; return how many.
+
+    One look at /proc for each process that runs a job of these kinds.
+    """
+    return sum(_lose_dead(tx, tx.rows(_RUNNING, kind=kind), is_dead) for kind in kinds)
+
+
+def renew(tx: Write, claim: Claimed, *, lease_ms: int | None = None, note: str = "") -> Claimed:
+    """Extend the claim by ``lease_ms`` from now, and say how far the work is. Raises ``Stale`` when it was lost."""
+    lease_ms = claim.kind.lease_ms if lease_ms is None else lease_ms
+    if lease_ms <= 0:
+        raise Refused(f"{claim.hold.resource}: to end a claim, release it; a lease of {lease_ms} ms is none")
+    expires_ms = tx.now_ms + lease_ms
+    _end(tx, "renew", claim, expires_ms=expires_ms, note=note)
+    return replace(claim, hold=replace(claim.hold, renewed_ms=tx.now_ms, expires_ms=expires_ms, note=note))
+
+
+def confirm(tx: Read, claim: Claimed) -> None:
+    """Raise ``Stale`` unless ``claim`` is in force in this very transaction."""
+    seen = get_row(tx, claim.job.kind, claim.job.key)
+    if seen is None or not is_in_force(seen, claim.fence, tx.now_ms):
+        raise _lost(tx, claim)
+
+
+def is_in_force(seen: Job, fence: int, now_ms: int) -> bool:
+    """Return True when ``seen`` is being done under ``fence``."""
+    return seen.status == Status.RUNNING and seen.fence == fence and seen.expires_ms > now_ms
+
+
+def finish(tx: Write, claim: Claimed, result: Any = None, *, watermark: Watermark | None = None) -> None:
+    """Say that the job was done, for ``watermark``: by default the input it was claimed for.
+
+    When newer input was asked for meanwhile, it is ready again. ``result`` is
+    a JSON value of at most 64 KiB. Raises ``Stale`` when the claim was lost;
+    whatever else is in this transaction is undone with it.
+    """
+    rules.check_watermark(watermark)
+    size, digest = pair(claim.watermark if watermark is None else watermark)
+    _end(tx, "finish", claim, done_size=size, done_hash=digest, result=dumped(result, "result"))
+
+
+def fail(tx: Write, claim: Claimed, error: object, *, retry_in_ms: int | None = None) -> Resting | Exhausted | Terminal:
+    """Say that the job failed, and return what comes of it.
+
+    It rests for ``retry_in_ms``, or as long as its kind's backoff says; with
+    its attempts used up it is ``Exhausted``, and ``Terminal`` where failure
+    is for ever. Raises ``Stale`` when the claim was lost.
+    """
+    rest_ms = rules.backoff_ms(claim.kind, claim.job.key, claim.attempt) if retry_in_ms is None else retry_in_ms
+    _end(tx, "fail", claim, retry_ms=tx.now_ms + max(rest_ms, 0), failure=said(error), given_up=0)
+    seen = _seen(tx, claim)
+    if seen.status == Status.RESTING:
+        return Resting(seen, seen.due_ms, seen.failure)
+    return _failed(seen)
+
+
+def give_up(tx: Write, claim: Claimed, why: object) -> Exhausted | Terminal:
+    """Say that this input will never do, whatever is left of its attempts. Raises ``Stale`` when the claim was lost."""
+    _end(tx, "fail", claim, retry_ms=0, failure=said(why), given_up=1)
+    return _failed(_seen(tx, claim))
+
+
+def release(tx: Write, claim: Claimed, *, retry_in_ms: int = 0) -> None:
+    """Give the job back undone, for others, and its attempt with it. Raises ``Stale`` when the claim was lost."""
+    _end(tx, "release", claim, retry_ms=tx.now_ms + max(retry_in_ms, 0))
+
+
+def end_all(tx: Write) -> int:
+    """Make every claim void, and its job ready; return how many there were. For a database that was put back."""
+    return tx.run(SQL["end_every_claim"])
+
+
+def kind_of(kind: Kind | str) -> Kind:
+    """Return the kind; a bare name has the defaults."""
+    return Kind(kind) if isinstance(kind, str) else kind
+
+
+def _take_ready(
+    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead
+) -> tuple[Claimed | None, list[Capped]]:
+    now_epoch = holds.epoch(tx)
+    capped: list[Capped] = []
+    limited = caps.of(tx, hows, None)
+    caps.lock(tx, {kind for each in limited.values() for kind in each})
+    for how in _by_first(tx, hows):
+        if reached := caps.reached(tx, limited[how.name], is_dead=is_dead, lose=_lose_dead):
+            capped += reached
+            continue
+        found = tx.row(_NEXT_FREE, kind=how.name)
+        if found is None:
+            continue
+        outcome = rules.decide(
+            job(found),
+            owner,
+            kind=how,
+            watermark=None,
+            now_ms=tx.now_ms,
+            lease_ms=how.lease_ms if lease_ms is None else lease_ms,
+            epoch=now_epoch,
+        )
+        assert isinstance(outcome, Claimed), outcome  # a ready job is due, and has attempts left: see `odd_jobs`
+        claimed = _put(tx, outcome)
+        assert claimed is not None  # the row is ours since we looked
+        return claimed, capped
+    return None, capped
+
+
+def _by_first(tx: Write, hows: Sequence[Kind]) -> Sequence[Kind]:
+    """Return the kinds in the order in which their first jobs are to be done."""
+    if len(hows) == 1:
+        return hows
+    firsts = [(tx.row(_NEXT, kind=how.name), how) for how in hows]
+    there = [
+        (-first["priority"], first["due_ms"], first["job_id"], at) for at, (first, _) in enumerate(firsts) if first
+    ]
+    return [hows[at] for *_, at in sorted(there)]
+
+
+def _wake(tx: Write, kind: str) -> None:
+    tx.run(SQL["wake"], kind=kind, now_ms=tx.now_ms, limit=_AT_ONCE)
+    for found in tx.rows(_EXPIRED, kind=kind, now_ms=tx.now_ms, limit=_AT_ONCE):
+        _lose(tx, job(found), dead=False)
+
+
+def _lose_dead(tx: Write, rows: Iterable[Any], is_dead: IsDead) -> int:
+    judged: dict[str, bool] = {}
+    lost = 0
+    for found in rows:
+        text = found["owner"]
+        if text not in judged:
+            judged[text] = is_dead(owners.load(text))
+        if judged[text]:
+            lost += _lose(tx, job(found), dead=True)
+    return lost
+
+
+def _lose(tx: Write, seen: Job, *, dead: bool) -> int:
+    assert seen.owner is not None
+    what = "died" if dead else f"was not heard of for {tx.now_ms - seen.renewed_ms} ms"
+    failure = f"its worker ({owners.describe(seen.owner)}) {what} in attempt {seen.attempts} of {seen.attempts_max}"
+    return tx.run(SQL["lose"], job_id=seen.job_id, fence=seen.fence, failure=failure, now_ms=tx.now_ms)
+
+
+def _until_ms(tx: Read, hows: Sequence[Kind]) -> int | None:
+    changes = [tx.row(SQL["next_change"], kind=how.name) for how in hows]
+    times = [at for row in changes if row for at in row.values() if at is not None]
+    return min(times, default=None)
+
+
+def _is_lost(seen: Job, now_ms: int, stale_after_ms: int | None, is_dead: IsDead) -> bool | None:
+    """Return None unless ``seen`` is at hand and its worker lost it; then whether that one is dead."""
+    if seen.status != Status.RUNNING or seen.hold is None:
+        return None
+    if is_dead(seen.hold.owner):
+        return True
+    return False if hold_rules.over(seen.hold, now_ms=now_ms, stale_after_ms=stale_after_ms) else None
+
+
+def _put(tx: Write, decided: Claimed) -> Claimed | None:
+    seen, hold = decided.job, decided.hold
+    wanted = decided.watermark if rules.advances(seen.wanted, decided.watermark) else seen.wanted
+    size, digest = pair(wanted)
+    seen_size, seen_hash = pair(seen.wanted)
+    changed = tx.run(
+        SQL["put_claim"],
+        wanted_size=size,
+        wanted_hash=digest,
+        attempts=decided.attempt,
+        owner=owners.dump(hold.owner),
+        fence=hold.fence,
+        now_ms=tx.now_ms,
+        expires_ms=hold.expires_ms,
+        job_id=seen.job_id,
+        seen_status=seen.status,
+        seen_fence=seen.fence,
+        seen_size=seen_size,
+        seen_hash=seen_hash,
+    )
+    if changed != 1:
+        return None
+    held = replace(
+        seen,
+        status=Status.RUNNING,
+        wanted=wanted,
+        attempts=decided.attempt,
+        owner=hold.owner,
+        fence=hold.fence,
+        taken_ms=hold.taken_ms,
+        renewed_ms=hold.renewed_ms,
+        expires_ms=hold.expires_ms,
+        note="",
+        changed_ms=tx.now_ms,
+    )
+    return replace(decided, job=held)
+
+
+def _end(tx: Write, statement: str, claim: Claimed, **params: object) -> None:
+    if tx.run(SQL[statement], job_id=claim.job.job_id, fence=claim.fence, now_ms=tx.now_ms, **params) != 1:
+        raise _lost(tx, claim)
+
+
+def _lost(tx: Read, claim: Claimed) -> Stale:
+    name = resource(claim.job.kind, claim.job.key)
+    seen = get_row(tx, claim.job.kind, claim.job.key)
+    if seen is None or seen.fence == claim.fence or seen.owner is None:
+        became = "is gone" if seen is None else f"is {seen.status}"
+        if seen is not None and seen.status == Status.RUNNING:
+            became = f"had no renewal for {tx.now_ms - seen.renewed_ms} ms"
+        return Stale(f"the claim of {name} (fence {claim.fence}) ended before the work did: the job {became}")
+    return Stale(
+        f"{name} changed hands: fence {claim.fence} is over, {owners.describe(seen.owner)} got fence {seen.fence}"
+    )
+
+
+def _seen(tx: Read, claim: Claimed) -> Job:
+    seen = get_row(tx, claim.job.kind, claim.job.key)
+    assert seen is not None  # its row was just changed
+    return seen
+
+
+def _failed(seen: Job) -> Exhausted | Terminal:
+    if seen.on_failure == "terminal":
+        return Terminal(seen, seen.failure)
+    return Exhausted(seen, seen.attempts, seen.failure)
