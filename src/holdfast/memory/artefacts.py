@@ -25,12 +25,17 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr
 
 def prepare(root: str) -> None:
     """Make the folder of all generations, for this user alone. Raises ``Refused`` when it is a link or no directory."""
-    if os.path.islink(root):
-        raise Refused(f"{root} is a link; memories are not written through one", remedy="Remove the link.")
+    check(root)
     try:
         folders.make(root)
     except FileExistsError:
         raise Refused(f"{root} is not a directory") from None
+
+
+def check(root: str) -> None:
+    """Raise ``Refused`` when ``root`` is a link: what lies behind it is not ours to write or remove."""
+    if os.path.islink(root):
+        raise Refused(f"{root} is a link; memories are not written through one", remedy="Remove the link.")
 
 
 def folder_of(fence: int) -> str:
@@ -94,7 +99,7 @@ def write(root: str, folder: str, files: Mapping[str, str]) -> None:
             file.flush()
             os.fsync(fd)
     for directory in sorted(made, reverse=True) + [root]:
-        _sync(directory)
+        folders.sync(directory)
 
 
 def point(root: str, folder: str | None) -> None:
@@ -113,7 +118,7 @@ def point(root: str, folder: str | None) -> None:
         os.unlink(new)
     os.symlink(folder, new)
     os.replace(new, link)
-    _sync(root)
+    folders.sync(root)
 
 
 def tidy(root: str, keep: set[str], *, up_to_fence: int) -> int:
@@ -141,11 +146,3 @@ def _remove(top: str) -> None:
         os.unlink(top)
     elif os.path.lexists(top):
         shutil.rmtree(top)
-
-
-def _sync(directory: str) -> None:
-    fd = os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

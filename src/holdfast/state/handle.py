@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from holdfast.state.compressing import OnProgress as OnCompressed
     from holdfast.state.in_home import InHome
     from holdfast.state.jobs import Jobs
+    from holdfast.state.memory import MemoryDoor
     from holdfast.state.logs import Logs
     from holdfast.watch import Watcher
 
@@ -262,6 +263,13 @@ class State:
         ``bytes_max`` counts for the handle's first; ``Refused`` for a name of no or over 100 characters.
         """
         return self._caches.get(name, bytes_max)
+
+    @property
+    def memory(self) -> MemoryDoor:
+        """What is remembered of threads, and how it comes about."""
+        from holdfast.state.memory import MemoryDoor  # for those who ask for it
+
+        return MemoryDoor(self)
 
     @property
     def jobs(self) -> Jobs:
