@@ -98,7 +98,7 @@ def write(root: str, folder: str, files: Mapping[str, str]) -> None:
             file.write(text.encode())
             file.flush()
             os.fsync(fd)
-    for directory in sorted(made, reverse=True) + [root]:
+    for directory in [*sorted(made, reverse=True), root]:
         folders.sync(directory)
 
 

@@ -153,8 +153,8 @@ class OpenAICompatible:
         with self._lock:
             if self._budget is not None and self.tokens_used + tokens > self._budget:
                 raise Full(
-                    f"the budget of {self._budget:,} tokens is used up: {self.tokens_used:,} were used or are under way,"
-                    f" this call may take {tokens:,}",
+                    f"the budget of {self._budget:,} tokens is used up: {self.tokens_used:,} were used or are"
+                    f" under way, this call may take {tokens:,}",
                     remedy="Run again with a new budget.",
                 )
             self.tokens_used += tokens
@@ -248,7 +248,10 @@ class OpenAICompatible:
                 f"{self!r} sends us elsewhere (status {status}), and the key goes to no other address",
                 remedy="Name the address it really has as base_url.",
             )
-        said = self._shown((self._body(response, _ERROR_BYTES_MAX, short=True) or b"").decode(errors="replace"))
+        body = self._body(response, _ERROR_BYTES_MAX, short=True) or b""
+        if len(body) == _ERROR_BYTES_MAX:
+            body = body[: -_ERROR_BYTES_MAX // 4]  # the end may be half a key, which looks like none
+        said = self._shown(body.decode(errors="replace"))
         return Refused(f"{self!r} refused: status {status}: {said}", remedy="Check base_url, model and key.")
 
     def _body(self, response: Any, bytes_max: int, *, short: bool = False) -> bytes | None:
@@ -261,7 +264,7 @@ class OpenAICompatible:
         return bytes(found)
 
     def _shown(self, text: str) -> str:
-        """Return ``text`` of the server's as an error may show it: short, one line, without the key or other secrets."""
+        """Return ``text`` of the server's as an error may show it: one short line without the key, or secrets."""
         if self._key:
             text = text.replace(self._key, redact.GONE)
         line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

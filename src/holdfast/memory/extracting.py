@@ -73,7 +73,7 @@ def _due(
 ) -> tuple[int, list[Candidate], Counter[str]]:
     """Return how many threads may be read, those that are due, and why others are not. One read transaction."""
     skipped: Counter[str] = Counter()
-    found = []
+    found: list[Candidate] = []
     with engine.read() as tx:
         seen = store.candidates(tx, homes, settings)
         if cwds:
@@ -169,9 +169,7 @@ class _Work:
                 store.forget(tx, candidate.home_id, candidate.thread_id)
                 return
             for scope in store.scopes_for(self._settings, candidate.cwd):
-                store.put(
-                    tx, candidate.home_id, candidate.thread_id, scope, found, source_ms=candidate.updated_ms
-                )
+                store.put(tx, candidate.home_id, candidate.thread_id, scope, found, source_ms=candidate.updated_ms)
 
         self._engine.submit(keep).result()
         self._note("kept" if found is not None else "nothing")

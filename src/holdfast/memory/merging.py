@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast import holds
-from holdfast.engine import Engine
+from holdfast.engine import Engine, Write
 from holdfast.errors import HoldfastError, Stale
 from holdfast.holds import Denied, Hold
 from holdfast.memory import artefacts, rules, store
@@ -157,7 +157,7 @@ def _publish(engine: Engine, root: str, hold: Hold, seen: _Seen, files: dict[str
     if seen.before and artefacts.read(root, seen.before.folder) != seen.kept:
         return "edited"  # while the model was at it: its files do not know those words. The next run does.
 
-    def flip(tx: store.Write) -> None:
+    def flip(tx: Write) -> None:
         holds.confirm(tx, hold)
         threads = {memory.thread_id: memory.updated_at_ms for memory in seen.memories}
         digests = {path: rules.digest(text) for path, text in files.items()}
@@ -169,18 +169,20 @@ def _publish(engine: Engine, root: str, hold: Hold, seen: _Seen, files: dict[str
     return "published"
 
 
-def _clean(tx: store.Write, hold: Hold, seen: _Seen) -> None:
+def _clean(tx: Write, hold: Hold, seen: _Seen) -> None:
     holds.confirm(tx, hold)
     store.clean(tx, {SCOPE: seen.dirty_ms})
 
 
 def _settle(engine: Engine, root: str, hold: Hold) -> None:
-    """Have the link follow the row, and remove what nobody reads any more. The row stays locked meanwhile."""
+    """Have the link follow the row, which stays locked meanwhile, and remove what nobody reads any more."""
 
-    def follow(tx: store.Write) -> None:
+    def follow(tx: Write) -> str | None:
         now = store.lock_generation(tx, place_of(root))
         holds.confirm(tx, hold)
         artefacts.point(root, now)
-        artefacts.tidy(root, {now} if now else set(), up_to_fence=hold.fence)
+        return now
 
-    engine.submit(follow, reserve=True).result()
+    now = engine.submit(follow, reserve=True).result()
+    # Should the hold be lost by now: the next worker's folder has a larger fence, and stays.
+    artefacts.tidy(root, {now} if now else set(), up_to_fence=hold.fence)

@@ -26,7 +26,8 @@ def probes(tx: Read) -> list[Finding]:
         Finding(
             "memory-use",
             f"memory of thread {ids.text(row['thread_id'])} in {row['scope_kind']} {row['scope_key']}",
-            measured=f"used {row['used_count']} times, last at {row['last_used_ms']}, invalid since {row['invalidated_ms']}",
+            measured=f"used {row['used_count']} times, last at {row['last_used_ms']},"
+            f" invalid since {row['invalidated_ms']}",
             expected="a time for every use, and a reason only for what is invalid",
             remedy=_REMEDY,
         )

@@ -182,7 +182,10 @@ def is_input(path: str) -> bool:
 
 
 def merge_prompt(
-    made: Mapping[str, str], notes_before: Mapping[str, str], memories: Sequence[Memory], edited: Sequence[str],
+    made: Mapping[str, str],
+    notes_before: Mapping[str, str],
+    memories: Sequence[Memory],
+    edited: Sequence[str],
     bytes_max: int,
 ) -> Prompt:
     """Return what a model is asked about the files: as they are, what changed in the notes, and the new notes.
@@ -223,7 +226,7 @@ def merged(answer: str) -> dict[str, str]:
 
 def check_artefacts(files: Mapping[str, str]) -> None:
     """Raise ``Busy`` unless these are files a model may make: named paths only, within size, the two that must be."""
-    for path, text in files.items():
+    for path in files:
         if not may_be_made(path):
             raise bad_answer(f"a file {_short(path)!r}, which is not one of those it may write")
     if sum(len(text.encode(errors="replace")) for text in files.values()) > ARTEFACT_BYTES_MAX:
@@ -252,11 +255,11 @@ def may_be_made(path: str) -> bool:
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return ``(A, M or D, path)`` of what differs between two sets of files, by path."""
-    found = []
-    for path in sorted({*before, *after}):
-        if before.get(path) != after.get(path):
-            found.append(("A" if path not in before else "D" if path not in after else "M", path))
-    return found
+    return [
+        ("A" if path not in before else "D" if path not in after else "M", path)
+        for path in sorted({*before, *after})
+        if before.get(path) != after.get(path)
+    ]
 
 
 def diff(before: Mapping[str, str], after: Mapping[str, str], bytes_max: int) -> str:

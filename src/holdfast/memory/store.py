@@ -204,9 +204,7 @@ def put_generation(
 ) -> bool:
     """Have ``folder`` count at ``place``. False, and nothing changed, when a newer fence did so already."""
     made = msgspec.json.encode({"threads": threads, "files": files}).decode()
-    return bool(
-        tx.run(_SQL["put_generation"], place=place, fence=fence, folder=folder, made=made, now_ms=tx.now_ms)
-    )
+    return bool(tx.run(_SQL["put_generation"], place=place, fence=fence, folder=folder, made=made, now_ms=tx.now_ms))
 
 
 def lock_generation(tx: Write, place: str) -> str | None:

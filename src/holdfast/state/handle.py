@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from holdfast.state.compressing import OnProgress as OnCompressed
     from holdfast.state.in_home import InHome
     from holdfast.state.jobs import Jobs
-    from holdfast.state.memory import MemoryDoor
     from holdfast.state.logs import Logs
+    from holdfast.state.memory import MemoryDoor
     from holdfast.watch import Watcher
 
 T = TypeVar("T")

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from holdfast.threads.model import Thread
 
 
+Memories = list[Memory]
+RowIds = list[int]
+
+
 class Run(msgspec.Struct, frozen=True):
     """What one run came to: threads read, and the files put together."""
 
@@ -89,7 +93,7 @@ class MemoryDoor:
         wanted = [thread_rules.normal_cwd(cwd) for cwd in cwds]
         return extracting.due(self._state.engine, self._homes(), settings or Settings(), cwds=wanted)
 
-    def put(self, text: str, raw_memory: str, summary: str, *, cwd_only: bool = False) -> list[Memory] | None:
+    def put(self, text: str, raw_memory: str, summary: str, *, cwd_only: bool = False) -> Memories | None:
         """Remember this of a thread, as a harness that reads its own threads does. None: no such thread.
 
         In the scope of its directory and, unless ``cwd_only``, of the person.
@@ -101,13 +105,11 @@ class MemoryDoor:
         found = Extracted(raw_memory, summary)
         with self._state.write() as tx:
             home_id, id16 = self._home_id(thread), thread_id_of(thread.id)
-            return [
-                store.put(tx, home_id, id16, scope, found, source_ms=thread.updated_at_ms) for scope in scopes
-            ]
+            return [store.put(tx, home_id, id16, scope, found, source_ms=thread.updated_at_ms) for scope in scopes]
 
     # --- reading -----------------------------------------------------------------
 
-    def last(self, n: int, *, cwd: str | None = None) -> list[Memory]:
+    def last(self, n: int, *, cwd: str | None = None) -> Memories:
         """Return the ``n`` memories written last: of the directory ``cwd`` exactly, else of the person."""
         if self._state.engine is None:
             return []
@@ -115,7 +117,7 @@ class MemoryDoor:
         with self._state.read() as tx:
             return store.last(tx, self._homes(), scope, n)
 
-    def list(self, *, scope: str | None = None, cwd: str | None = None, limit: int = 100) -> list[Memory]:
+    def list(self, *, scope: str | None = None, cwd: str | None = None, limit: int = 100) -> Memories:
         """Return memories, those that are invalid too, the newest first."""
         if self._state.engine is None:
             return []
@@ -123,7 +125,7 @@ class MemoryDoor:
         with self._state.read() as tx:
             return store.newest(tx, self._homes(), kind=kind, key=key, limit=limit)
 
-    def get(self, text: str) -> list[Memory] | None:
+    def get(self, text: str) -> Memories | None:
         """Return what is remembered of a thread, in each scope, the newest first; None: no such thread."""
         thread = self._state.threads.resolve(text)
         if thread is None or self._state.engine is None:
@@ -185,7 +187,7 @@ class MemoryDoor:
         with self._state.write() as tx:
             return change(tx, self._home_id(thread), thread_id_of(thread.id))
 
-    def _homes(self) -> list[int]:
+    def _homes(self) -> RowIds:
         with self._state.read() as tx:
             return row_ids(self._state.look_up_homes(tx))
 
