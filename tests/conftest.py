@@ -7,10 +7,26 @@ import os
 import pytest
 
 import holdfast
-from holdfast.clock import wall_ms
-from holdfast.sqlite import Store
+from engines import open_engine
 from homes import MadeHome
+from servers import Server
 from rows import findings
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A PostgreSQL of this run (of this worker). Whoever stops it starts it again."""
+    started = Server()
+    yield started
+    started.remove()
+
+
+@pytest.fixture
+def schema_url(server):
+    """The URL of a schema that is not there yet; what a test made of it goes."""
+    name = server.new_schema()
+    yield server.url(name)
+    server.drop(name)
 
 
 @pytest.fixture
@@ -42,20 +58,29 @@ def state_dir(tmp_path):
 
 
 @pytest.fixture
-def open_state(state_dir):
+def where(state_dir):
+    """How ``holdfast.open`` and ``peek`` are told where the state is."""
+    return {"state_dir": state_dir}
+
+
+@pytest.fixture
+def open_state(where):
     """Open the state of some homes; closed afterwards, and its probes must find nothing."""
     opened = []
 
     def open_them(*homes, **options):
         options.setdefault("search", False)
-        opened.append(holdfast.open(homes, state_dir=state_dir, **options))
+        opened.append(holdfast.open(homes, **where, **options))
         return opened[-1]
 
     yield open_them
     for state in opened:
         state.close()
-    if os.path.exists(state_dir / "state.db"):
-        with Store.open(state_dir / "state.db", clock=wall_ms) as store, store.read() as tx:
+    if "state" in where and opened:
+        with open_engine(where["state"]) as store, store.read() as tx:
+            assert findings(tx) == []
+    elif os.path.exists(where["state_dir"] / "state.db"):
+        with open_engine(where["state_dir"] / "state.db") as store, store.read() as tx:
             assert findings(tx) == []
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, TypeVar
 
+from holdfast.clock import Clock
 from holdfast.sql import Statement
 
 Row = Mapping[str, Any]
@@ -64,6 +65,18 @@ class Engine(Protocol):
     """One database, held open by this process."""
 
     kind: Literal["sqlite", "postgres"]
+    path: str
+    """Where the database is, for people: the path of a file, or a URL without its password."""
+
+    @property
+    def clock(self) -> Clock | None:
+        """What gives ``tx.now_ms``; None: the server."""
+        ...
+
+    @property
+    def read_only(self) -> bool:
+        """Whether every write is ``Refused``."""
+        ...
 
     def read(self) -> AbstractContextManager[Read]:
         """Begin a read transaction in the caller's thread; a read inside a read joins it."""

@@ -3,6 +3,7 @@
     HoldfastError
     ├── Busy         try again
     │   └── Full     ... once there is room: the disk, a quota or a cap of ours is reached
+    ├── OutcomeUnknown  look first: a COMMIT failed, and may be in all the same
     ├── HalfDone     finish it or undo it: a change to files was stopped in the middle
     ├── Damaged      stop: the bytes on disk are not what we wrote
     ├── Refused      change the call: it asks for something the rules forbid
@@ -39,6 +40,18 @@ class Full(Busy):
     """No room: the disk, a quota, or one of our own caps. Nothing was changed."""
 
     remedy = "Make room on the disk that holds the state directory, then try again."
+
+
+class OutcomeUnknown(HoldfastError):
+    """A COMMIT failed, and the database may hold it all the same.
+
+    Never retried by us: ask the database, by idempotency key or by fence,
+    whether the work is there, before doing it again. Ask inside a write: on
+    SQLite it makes safe what it finds; a read may see what a power cut still takes.
+    """
+
+    exit_code = 75  # EX_TEMPFAIL, <sysexits.h>
+    remedy = "Ask by idempotency key or fence, in a write, whether the work is there before you repeat it."
 
 
 class HalfDone(HoldfastError):

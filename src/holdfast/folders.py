@@ -14,7 +14,7 @@ from contextlib import suppress
 def default_state() -> str:
     """Return ``$HOLDFAST_STATE``, else ``$XDG_STATE_HOME/holdfast``, else what the platform keeps for this."""
     named = os.environ.get("HOLDFAST_STATE")
-    if named:
+    if named and "://" not in named:  # a URL names a database
         return named
     import platformdirs  # 3 ms, for those who did not say
 

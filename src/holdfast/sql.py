@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -90,6 +90,12 @@ def statement(text: str, name: str = "statement") -> Statement:
     """
     bare = without_comments(text)
     return _statement(name, bare, _psycopg(bare))
+
+
+def joined(between: str, parts: Iterable[Statement | str]) -> Statement:
+    """Return ``parts`` as one fragment, ``between`` between each two: for a list of filters, or of branches."""
+    made = [statement(part) if isinstance(part, str) else part for part in parts]
+    return _statement("joined", between.join(part.sqlite for part in made), between.join(p.postgres for p in made))
 
 
 def parse(text: str) -> dict[str, str]:

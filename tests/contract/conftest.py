@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import pytest
 from contract_helpers import PRELUDE, Clock
+from engines import open_engine
 
 from holdfast import schema
 from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.jobs.probes import probes as job_probes
 from holdfast.memory.probes import probes as memory_probes
-from holdfast.sqlite import Store
 from holdfast.threads.probes import probes as thread_probes
 from holdfast.tools.probes import probes as tool_probes
 from processes import children
@@ -26,15 +26,15 @@ def clock():
     return Clock()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def database(request, tmp_path):
-    """Where the engine's data is: what another process needs to open it, too."""
-    return str(tmp_path / "state.db")
+    """Where the engine's data is: what another process needs to open it, too. A path or a URL."""
+    return request.getfixturevalue("schema_url") if request.param == "postgres" else str(tmp_path / "state.db")
 
 
 @pytest.fixture
 def engine(database, clock):
-    with Store.open(database, clock=clock) as store:
+    with open_engine(database, clock) as store:
         schema.migrate(store)
         yield store
         with store.read() as tx:
@@ -46,3 +46,11 @@ def child():
     """Start a process that runs this code; it is ended afterwards."""
     with children(PRELUDE) as start:
         yield start
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request, state_dir):
+    """Each test that opens a state runs on every engine; what stays on the machine is in ``state_dir``."""
+    if request.param == "sqlite":
+        return {"state_dir": state_dir}
+    return {"state_dir": state_dir, "state": request.getfixturevalue("schema_url")}

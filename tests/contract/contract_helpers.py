@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-PRELUDE = """
+from pathlib import Path
+
+PRELUDE = f"""
+TESTS = {str(Path(__file__).parents[1])!r}
 from holdfast import clock, holds, schema
 from holdfast.holds import Denied, Hold
-from holdfast.sqlite import Store
+sys.path.insert(0, TESTS)
+from engines import open_engine
 ARGS = sys.argv[1:]
 """
 

@@ -27,7 +27,7 @@ def held(engine, clock):
         holds.take(tx, "beside it", holds.me(), lease_ms=1_000)
     yield held
     run(engine, "DELETE FROM holds")
-    run(engine, "INSERT INTO counters VALUES ('epoch', 1) ON CONFLICT DO UPDATE SET value = 1")
+    run(engine, "INSERT INTO counters VALUES ('epoch', 1) ON CONFLICT (name) DO UPDATE SET value = 1")
 
 
 DAMAGE = [

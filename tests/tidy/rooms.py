@@ -12,7 +12,7 @@ from modules import PACKAGE, Module, imports, modules
 ROWS = (
     ("errors", "ids", "clock", "origin", "findings", "changes", "folders"),
     ("sql", "lockfiles"),
-    ("engine",),
+    ("engine", "submit"),
     ("sqlite", "postgres", "rollouts", "receipts"),
     ("schema",),
     ("holds",),

@@ -23,7 +23,7 @@ PINNED = {
         "0003_threads": "e9cfeed25cc02596",
         "0004_said": "3b7ffe702617c7fc",
         "0005_waiting": "7036a6ad47464b25",
-        "0006_jobs": "c8c920880a45f548",
+        "0006_jobs": "9011ce4e5d2c193d",
     },
 }
 

@@ -4,7 +4,7 @@ from holdfast.holds.keeper import Keeper, kept
 from holdfast.holds.model import Denied, Hold, Owner
 from holdfast.holds.owner import describe, is_dead, me
 from holdfast.holds.rules import over
-from holdfast.holds.store import confirm, end_all, epoch, get, listing, raise_epoch, release, renew, take
+from holdfast.holds.store import confirm, end_all, epoch, get, know_server, listing, raise_epoch, release, renew, take
 
 __all__ = [
     "Denied",
@@ -18,6 +18,7 @@ __all__ = [
     "get",
     "is_dead",
     "kept",
+    "know_server",
     "listing",
     "me",
     "over",

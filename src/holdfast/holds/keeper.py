@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from holdfast.clock import boot_ms
@@ -13,6 +13,8 @@ from holdfast.holds.model import Hold
 from holdfast.holds.store import release, renew
 from holdfast.origin import internal
 
+Renew = Callable[..., object]
+"""Called as ``renew(tx, hold, lease_ms=…, note=…)``; raises ``Stale`` when the hold was lost."""
 _RENEWALS_PER_LEASE = 3  # two may fail before the lease is lost
 
 
@@ -21,15 +23,26 @@ class Keeper:
 
     ``note`` goes into the row with the next renewal. The lease is also counted
     here, on the boot clock: who cannot reach the database for a lease has lost
-    the hold, whatever the row says later.
+    the hold, whatever the row says later. ``renew`` is for a hold that lies
+    elsewhere than in ``holds``; ``on_lost`` is called in the keeper's thread.
     """
 
-    def __init__(self, engine: Engine, hold: Hold, lease_ms: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        hold: Hold,
+        lease_ms: int,
+        *,
+        renew: Renew = renew,
+        on_lost: Callable[[], object] = lambda: None,
+    ) -> None:
         self.hold = hold
         self.note = hold.note
         self.lost = threading.Event()
         self._engine = engine
         self._lease_ms = lease_ms
+        self._renew = renew
+        self._on_lost = on_lost
         self._ends_ms = boot_ms() + lease_ms
         self._error: Exception | None = None
         self._stop = threading.Event()
@@ -56,12 +69,13 @@ class Keeper:
                 asked_ms = boot_ms()
                 try:
                     with self._engine.write(wait_ms=turn_ms, reserve=True) as tx:
-                        renew(tx, self.hold, lease_ms=self._lease_ms, note=self.note)
+                        self._renew(tx, self.hold, lease_ms=self._lease_ms, note=self.note)
                 except Exception as error:
                     # Busy, a full disk, anything: the next turn may still be in time.
                     self._error = error
                     if isinstance(error, Stale) or boot_ms() >= self._ends_ms:
                         self.lost.set()
+                        self._on_lost()
                         return
                 else:
                     self._error = None

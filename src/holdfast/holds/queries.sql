@@ -51,3 +51,10 @@ ORDER BY resource
 
 -- name: list_owners
 SELECT owner, min(resource) AS resource, count(*) AS holds FROM holds GROUP BY owner ORDER BY 2
+
+-- name: get_server
+-- On which server the rows were last known to be, and on which they are. A file has none.
+SELECT 0 AS known, 0 AS found
+
+-- name: put_server
+UPDATE counters SET value = value WHERE name = 'epoch'

@@ -26,8 +26,8 @@ def decide(
     hands: its fence grows. The owner of a live hold may extend it; that is no
     change of hands, unless the epoch rose since: then it gets a fence of the
     new epoch. With ``stale_after_ms`` the taker judges by the time since the
-    last renewal instead of the holder's own expiry. A renewal dated in the
-    future counts as stale by that rule, or a wrong clock would block for ever.
+    last renewal instead of the holder's own expiry. A renewal dated as far in
+    the future counts as stale, too, or a wrong clock would block for ever.
     Raises ``Refused`` unless ``lease_ms`` is positive.
     """
     if lease_ms <= 0:
@@ -51,4 +51,6 @@ def over(seen: Hold, *, now_ms: int, stale_after_ms: int | None = None) -> bool:
         return True
     if stale_after_ms is None:
         return seen.expires_ms <= now_ms
-    return not seen.renewed_ms <= now_ms < seen.renewed_ms + stale_after_ms
+    # A renewal from the future is of a wrong clock, or of a transaction of another session that began a moment after
+    # ours and was committed before: only the first is far away.
+    return abs(now_ms - seen.renewed_ms) >= stale_after_ms

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from holdfast import sql
-from holdfast.engine import Read, Write
+from holdfast.engine import Engine, Read, Write
 from holdfast.errors import Busy, Damaged, Refused, Stale
 from holdfast.holds import owner as owners
 from holdfast.holds import rules
 from holdfast.holds.model import Denied, Hold, Owner
 
 _SQL = sql.load("holdfast.holds")
+_EPOCHS_BEYOND = 64 * 1024
 _TRIES_MAX = 5  # each lost try means someone else got the resource
 
 
@@ -67,6 +68,22 @@ def raise_epoch(tx: Write, least: int) -> int:
     raised = max(epoch(tx) + 1, least)
     tx.run(_SQL["set_epoch"], epoch=raised)
     return raised
+
+
+def know_server(engine: Engine) -> bool:
+    """Raise the epoch when the database was loaded into another server since it was last opened; True then.
+
+    A dump is a database of another day: the fences it gave since are forgotten. One read.
+    """
+    with engine.read() as tx:
+        seen = tx.row(_SQL["get_server"])
+    if seen is None or seen["known"] == seen["found"]:
+        return False
+    with engine.write() as tx:
+        tx.run(_SQL["put_server"])
+        # Beyond any that its server, promoted a few times since, can have given.
+        raise_epoch(tx, epoch(tx) + _EPOCHS_BEYOND)
+    return True
 
 
 def get(tx: Read, resource: str) -> Hold | None:

@@ -130,9 +130,9 @@ class Indexing:
             with self._engine.read() as tx:
                 return store.count(tx, self._home.home_id)
         with self._engine.write(wait_ms=30_000) as tx:
-            assert isinstance(tx, Writing)  # indexes are SQLite's own business until there is a second engine
             holds.confirm(tx, self._hold)
-            tx.script(_INDEXES)
+            if isinstance(tx, Writing):  # others write meanwhile on PostgreSQL: there a migration made them
+                tx.script(_INDEXES)
             revision = store.next_revision(tx)
             store.inherit(tx, self._home.home_id, revision)
             if renamed:

@@ -29,7 +29,7 @@ from holdfast.ingest.survey import entry_at
 from holdfast.origin import internal
 from holdfast.rollouts import Appended, RolloutWriter, Scan, ThreadFacts, Turn, names_stamp, scan
 from holdfast.rollouts.blocks import fold_block
-from holdfast.sqlite.submit import Submitted
+from holdfast.submit import Submitted
 from holdfast.threads import homes
 from holdfast.threads.model import Home
 

@@ -1,11 +1,11 @@
 -- The ledger: one row per rollout file of a home.
 
 -- name: load
-SELECT file_id, path, zst, inode, size, mtime_ns, offset, status, attempts, thread_id
+SELECT file_id, path, zst, inode, size, mtime_ns, "offset", status, attempts, thread_id
 FROM files WHERE home_id = :home_id
 
 -- name: load_some
-SELECT file_id, path, zst, inode, size, mtime_ns, offset, status, attempts, thread_id
+SELECT file_id, path, zst, inode, size, mtime_ns, "offset", status, attempts, thread_id
 FROM files WHERE home_id = :home_id AND path IN (SELECT value FROM json_each(:paths))
 
 -- name: newest
@@ -21,13 +21,13 @@ SELECT facts FROM files WHERE file_id = :file_id
 SELECT coalesce(max(file_id), 0) + 1 AS file_id FROM files
 
 -- name: put_file
-INSERT INTO files (file_id, home_id, path, zst, inode, size, mtime_ns, offset, status, attempts,
+INSERT INTO files (file_id, home_id, path, zst, inode, size, mtime_ns, "offset", status, attempts,
     problems, facts, thread_id)
 VALUES (:file_id, :home_id, :path, :zst, :inode, :size, :mtime_ns, :offset, :status, :attempts,
     :problems, :facts, :thread_id)
 ON CONFLICT (file_id) DO UPDATE SET
     zst = excluded.zst, inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns,
-    offset = excluded.offset, status = excluded.status, attempts = excluded.attempts,
+    "offset" = excluded.offset, status = excluded.status, attempts = excluded.attempts,
     problems = excluded.problems, facts = excluded.facts, thread_id = excluded.thread_id
 
 -- name: set_packed
@@ -68,7 +68,7 @@ FROM files WHERE +home_id = :home_id AND status <> 'gone'
 
 -- name: count_files_to
 -- Counts no further than `limit`: what asks only wants to know whether there are more.
-SELECT count(*) AS files FROM (SELECT 1 FROM files WHERE home_id = :home_id LIMIT :limit) AS some
+SELECT count(*) AS files FROM (SELECT 1 FROM files WHERE home_id = :home_id LIMIT :limit) AS counted
 
 -- name: unheard_files
 -- For the probe: files that were read and say which thread they are, while no thread has them.

@@ -11,6 +11,7 @@ with state.write() as tx:
 """
 
 from holdfast.jobs.asking import cancel, cap, enqueue, forget, get, retry
+from holdfast.jobs.guard import Staged, point, publish, published, stage
 from holdfast.jobs.looking import counts, listing, outcome, why
 from holdfast.jobs.model import (
     Capped,
@@ -41,23 +42,32 @@ from holdfast.jobs.store import (
     release,
     renew,
 )
+from holdfast.jobs.worker import Report, Worker
+from holdfast.jobs.working import Done, GiveUp, Later, Work
 
 __all__ = [
     "Capped",
     "Claimed",
+    "Done",
     "Enqueued",
     "Exhausted",
+    "GiveUp",
     "Idle",
     "Job",
     "Kind",
     "Known",
+    "Later",
     "Outcome",
+    "Report",
     "Resting",
     "Running",
+    "Staged",
     "Status",
     "Terminal",
     "UpToDate",
     "Watermark",
+    "Work",
+    "Worker",
     "cancel",
     "cap",
     "claim",
@@ -73,9 +83,13 @@ __all__ = [
     "give_up",
     "listing",
     "outcome",
+    "point",
+    "publish",
+    "published",
     "recover",
     "release",
     "renew",
     "retry",
+    "stage",
     "why",
 ]

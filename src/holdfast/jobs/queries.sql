@@ -196,3 +196,22 @@ SELECT r.request, r.kind, r.key FROM job_requests AS r
 WHERE NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.kind = r.kind AND j.key = r.key)
 ORDER BY r.request
 LIMIT :limit
+
+-- name: publish
+-- Only under a claim in force, by the job whose files these are, and never back to an older fence.
+INSERT INTO job_files (host, path, kind, key, fence, generation, published_ms)
+SELECT CAST(:host AS TEXT), CAST(:path AS TEXT), kind, key, fence, CAST(:generation AS TEXT), CAST(:now_ms AS BIGINT)
+FROM jobs
+WHERE job_id = :job_id AND fence = :fence AND status = 'running' AND expires_ms > :now_ms
+ON CONFLICT (host, path) DO UPDATE
+SET fence = excluded.fence, generation = excluded.generation, published_ms = excluded.published_ms
+WHERE job_files.kind = excluded.kind AND job_files.key = excluded.key AND job_files.fence <= excluded.fence
+
+-- name: get_published
+SELECT kind, key, fence, generation, published_ms FROM job_files WHERE host = :host AND path = :path
+
+-- name: is_any_ready
+SELECT 1 AS yes FROM jobs WHERE status = 'ready' AND kind = :kind LIMIT 1
+
+-- name: owners_of
+SELECT DISTINCT owner FROM jobs WHERE status = 'running' AND kind = :kind

@@ -128,6 +128,23 @@ def recover(tx: Write, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead
     return sum(_lose_dead(tx, tx.rows(_RUNNING, kind=kind), is_dead) for kind in kinds)
 
 
+def is_any_due(tx: Read, kinds: Iterable[str]) -> bool:
+    """Return True when a claim of these kinds may give something: one is ready, a rest or a lease is over."""
+    for kind in kinds:
+        if tx.row(SQL["is_any_ready"], kind=kind):
+            return True
+        at = tx.row(SQL["next_change"], kind=kind)
+        if at is not None and any(ms is not None and ms <= tx.now_ms for ms in at.values()):
+            return True
+    return False
+
+
+def is_any_dead(tx: Read, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead) -> bool:
+    """Return True when the worker of a running job of these kinds is known to be dead."""
+    texts = {row["owner"] for kind in kinds for row in tx.rows(SQL["owners_of"], kind=kind)}
+    return any(is_dead(owners.load(text)) for text in texts)
+
+
 def renew(tx: Write, claim: Claimed, *, lease_ms: int | None = None, note: str = "") -> Claimed:
     """Extend the claim by ``lease_ms`` from now, and say how far the work is. Raises ``Stale`` when it was lost."""
     lease_ms = claim.kind.lease_ms if lease_ms is None else lease_ms
@@ -142,7 +159,7 @@ def confirm(tx: Read, claim: Claimed) -> None:
     """Raise ``Stale`` unless ``claim`` is in force in this very transaction."""
     seen = get_row(tx, claim.job.kind, claim.job.key)
     if seen is None or not is_in_force(seen, claim.fence, tx.now_ms):
-        raise _lost(tx, claim)
+        raise lost(tx, claim)
 
 
 def is_in_force(seen: Job, fence: int, now_ms: int) -> bool:
@@ -319,10 +336,11 @@ def _put(tx: Write, decided: Claimed) -> Claimed | None:
 
 def _end(tx: Write, statement: str, claim: Claimed, **params: object) -> None:
     if tx.run(SQL[statement], job_id=claim.job.job_id, fence=claim.fence, now_ms=tx.now_ms, **params) != 1:
-        raise _lost(tx, claim)
+        raise lost(tx, claim)
 
 
-def _lost(tx: Read, claim: Claimed) -> Stale:
+def lost(tx: Read, claim: Claimed) -> Stale:
+    """Return what to raise for a claim that is over: how it ended."""
     name = resource(claim.job.kind, claim.job.key)
     seen = get_row(tx, claim.job.kind, claim.job.key)
     if seen is None or seen.fence == claim.fence or seen.owner is None:

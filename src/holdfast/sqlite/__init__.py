@@ -5,8 +5,8 @@ for one that has ``sqlite3`` already (``docs/connect.md``). ``README.md`` in thi
 folder tells why each part is there.
 """
 
+from holdfast.errors import OutcomeUnknown
 from holdfast.sqlite.alone import alone
-from holdfast.sqlite.codes import OutcomeUnknown
 from holdfast.sqlite.connect import Connection, Cursor, connect
 from holdfast.sqlite.copying import reading_copy, unsound
 from holdfast.sqlite.exceptions import (

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from holdfast.clock import Clock
-from holdfast.errors import Busy, Damaged, HoldfastError, Refused
+from holdfast.errors import Busy, Damaged, HoldfastError, OutcomeUnknown, Refused
 from holdfast.sqlite import codes
 from holdfast.sqlite.line import Line
 from holdfast.sqlite.settings import run_all
@@ -276,12 +276,12 @@ class Baton:
             if isinstance(group.error, Refused) and group.members > 1:
                 # A deferred constraint: whose, nobody knows. Alone, it will be told.
                 group.error = _told_to_another(group.error)
-            if isinstance(group.error, codes.OutcomeUnknown):
+            if isinstance(group.error, OutcomeUnknown):
                 core.doubt_log()
         except HoldfastError as error:
             group.error = error
         except BaseException:
-            group.error = codes.OutcomeUnknown("the commit was interrupted, its outcome is unknown")
+            group.error = OutcomeUnknown("the commit was interrupted, its outcome is unknown")
             raise
         finally:
             self._close_group(group)
@@ -312,7 +312,7 @@ def _told_to_another(error: HoldfastError) -> HoldfastError:
     kind = Busy if isinstance(error, Refused) else type(error)
     what = (
         "committed in a group whose outcome is unknown"
-        if isinstance(error, codes.OutcomeUnknown)
+        if isinstance(error, OutcomeUnknown)
         else (
             "not kept, like the group it was committed with"
             if isinstance(error, Damaged)

@@ -7,7 +7,7 @@ from errno import EDQUOT, EFBIG, EMFILE, ENFILE
 
 import apsw
 
-from holdfast.errors import Busy, Damaged, Full, HoldfastError, Refused, Unsupported
+from holdfast.errors import Busy, Damaged, Full, HoldfastError, OutcomeUnknown, Refused, Unsupported
 
 # Primary codes (sqlite.org/rescode.html). LOCKED and PROTOCOL are other people at
 # work, never damage; IOERR and CANTOPEN are the machine's, and bring an errno.
@@ -53,18 +53,6 @@ NO_DESCRIPTOR = (EMFILE, ENFILE)
 _CONNECTION_TAKES = 3  # descriptors: database, log, index of the log
 
 _ERRNO_TELLS = (apsw.SQLITE_CANTOPEN, apsw.SQLITE_IOERR, apsw.SQLITE_FULL)
-
-
-class OutcomeUnknown(HoldfastError):
-    """A COMMIT failed, and the disk may hold it all the same.
-
-    Never retried by us: ask the database, by idempotency key or by fence,
-    whether the work is there, before doing it again. Ask inside a write: it
-    makes safe what it finds; a read may see what a power cut still takes.
-    """
-
-    exit_code = 75  # EX_TEMPFAIL, <sysexits.h>
-    remedy = "Ask by idempotency key or fence, in a write, whether the work is there before you repeat it."
 
 
 def kind_of(code: int) -> type[HoldfastError]:

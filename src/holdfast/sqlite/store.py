@@ -18,14 +18,14 @@ from typing import Literal, TypeVar
 from holdfast.clock import Clock, wall_ms
 from holdfast.engine import Engine, Read
 from holdfast.errors import Busy, Refused
-from holdfast.sqlite import copying, linger, settings
+from holdfast.sqlite import copying, fork, linger, settings
 from holdfast.sqlite.core import Core
 from holdfast.sqlite.locks import Holder, Pinner, pinners
 from holdfast.sqlite.peek import Peek
 from holdfast.sqlite.reads import ReadScope
 from holdfast.sqlite.settings import APPLICATION_ID, Durability, Limits
-from holdfast.sqlite.submit import Pool, Submitted
 from holdfast.sqlite.transactions import Writing
+from holdfast.submit import Pool, Submitted
 
 T = TypeVar("T")
 
@@ -90,7 +90,10 @@ class Store:
 
     def __init__(self, core: Core | Peek, clock: Clock) -> None:
         self._core = core
-        self._pool = Pool()
+        # The import registers fork handlers; in the middle of another thread's fork they
+        # would release a lock nobody took. This keeps our part of a fork away from it; a
+        # fork that begins during the import is still possible (see the README).
+        self._pool = Pool(fork.registering)
         self._closed = False
         self.path = core.path
         self.clock = clock

@@ -165,6 +165,9 @@ class Writing(Reading):
         finally:
             connection.authorizer = None
 
+    def alone_to_migrate(self) -> None:
+        """Do nothing: a write of this engine is the only one."""
+
     @property
     def user_version(self) -> int:
         """The schema number in the file's header; setting it is part of the transaction."""

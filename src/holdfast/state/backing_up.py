@@ -63,6 +63,7 @@ def backup(
     on_progress: OnProgress | None = None,
 ) -> BackupReport:
     """Back up the state of ``state_dir`` without opening or indexing a home; see ``back_up``."""
+    directory.refuse_database(state_dir, "backup", "Use pg_dump --schema, and restore with pg_restore.")
     path = directory.real(state_dir)
     db = os.path.join(path, directory.STATE_DB)
     if not os.path.exists(db):

@@ -7,14 +7,15 @@ import threading
 
 from holdfast import cache
 from holdfast.cache import Cache, File
-from holdfast.sqlite import Store
+from holdfast.clock import wall_ms
+from holdfast.engine import Engine
 from holdfast.state.directory import CACHE_DB
 
 
 class Caches:
     """What ``state.cache`` asks."""
 
-    def __init__(self, state_dir: str, engine: Store | None, *, read_only: bool) -> None:
+    def __init__(self, state_dir: str, engine: Engine | None, *, read_only: bool) -> None:
         self._path = os.path.join(state_dir, CACHE_DB)
         self._engine = engine
         self._read_only = read_only
@@ -48,6 +49,6 @@ class Caches:
             with self._lock:
                 if self._file is None and not self._closed:
                     # The state's clock, as it is when it is read: a handle may be given another.
-                    self._file = cache.open_file(self._path, lambda: engine.clock())
+                    self._file = cache.open_file(self._path, lambda: (engine.clock or wall_ms)())
                 file = self._file
         return file

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from holdfast import folders
 from holdfast.errors import Refused, Unsupported
+from holdfast.postgres import is_url
 from holdfast.rollouts import paths
 
 STATE_DB = "state.db"
@@ -24,8 +25,28 @@ def default_home() -> str:
 
 
 def real(path: str | os.PathLike[str] | None) -> str:
-    """Return the real path of the state directory ``path`` (None: the default), whether or not it exists."""
-    return os.path.realpath(os.path.expanduser(path or folders.default_state()))
+    """Return the real path of the state directory ``path`` (None: the default), whether or not it exists.
+
+    A URL names a database; what stays on this machine (logs, receipts, cache) then lies in the default directory.
+    """
+    return os.path.realpath(os.path.expanduser(path if path and not is_url(path) else folders.default_state()))
+
+
+def database(state: str | os.PathLike[str] | None, state_dir: str | os.PathLike[str] | None) -> str | None:
+    """Return the URL of the database that was asked for, with ``state``, as the directory or in $HOLDFAST_STATE.
+
+    None: the state is in a directory.
+    """
+    for asked in (state, state_dir, None if state or state_dir else os.environ.get("HOLDFAST_STATE")):
+        if isinstance(asked, str) and is_url(asked):
+            return asked
+    return None
+
+
+def refuse_database(state_dir: str | os.PathLike[str] | None, what: str, remedy: str) -> None:
+    """Raise ``Unsupported`` when the state asked for is in a database on a server."""
+    if database(None, state_dir) is not None:
+        raise Unsupported(f"{what} works on a state in a directory; this one is in a PostgreSQL database", remedy=remedy)
 
 
 def make_home(path: str) -> None:

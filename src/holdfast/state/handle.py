@@ -6,20 +6,17 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from holdfast import holds
 from holdfast.cache import BYTES_MAX, Cache
-from holdfast.engine import Read, Write
-from holdfast.errors import Busy, Refused
+from holdfast.engine import Engine, Read, Submission, Write
+from holdfast.errors import Busy, Refused, Unsupported
 from holdfast.ingest import gate
 from holdfast.ingest.model import IndexReport, OnProgress
-from holdfast.sqlite import Store, Writing
-from holdfast.sqlite.reads import ReadScope
-from holdfast.sqlite.store import WriteScope
-from holdfast.sqlite.submit import Submitted
+from holdfast.sqlite import Store
 from holdfast.state import backfill, said
 from holdfast.state.backfill import Backfill
 from holdfast.state.caches import Caches
@@ -61,7 +58,7 @@ class State:
     def __init__(
         self,
         path: str,
-        engine: Store | None,
+        engine: Engine | None,
         homes: Sequence[Home],
         *,
         own: str | None = None,
@@ -75,7 +72,8 @@ class State:
         self.reports: tuple[IndexReport, ...] = ()
         """What indexing did when this handle was opened."""
         self.threads = Threads(self)
-        self.words = Words(path, read_only=read_only, feeding=search and not read_only)
+        self._on_server = engine is not None and engine.kind == "postgres"
+        self.words = Words(path, read_only=read_only, feeding=search and not read_only and not self._on_server)
         self._caches = Caches(path, engine, read_only=read_only)
         self._homes = tuple(homes)
         self._own = own
@@ -114,19 +112,19 @@ class State:
 
     # --- transactions ----------------------------------------------------
 
-    def read(self) -> ReadScope:
+    def read(self) -> AbstractContextManager[Read]:
         """Begin a read transaction in this thread; inside another of this thread, join it."""
         return self._kept().read()
 
-    def write(self, *, wait_ms: int = 5_000) -> WriteScope:
+    def write(self, *, wait_ms: int = 5_000) -> AbstractContextManager[Write]:
         """Begin a write transaction in this thread. Never retries; see ``Store.write``."""
         return self.engine_to_write().write(wait_ms=wait_ms)
 
-    def submit(self, fn: Callable[[Writing], T], *, wait_ms: int = 5_000) -> Submitted[T]:
+    def submit(self, fn: Callable[[Write], T], *, wait_ms: int = 5_000) -> Submission[T]:
         """Run ``fn(tx)`` in a write on another thread, again while ``Busy``; ``await`` it or ask for ``result()``."""
         return self.engine_to_write().submit(fn, wait_ms=wait_ms)
 
-    def submit_read(self, fn: Callable[[Read], T]) -> Submitted[T]:
+    def submit_read(self, fn: Callable[[Read], T]) -> Submission[T]:
         """Run ``fn(tx)`` in a read on another thread; ``await`` it or ask for ``result()``."""
         return self._kept().submit_read(fn)
 
@@ -245,7 +243,7 @@ class State:
 
     def _say_again(self, tx: Write, home: Home) -> None:
         # A home that is new to this database need not be new: the database may have been lost.
-        snapshot = said.newest(self.path)
+        snapshot = None if self._on_server else said.newest(self.path)
         if snapshot is not None:
             said.restore(tx, snapshot, home)
 
@@ -297,7 +295,12 @@ class State:
         """
         from holdfast.state.backing_up import back_up
 
-        return back_up(self._kept(), self.path, target, on_progress=on_progress)
+        engine = self._kept()
+        if not isinstance(engine, Store):
+            raise Unsupported(
+                "a backup copies state.db; this state is in a PostgreSQL database", remedy="Use pg_dump --schema."
+            )
+        return back_up(engine, self.path, target, on_progress=on_progress)
 
     def compress(
         self,
@@ -348,8 +351,11 @@ class State:
         """Have what people said by this ``said.moment`` kept a second time, a moment later.
 
         One snapshot is enough for all that is said within that moment, by
-        whichever process: forty agents that rename do not write forty files.
+        whichever process: forty agents that rename do not write forty files. A
+        server's database has no snapshots: it has backups of its own.
         """
+        if self._on_server:
+            return
         engine = self.engine_to_write()
         self._said_at = max(self._said_at, said_at)
 
@@ -370,6 +376,8 @@ class State:
 
     def promise_missed_snapshot(self) -> None:
         """Have a snapshot made of what somebody said and was killed before it was kept a second time."""
+        if self._on_server:
+            return
         engine = self.engine_to_write()
 
         def save() -> None:
@@ -458,14 +466,14 @@ class State:
             self._takes_live = bool(lives)
             return lives
 
-    def _kept(self) -> Store:
+    def _kept(self) -> Engine:
         if self.engine is None:
             raise Refused(
                 f"nothing is kept at {self.path}: this handle reads files", remedy="Open it with `holdfast.open()`."
             )
         return self.engine
 
-    def engine_to_write(self) -> Store:
+    def engine_to_write(self) -> Engine:
         """Return the engine. Raises ``Refused`` for a ``peek``."""
         engine = self._kept()
         if self.read_only:

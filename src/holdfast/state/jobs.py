@@ -5,11 +5,27 @@ Inside a transaction of yours use those functions: then the job and what you wri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast import holds, jobs
-from holdfast.jobs import Claimed, Enqueued, Exhausted, Idle, Job, Kind, Known, Outcome, Resting, Status, Terminal
+from holdfast.jobs import (
+    Claimed,
+    Enqueued,
+    Exhausted,
+    Idle,
+    Job,
+    Kind,
+    Known,
+    Outcome,
+    Resting,
+    Status,
+    Terminal,
+    guard,
+)
+from holdfast.jobs.worker import POLL_MS, Report, Worker
+from holdfast.jobs.working import Work
 
 if TYPE_CHECKING:
     from holdfast.holds import Owner
@@ -79,6 +95,16 @@ class Jobs:
         with self._state.read() as tx:
             return jobs.why(tx, kind, key)
 
+    def published(self, path: str | os.PathLike[str]) -> str | None:
+        """Return the folder whose files count for ``path``, and have the link follow it. None: none was published."""
+        engine = self._state.engine
+        if engine is None:
+            return None
+        if not self._state.read_only:
+            guard.point(engine, path)
+        with engine.read() as tx:
+            return guard.published(tx, path)
+
     # --- doing it ------------------------------------------------------------
 
     def claim(self, kind: Kind | str, key: str, owner: Owner | None = None, **words: Any) -> Outcome:
@@ -115,3 +141,13 @@ class Jobs:
         """Give the job back undone, and its attempt with it. Raises ``Stale`` when the claim was lost."""
         with self._state.engine_to_write().write(reserve=True) as tx:
             jobs.release(tx, claim, retry_in_ms=retry_in_ms)
+
+    def worker(
+        self, kinds: Sequence[Kind | str], fn: Callable[[Work], Any], *, label: str = "", poll_ms: int = POLL_MS
+    ) -> Worker:
+        """Return a worker that does jobs of ``kinds`` with ``fn(work)``: ``.run()`` it, or ``await .run_async()``."""
+        return Worker(self._state.engine_to_write(), kinds, fn, label=label, poll_ms=poll_ms)
+
+    def run(self, kinds: Sequence[Kind | str], fn: Callable[[Work], Any], **how: Any) -> Report:
+        """Do jobs of ``kinds`` with ``fn(work)`` until told to stop. See ``Worker.run``."""
+        return self.worker(kinds, fn).run(**how)

@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from holdfast import schema
+from holdfast import holds, postgres, schema
 from holdfast.clock import Clock, wall_ms
-from holdfast.engine import Read
+from holdfast.engine import Engine, Read
 from holdfast.ingest import gate
 from holdfast.ingest.model import OnProgress
+from holdfast.postgres import is_url
 from holdfast.sqlite import Store
 from holdfast.state import directory, said
 from holdfast.state.handle import State
@@ -24,6 +25,7 @@ def open_state(
     home: OneOrMore = None,
     *,
     own: str | os.PathLike[str] | None = None,
+    state: str | None = None,
     state_dir: str | os.PathLike[str] | None = None,
     wait: bool = True,
     refresh: bool = True,
@@ -44,10 +46,19 @@ def open_state(
     index of words current in the background. 1 ms, and the index: a home of
     10,000 rollouts takes 2 s the first time and 0.07 s with nothing new.
 
+    ``state`` is the URL of a PostgreSQL database (``postgresql://…``, also as
+    the only argument, or in ``HOLDFAST_STATE``), where many machines keep their
+    threads and holds; logs, receipts and cache stay in ``state_dir``.
+
     Raises ``Refused`` (no such home; a state directory inside it), ``Busy``
     (another process still indexes it after ``wait_ms``), ``Damaged``,
     ``Unsupported``, ``Full``.
     """
+    if isinstance(home, str) and is_url(home):
+        home, state = None, home
+    url = directory.database(state, state_dir)
+    if state is not None and url is None:
+        raise Refused(f"state={state!r} is no URL of a database", remedy="A directory is named with state_dir=.")
     path = directory.real(state_dir)
     paths = [] if home is None and own is not None else real_homes(home)
     own_path = None if own is None else os.path.realpath(os.path.expanduser(own))
@@ -57,6 +68,30 @@ def open_state(
         if gate.real_home(own_path) not in paths:
             paths.append(own_path)
     directory.prepare(path)
+    engine = _open_database(url, clock) if url else _open_file(path, clock)
+    try:
+        with engine.read() as tx:
+            known = homes_of(tx, paths)
+        new = any(each.indexed_ms is None for each in known)
+        if new and url is None:
+            _go_on_from_snapshot(engine, path)
+        opened = State(path, engine, known, own=own_path, read_only=False, search=search)
+        opened.promise_missed_snapshot()
+        if refresh or new:
+            if wait:
+                opened.reports = opened.index(on_progress=on_progress, wait_ms=wait_ms)
+            else:
+                opened.index_in_background(on_progress=on_progress)
+                return opened
+        if refresh:
+            opened.words.feed_in_background(opened)
+        return opened
+    except BaseException:
+        engine.close()
+        raise
+
+
+def _open_file(path: str, clock: Clock | None) -> Engine:
     db = os.path.join(path, directory.STATE_DB)
     _drop_second_name(path, db)
     engine = Store.open(db, clock=clock or wall_ms)
@@ -64,28 +99,26 @@ def open_state(
         schema.migrate(engine)
         if clock is None:
             engine.clock = schema.anchored_clock(engine)
-        with engine.read() as tx:
-            known = homes_of(tx, paths)
-        new = any(each.indexed_ms is None for each in known)
-        if new:
-            _go_on_from_snapshot(engine, path)
-        state = State(path, engine, known, own=own_path, read_only=False, search=search)
-        state.promise_missed_snapshot()
-        if refresh or new:
-            if wait:
-                state.reports = state.index(on_progress=on_progress, wait_ms=wait_ms)
-            else:
-                state.index_in_background(on_progress=on_progress)
-                return state
-        if refresh:
-            state.words.feed_in_background(state)
-        return state
     except BaseException:
         engine.close()
         raise
+    return engine
 
 
-def peek_state(home: OneOrMore = None, *, state_dir: str | os.PathLike[str] | None = None) -> State:
+def _open_database(url: str, clock: Clock | None) -> Engine:
+    engine = postgres.Store.open(url, clock=clock)
+    try:
+        schema.migrate(engine)
+        holds.know_server(engine)
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+def peek_state(
+    home: OneOrMore = None, *, state: str | None = None, state_dir: str | os.PathLike[str] | None = None
+) -> State:
     """Look without a trace: nothing is created, migrated, indexed or written.
 
     Where no state was ever kept, reads are answered from the files. Raises
@@ -95,21 +128,27 @@ def peek_state(home: OneOrMore = None, *, state_dir: str | os.PathLike[str] | No
     paths = real_homes(home)
     path = directory.real(state_dir)
     known: Sequence[Home] = [Home(0, each) for each in paths]
+    url = directory.database(state, state_dir)
     try:
-        engine = Store.peek(os.path.join(path, directory.STATE_DB), clock=wall_ms)
+        engine = _peek(os.path.join(path, directory.STATE_DB), url)
     except FileNotFoundError:
         return State(path, None, known, read_only=True, search=False)
     try:
         if not schema.check_readable(engine):  # empty: its creation was cut short, and nothing was ever said
             engine.close()
             return State(path, None, known, read_only=True, search=False)
-        engine.clock = schema.anchored_clock(engine)
+        if isinstance(engine, Store):
+            engine.clock = schema.anchored_clock(engine)
         with engine.read() as tx:
             known = homes_of(tx, paths)
     except BaseException:
         engine.close()
         raise
     return State(path, engine, known, read_only=True, search=False)
+
+
+def _peek(db: str, url: str | None) -> Store | postgres.Store:
+    return Store.peek(db, clock=wall_ms) if url is None else postgres.Store.peek(url)
 
 
 def _drop_second_name(path: str, db: str) -> None:
@@ -121,7 +160,7 @@ def _drop_second_name(path: str, db: str) -> None:
             restoring.tidy(path, db)
 
 
-def _go_on_from_snapshot(engine: Store, path: str) -> None:
+def _go_on_from_snapshot(engine: Engine, path: str) -> None:
     """Where the database was lost and made anew, make its fences larger than any it gave; names follow home by home."""
     snapshot = said.newest(path)
     if snapshot is None:

@@ -46,6 +46,7 @@ def rebuild(
     process has the file open, ``Refused`` when it is another program's.
     """
     wanted = real_homes(home)
+    directory.refuse_database(state_dir, "rebuild", "Run `holdfast index --full`: every file is folded again.")
     path = directory.real(state_dir)
     directory.check_outside(path, wanted)
     directory.prepare(path)

@@ -76,6 +76,7 @@ def restore(
     each of them the state is as it was.
     """
     began = time.monotonic()
+    directory.refuse_database(state_dir, "restore", "Use pg_restore.")
     path = directory.real(state_dir)
     directory.prepare(path)
     db = os.path.join(path, directory.STATE_DB)

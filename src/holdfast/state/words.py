@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from holdfast.engine import Read
-from holdfast.errors import HoldfastError, Refused
+from holdfast.clock import wall_ms
+from holdfast.engine import Engine, Read
+from holdfast.errors import HoldfastError, Refused, Unsupported
 from holdfast.state.chores import Background
 from holdfast.state.directory import SEARCH_DB
 from holdfast.threads import store as threads
@@ -20,7 +21,6 @@ from holdfast.threads.model import Home
 if TYPE_CHECKING:
     from holdfast.search import FeedReport, Filters, Hits, Index, SearchStatus
     from holdfast.search.model import OnProgress
-    from holdfast.sqlite import Store
     from holdfast.state.handle import State
 
 
@@ -103,7 +103,7 @@ class Words:
         """Return how much of what was said is in. Scans what is counted: 5 ms for 50,000 threads."""
         from holdfast import search
 
-        if state.engine is None or not os.path.exists(self._path):
+        if state.engine is None or state.engine.kind == "postgres" or not os.path.exists(self._path):
             return search.SearchStatus()
         index = self._index(state.engine)
         return search.SearchStatus() if index is None else search.status(state.engine, index, _known(state))
@@ -112,7 +112,7 @@ class Words:
         """Return how many messages of these threads (row ids of state.db) are in; nothing where there is no index."""
         from holdfast import search
 
-        if state.engine is None or not os.path.exists(self._path):
+        if state.engine is None or state.engine.kind == "postgres" or not os.path.exists(self._path):
             return {}
         index = self._index(state.engine)
         return {} if index is None else search.messages_of(state.engine, index, ns)
@@ -132,33 +132,39 @@ class Words:
                     index.close()
             self._opened = self._peeked = None
 
-    def _index(self, engine: Store) -> Index | None:
+    def _index(self, engine: Engine) -> Index | None:
         from holdfast import search
 
         with self._lock:
             if self._opened is None and not self._closed:
                 if self._read_only:
-                    self._opened = search.peek_index(self._path, engine.clock)
+                    self._opened = search.peek_index(self._path, engine.clock or wall_ms)
                 else:
-                    self._opened = search.open_index(self._path, engine.clock)
+                    self._opened = search.open_index(self._path, engine.clock or wall_ms)
             return self._opened
 
     def _peek(self, state: State) -> Index | None:
         """Open the index as it is, for lists."""
-        if not os.path.exists(self._path) or not self._lock.acquire(blocking=False):
+        on_server = state.engine is not None and state.engine.kind == "postgres"
+        if on_server or not os.path.exists(self._path) or not self._lock.acquire(blocking=False):
             return None
         try:
             if self._peeked is None and not self._closed:
                 from holdfast import search
 
                 with suppress(HoldfastError):
-                    self._peeked = search.peek_index(self._path, _engine_of(state).clock)
+                    self._peeked = search.peek_index(self._path, _engine_of(state).clock or wall_ms)
             return self._peeked
         finally:
             self._lock.release()
 
 
-def _engine_of(state: State) -> Store:
+def _engine_of(state: State) -> Engine:
+    if state.engine is not None and state.engine.kind == "postgres":
+        raise Unsupported(
+            "words are searched in a state directory; this state is in a PostgreSQL database",
+            remedy="List by title instead: `threads.list(search=…)`, `holdfast list --search`.",
+        )
     if state.engine is None:
         raise Refused(
             f"nothing is kept at {state.path} that could be searched", remedy="Run `holdfast index` once, then search."

@@ -74,7 +74,7 @@ def page(
         params["needle"] = rules.like(query.search)
     if among is not None:
         params["among"] = among
-    plain = query.search is None or query.search.isascii()  # LIKE itself ignores ASCII case, at C speed
+    plain = query.search is None or query.search.isascii()
     shape = _Shape(
         query.sort, query.direction, len(terms), leading, rest, after is not None, query.missing,
         query.search is not None, plain, among is not None, query.deleted,
@@ -153,7 +153,7 @@ class _Shape(msgspec.Struct, frozen=True):
 @cache
 def _statement(shape: _Shape) -> Statement:
     sort = f"{shape.sort}_ms"
-    rest = []
+    rest: list[Statement | str] = []
     if shape.after:
         # Row values: one range of the index, at any depth (the OR form scans; sqlite.md §1).
         rest.append(f"AND ({sort}, n) {'<' if shape.direction == 'desc' else '>'} (:after_ms, :after_n)")
@@ -163,19 +163,16 @@ def _statement(shape: _Shape) -> Statement:
     for name, count in shape.rest:
         rest.append(f"AND +{_COLUMN[name]} IN ({', '.join(f':{name}{at}' for at in range(count))})")
     if shape.search:
-        haystack = _SQL["haystack"].sqlite
-        rest.append(
-            f"AND {haystack} LIKE :needle ESCAPE '\\'"
-            if shape.plain
-            else f"AND lower({haystack}) LIKE lower(:needle) ESCAPE '\\'"
-        )
+        looks = _SQL["looks_like" if shape.plain else "looks_like_in_any_case"]
+        rest.append(looks.fill(haystack=_SQL["haystack"]))
     branch = _SQL["branch_among" if shape.among else "branch"]
-    branches = "\nUNION ALL\n".join(
-        branch.fill(sort=sort, direction=shape.direction, leading=_leading(shape, at), rest=" ".join(rest)).sqlite
+    filters = sql.joined(" ", rest)
+    branches = [
+        branch.fill(sort=sort, direction=shape.direction, leading=_leading(shape, at), rest=filters)
         for at in range(shape.terms)
-    )
+    ]
     return _SQL["select_thread"].fill(
-        chosen=_SQL["chosen_page"].fill(branches=branches, direction=shape.direction),
+        chosen=_SQL["chosen_page"].fill(branches=sql.joined("\nUNION ALL\n", branches), direction=shape.direction),
         tail=_SQL["page_order"].fill(direction=shape.direction),
     )
 

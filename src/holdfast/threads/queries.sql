@@ -139,20 +139,28 @@ ORDER BY page.ms {direction}, page.n {direction}
 SELECT n, ms FROM (
     SELECT n, {sort} AS ms FROM threads
     WHERE {leading} {rest}
-    ORDER BY {sort} {direction}, n {direction} LIMIT :limit)
+    ORDER BY {sort} {direction}, n {direction} LIMIT :limit) AS branch
 
 -- name: branch_among
 -- The candidates are known: fetch them by row id, then sort.
 SELECT n, ms FROM (
     SELECT n, {sort} AS ms FROM json_each(:among) candidates CROSS JOIN threads ON n = candidates.value
     WHERE {leading} {rest}
-    ORDER BY {sort} {direction}, n {direction} LIMIT :limit)
+    ORDER BY {sort} {direction}, n {direction} LIMIT :limit) AS branch
 
 -- name: haystack
 -- What a title search looks in: name, title and preview. Where title and preview are
 -- both the first message, that once; else a title may be the cut beginning of it.
 coalesce(name_said, name_file, name_folded, '') || char(10) || coalesce(title, first_user_message, '')
     || char(10) || coalesce(preview, CASE WHEN title IS NOT NULL THEN first_user_message END, '')
+
+-- name: looks_like
+-- LIKE itself ignores ASCII case, at C speed.
+AND {haystack} LIKE :needle ESCAPE '\'
+
+-- name: looks_like_in_any_case
+-- The same for letters that are not ASCII.
+AND lower({haystack}) LIKE lower(:needle) ESCAPE '\'
 
 -- name: last_n
 -- About how many threads there are: rows are numbered as they come.
@@ -321,7 +329,7 @@ ORDER BY t.deleted_said_ms DESC, t.n DESC
 
 -- name: is_deleted
 SELECT 1 AS yes FROM homes h JOIN threads t ON t.home_id = h.home_id AND t.thread_id = :thread_id
-WHERE h.path = :home AND t.deleted_said_ms IS NOT NULL
+WHERE h.host = :host AND h.path = :home AND t.deleted_said_ms IS NOT NULL
 
 -- name: deleted_ns
 SELECT n FROM threads WHERE home_id IN (SELECT value FROM json_each(:homes)) AND deleted_said_ms IS NOT NULL

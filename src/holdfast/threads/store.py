@@ -8,6 +8,7 @@ from typing import Any
 
 from holdfast import ids, sql
 from holdfast.engine import Read, Write
+from holdfast.holds.owner import host
 from holdfast.rollouts import ThreadFacts
 from holdfast.threads import rules
 from holdfast.threads.listing import label_ids, thread
@@ -54,7 +55,7 @@ def get(tx: Read, homes: Sequence[int], thread_id: bytes) -> Thread | None:
 
 def is_deleted(tx: Read, home: str, thread_id: bytes) -> bool:
     """Return True when somebody deleted this thread of the home at this path."""
-    return tx.row(_SQL["is_deleted"], home=home, thread_id=thread_id) is not None
+    return tx.row(_SQL["is_deleted"], host=host(), home=home, thread_id=thread_id) is not None
 
 
 def resolve(

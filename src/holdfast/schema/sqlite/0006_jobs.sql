@@ -50,3 +50,15 @@ CREATE TABLE job_caps (
     kind        TEXT    NOT NULL PRIMARY KEY,
     running_max INTEGER CHECK (running_max >= 0)
 ) STRICT, WITHOUT ROWID;
+
+-- Which generation of the files at `path` counts: the one whose row was written under a fence in force.
+CREATE TABLE job_files (
+    host         TEXT    NOT NULL,
+    path         TEXT    NOT NULL,
+    kind         TEXT    NOT NULL,
+    key          TEXT    NOT NULL,
+    fence        INTEGER NOT NULL,
+    generation   TEXT    NOT NULL,
+    published_ms INTEGER NOT NULL,
+    PRIMARY KEY (host, path)
+) STRICT, WITHOUT ROWID;

@@ -6,12 +6,10 @@ import contextvars
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from holdfast.errors import Busy, Full
-from holdfast.sqlite.fork import registering
-from holdfast.sqlite.settings import jitter_s
 
 if TYPE_CHECKING:  # 10 ms of imports, wanted only by those who submit
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +18,11 @@ T = TypeVar("T")
 Tx = TypeVar("Tx")
 
 _THREADS = 8  # enough for a group; each waits, none computes
+
+
+def _jitter_s() -> float:
+    # 0.1 to 0.8 ms. The low digits of the clock are random enough to part two waiters.
+    return (100 + (time.monotonic_ns() >> 5) % 700) / 1e6
 
 
 class Submitted(Generic[T]):
@@ -41,9 +44,13 @@ class Submitted(Generic[T]):
 
 
 class Pool:
-    """The threads of one handle; none until something is submitted, new ones after a fork."""
+    """The threads of one handle; none until something is submitted, new ones after a fork.
 
-    def __init__(self) -> None:
+    ``importing`` is entered around the import of what registers handlers for a fork.
+    """
+
+    def __init__(self, importing: AbstractContextManager[object] | None = None) -> None:
+        self._importing = importing or nullcontext()
         self._executor: ThreadPoolExecutor | None = None
         self._pid = 0
 
@@ -64,7 +71,7 @@ class Pool:
                 except Busy:
                     if time.monotonic_ns() >= deadline_ns:
                         raise
-                time.sleep(jitter_s())
+                time.sleep(_jitter_s())
 
         return self._submitted(work)
 
@@ -89,10 +96,7 @@ class Pool:
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._executor is None or self._pid != os.getpid():
-            # The import registers fork handlers; in the middle of another thread's fork they
-            # would release a lock nobody took. This keeps our part of a fork away from it; a
-            # fork that begins during the import is still possible (see the README).
-            with registering:
+            with self._importing:
                 from concurrent.futures import ThreadPoolExecutor
 
             self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="holdfast-submit")

