@@ -9,8 +9,8 @@ import pytest
 import holdfast
 from engines import open_engine
 from homes import MadeHome
-from servers import Server
 from rows import findings
+from servers import Server
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,13 @@ def where(state_dir):
 
 
 @pytest.fixture
-def open_state(where):
+def kept(where):
+    """Where the rows are, for ``open_engine``: the path of a file, or a URL."""
+    return where.get("state") or str(where["state_dir"] / "state.db")
+
+
+@pytest.fixture
+def open_state(where, kept):
     """Open the state of some homes; closed afterwards, and its probes must find nothing."""
     opened = []
 
@@ -76,11 +82,8 @@ def open_state(where):
     yield open_them
     for state in opened:
         state.close()
-    if "state" in where and opened:
-        with open_engine(where["state"]) as store, store.read() as tx:
-            assert findings(tx) == []
-    elif os.path.exists(where["state_dir"] / "state.db"):
-        with open_engine(where["state_dir"] / "state.db") as store, store.read() as tx:
+    if opened if "state" in where else os.path.exists(kept):
+        with open_engine(kept) as store, store.read() as tx:
             assert findings(tx) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from holdfast import postgres
@@ -14,3 +15,32 @@ def open_engine(where: str, clock: Any = None, **options: Any) -> Any:
     if postgres.is_url(where):
         return postgres.Store.open(where, clock=clock, **options)
     return Store.open(where, clock=clock or wall_ms, **options)
+
+
+class Watched:
+    """The clock of an engine, which also tells a test that a transaction began."""
+
+    def __init__(self, clock):
+        self._clock = clock
+        self._turns = threading.Semaphore(0)
+
+    def __call__(self):
+        self._turns.release()
+        return self._clock()
+
+    def wait(self, turns=1):
+        for _ in range(turns):
+            assert self._turns.acquire(timeout=30)
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.ms = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.ms
+
+    def advance(self, ms: int) -> None:
+        self.ms += ms

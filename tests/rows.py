@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+
+from holdfast import sql
 from holdfast.findings import Finding
 from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
@@ -15,8 +19,9 @@ PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes, job_probes, me
 
 
 def statement(text: str) -> Statement:
-    """Return SQL of a test's own, ready to run."""
-    return Statement("test", text, text, frozenset(), frozenset())
+    """Return SQL of a test's own, ready to run. A blob is written as on SQLite: ``x'c1'``."""
+    shared = sql.statement(text, "test")
+    return dataclasses.replace(shared, postgres=re.sub(r"x'([0-9a-f]*)'", r"'\\x\1'::bytea", shared.postgres))
 
 
 def findings(tx) -> list[Finding]:

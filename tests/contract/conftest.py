@@ -6,9 +6,9 @@ Each test here runs on every engine: another engine is another ``param``.
 from __future__ import annotations
 
 import pytest
-from contract_helpers import PRELUDE, Clock
-from engines import open_engine
+from contract_helpers import PRELUDE
 
+from engines import Clock, open_engine
 from holdfast import schema
 from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes

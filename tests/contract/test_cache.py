@@ -7,9 +7,9 @@ import threading
 
 import msgspec
 import pytest
-from contract_helpers import Clock
 
 import holdfast
+from engines import Clock
 from holdfast import Refused
 from holdfast.cache import rules
 from holdfast.cache.probes import probes

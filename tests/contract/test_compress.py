@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from contract_helpers import only_sqlite
 
 import holdfast
 from holdfast import Refused
@@ -36,6 +37,7 @@ def spellings(folder):
     return sorted(path.name.partition(".")[2] for path in Path(folder).rglob("rollout-*"))
 
 
+@only_sqlite("words are searched in a directory")
 def test_the_index_knows_at_once_and_every_answer_is_as_before(own):
     state = own(search=True)
     threads = [said(state, f"needle{number}") for number in range(3)]
@@ -92,7 +94,7 @@ def test_what_was_written_since_it_was_folded_is_folded_in_the_same_call(own):
     assert state.index()[0].indexed == 0
 
 
-def test_other_homes_only_when_asked_and_it_can_be_stopped(own, make_home, open_state):
+def test_other_homes_only_when_asked_and_it_can_be_stopped(own, make_home, open_state, where):
     home = make_home()
     home.id = home.thread("their words")
     state = own(home)
@@ -111,5 +113,5 @@ def test_other_homes_only_when_asked_and_it_can_be_stopped(own, make_home, open_
         theirs.compress()
     with pytest.raises(Refused, match="seconds"):
         state.compress(older_than_s=-1)
-    with holdfast.peek(home, state_dir=state.path) as peeked, pytest.raises(Refused, match="peek"):
+    with holdfast.peek(home, **where) as peeked, pytest.raises(Refused, match="peek"):
         peeked.compress(in_home=True)

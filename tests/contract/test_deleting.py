@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from contract_helpers import only_sqlite, ways
 
 import holdfast
 from homes import NOON_MS
@@ -22,6 +23,7 @@ def shown(state):
     return {thread.id for thread in state.threads.list(archived=None, missing=True, limit=1000)}
 
 
+@only_sqlite("words are searched in a directory")
 def test_a_preview_says_what_would_go_children_first_and_changes_nothing(tree):
     home, state = tree
     state.wait_for_search()
@@ -54,6 +56,7 @@ def test_a_preview_names_who_holds_it(tree):
     assert held.startswith(f"memory:{home.root} by ")
 
 
+@only_sqlite("words are searched in a directory")
 def test_a_deleted_thread_and_all_it_spawned_are_in_no_answer(tree):
     home, state = tree
     state.wait_for_search()
@@ -74,6 +77,7 @@ def test_a_deleted_thread_and_all_it_spawned_are_in_no_answer(tree):
     assert state.status().search_messages == 1  # what they said has left the index, too
 
 
+@only_sqlite("words are searched in a directory")
 def test_it_is_no_hit_before_its_words_have_left_the_index(tree):
     home, state = tree
     state.wait_for_search()
@@ -96,7 +100,7 @@ def test_the_beginning_of_its_id_means_it_no_more(make_home, open_state):
         state.threads.undelete("02b1fdfa")
 
 
-@pytest.mark.parametrize("how", ["written", "reindexed", "moved", "copied", "opened", "lost", "archived"])
+@ways("written", "reindexed", "moved", "copied", "opened", "archived", sqlite=("lost",))
 def test_nothing_brings_it_back_but_a_person(tree, open_state, state_dir, how):
     home, state = tree
     state.threads.delete(home.root)
@@ -127,6 +131,7 @@ def test_nothing_brings_it_back_but_a_person(tree, open_state, state_dir, how):
     assert shown(state) == {home.root, home.a, home.b, home.other}
 
 
+@only_sqlite("words are searched in a directory")
 def test_undelete_brings_back_what_went_with_it_and_nothing_that_went_before(tree):
     home, state = tree
     state.threads.set_tools(home.a, [])
@@ -190,14 +195,14 @@ def test_of_a_thread_in_two_homes_only_that_of_one_is_deleted(make_home, open_st
     assert state.threads.find(id).home == str(home)
 
 
-def test_while_a_home_is_indexed_again_the_files_do_not_show_what_was_deleted(tree):
+def test_while_a_home_is_indexed_again_the_files_do_not_show_what_was_deleted(tree, where):
     home, state = tree
     state.threads.delete(home.root)
     with state.write() as tx:
         from rows import statement
 
         tx.run(statement("UPDATE homes SET indexed_ms = NULL"))
-    peeked = holdfast.peek(home, state_dir=state.path)
+    peeked = holdfast.peek(home, **where)
     assert {thread.id for thread in peeked.threads.list(deleted=True)} == {home.root, home.a, home.b}
     assert [thread.id for thread in peeked.threads.list()] == [home.other]
     assert peeked.threads.get(home.root) is peeked.threads.resolve("root words") is None

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from contract_helpers import spelled
 from test_rescan import afresh, columns
 
 from holdfast.ingest.rules import RESUME_BYTES_MIN
@@ -63,17 +64,17 @@ class Following:
                 return change
         raise AssertionError(what)
 
-    def until_same(self, state_dir, home):
+    def until_same(self, kept, home):
         """Return once the index is that of the home made anew."""
         for _ in range(100):
-            if [row for row in columns(state_dir) if not row["missing"]] == afresh(home):
+            if [row for row in columns(kept) if not row["missing"]] == afresh(home):
                 return
             try:
                 self.all.append(self.told.get(timeout=0.2))
                 assert self.all[-1] is not None, self.error
             except queue.Empty:
                 continue
-        ours, fresh = [row for row in columns(state_dir) if not row["missing"]], afresh(home)
+        ours, fresh = [row for row in columns(kept) if not row["missing"]], afresh(home)
         for one, other in zip(ours, fresh, strict=False):
             assert {(key, one[key]) for key in one} == {(key, other[key]) for key in other}
         assert ours == fresh
@@ -97,7 +98,7 @@ def follow():
         each.end()
 
 
-def test_what_happens_to_a_file_is_told_once_it_is_in_the_index(make_home, open_state, state_dir, follow):
+def test_what_happens_to_a_file_is_told_once_it_is_in_the_index(make_home, open_state, kept, follow):
     home = make_home()
     first = home.thread("there before")
     home.change((home.path / "archived_sessions").mkdir)
@@ -126,20 +127,20 @@ def test_what_happens_to_a_file_is_told_once_it_is_in_the_index(make_home, open_
     home.delete(new)
     following.until("deleted", new)
     assert state.threads.get(new).missing_since_ms is not None
-    following.until_same(state_dir, home)
+    following.until_same(kept, home)
 
 
-def test_a_home_that_was_empty_and_a_day_that_begins_are_followed(make_home, open_state, state_dir, follow):
+def test_a_home_that_was_empty_and_a_day_that_begins_are_followed(make_home, open_state, kept, follow):
     home = make_home()
     following = follow(open_state(home))
     home.thread("the first of all")
-    following.until_same(state_dir, home)
+    following.until_same(kept, home)
     second = home.thread("of the next day", created_ms=NOON_MS + 86_400_000)
     following.until("new", second)
     home.change(lambda: shutil.rmtree(home.path / "sessions"))
-    following.until_same(state_dir, home)
+    following.until_same(kept, home)
     home.thread("after all was deleted", created_ms=NOON_MS + 3 * 86_400_000)
-    following.until_same(state_dir, home)
+    following.until_same(kept, home)
 
 
 def test_a_long_file_goes_on_where_it_ended(make_home, open_state, follow):
@@ -229,7 +230,7 @@ def _replace(file):
     new.rename(file)
 
 
-def any_operations(make_home, open_state, state_dir, follow, seed, count):
+def any_operations(make_home, open_state, kept, follow, seed, count):
     print(f"seed {seed}")
     rng = random.Random(seed)
     home = make_home(f"home{seed}")
@@ -238,22 +239,22 @@ def any_operations(make_home, open_state, state_dir, follow, seed, count):
     for number in range(count):
         operate(home, rng)
         if number % 20 == 19:
-            following.until_same(state_dir, home)
-    following.until_same(state_dir, home)
+            following.until_same(kept, home)
+    following.until_same(kept, home)
     assert following.error is None
 
 
-def test_after_any_operations_the_index_is_the_one_made_anew(make_home, open_state, state_dir, follow):
-    any_operations(make_home, open_state, state_dir, follow, random.randrange(2**32), 60)
+def test_after_any_operations_the_index_is_the_one_made_anew(make_home, open_state, kept, follow):
+    any_operations(make_home, open_state, kept, follow, random.randrange(2**32), 60)
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("_", range(10))
-def test_after_many_operations_too(make_home, open_state, state_dir, follow, _):
-    any_operations(make_home, open_state, state_dir, follow, random.randrange(2**32), 400)
+def test_after_many_operations_too(make_home, open_state, kept, follow, _):
+    any_operations(make_home, open_state, kept, follow, random.randrange(2**32), 400)
 
 
-def test_after_an_overflow_the_whole_home_is_looked_at(make_home, open_state, state_dir, follow, monkeypatch):
+def test_after_an_overflow_the_whole_home_is_looked_at(make_home, open_state, kept, follow, monkeypatch):
     home = make_home()
     home.thread("before")
     state = open_state(home)
@@ -270,12 +271,13 @@ def test_after_an_overflow_the_whole_home_is_looked_at(make_home, open_state, st
             os.unlink(home.path / "sessions" / f"x{number % 5}")
         home.thread("lost in the storm", created_ms=NOON_MS + 86_400_000)
     following.until("looked")
-    following.until_same(state_dir, home)
+    following.until_same(kept, home)
 
 
 LIVE = """
-import holdfast
-state = holdfast.open(home=[], own=sys.argv[1], state_dir=sys.argv[2], search=False)
+import holdfast, json
+WHERE = json.loads(sys.argv[2])
+state = holdfast.open(home=[], own=sys.argv[1], **WHERE, search=False)
 live = state.threads.create(cwd="/work", model_provider="local")
 with live.turn(model="gpt-5") as turn:
     live.append(turn.user_message("from another process"))
@@ -286,10 +288,11 @@ state.close()
 """
 
 INDEX = """
-import holdfast
+import holdfast, json
+WHERE = json.loads(sys.argv[2])
 from holdfast.ingest import gate
 from holdfast import holds
-state = holdfast.open(sys.argv[1], state_dir=sys.argv[2], search=False, refresh=False)
+state = holdfast.open(sys.argv[1], **WHERE, search=False, refresh=False)
 with state.write() as tx:
     hold = holds.take(tx, gate.resource(state.homes[0]), holds.me("slow"), lease_ms=60_000)
 say("has it")
@@ -306,12 +309,12 @@ def child():
         yield start
 
 
-def test_a_thread_that_another_process_writes_live_is_told_too(make_home, open_state, state_dir, follow, child):
+def test_a_thread_that_another_process_writes_live_is_told_too(make_home, open_state, where, kept, follow, child):
     home = make_home()
     home.thread("before")
     state = open_state(home)
     following = follow(state)
-    writer = child(LIVE, home, state_dir)
+    writer = child(LIVE, home, spelled(where))
     id = writer.line()
     for _ in range(100):
         if following.next().thread_id == id:
@@ -319,17 +322,17 @@ def test_a_thread_that_another_process_writes_live_is_told_too(make_home, open_s
     assert state.threads.get(id).title == "from another process"
     writer.tell()
     assert writer.wait() == 0
-    following.until_same(state_dir, home)
+    following.until_same(kept, home)
     home.change(lambda: None)
 
 
 def test_while_another_process_indexes_it_waits_and_then_nothing_is_missing(
-    make_home, open_state, state_dir, follow, child
+    make_home, open_state, where, follow, child
 ):
     home = make_home()
     home.thread("before")
     following = follow(open_state(home))
-    other = child(INDEX, home, state_dir)
+    other = child(INDEX, home, spelled(where))
     assert other.line() == "has it"
     during = home.thread("written meanwhile")
     with pytest.raises(queue.Empty):

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 from contract_helpers import PRELUDE
-from engines import open_engine
 
-from holdfast import holds, origin, schema
+from engines import Watched, open_engine
+from holdfast import holds, origin
 from holdfast.errors import Damaged, Refused, Stale
 from holdfast.holds import Denied, Hold
 from holdfast.holds import owner as owners
@@ -338,22 +338,6 @@ def test_in_a_namespace_whose_proc_is_another_ones_the_living_are_not_called_dea
 # --- kept alive ---------------------------------------------------------------
 
 
-class Watched:
-    """The clock of an engine, which also tells a test that a transaction began."""
-
-    def __init__(self, clock):
-        self._clock = clock
-        self._turns = threading.Semaphore(0)
-
-    def __call__(self):
-        self._turns.release()
-        return self._clock()
-
-    def wait(self, turns=1):
-        for _ in range(turns):
-            assert self._turns.acquire(timeout=30)
-
-
 def test_a_keeper_renews_and_writes_down_its_note(engine, clock):
     hold = take(engine)
     with holds.kept(engine, hold, lease_ms=LEASE_MS) as keeper:
@@ -499,7 +483,8 @@ while hear() == "go":
     say("won" if isinstance(got, Hold) else "lost", got.fence)
     if hear() == "release":
         with store.write(wait_ms=30_000) as tx:
-            say(holds.release(tx, got))
+            released = holds.release(tx, got)
+        say(released)
 """
 
 

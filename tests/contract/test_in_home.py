@@ -326,9 +326,9 @@ def test_a_file_that_lies_there_already_is_never_replaced(made):
     assert there.read_bytes() == b"precious"
 
 
-def test_a_peek_and_a_transaction_change_no_home(made, state_dir):
+def test_a_peek_and_a_transaction_change_no_home(made, where):
     home, state = made
-    with holdfast.peek(home, state_dir=state_dir) as peeked, pytest.raises(holdfast.Refused, match="reading only"):
+    with holdfast.peek(home, **where) as peeked, pytest.raises(holdfast.Refused, match="reading only"):
         peeked.threads.archive(home.top, in_home=True)
     with state.write() as tx, pytest.raises(holdfast.Refused, match="inside a transaction"):
         state.threads.within(tx).archive(home.top, in_home=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from contract_helpers import only_sqlite
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -338,6 +339,7 @@ def test_an_index_that_read_the_file_earlier_gives_way(own, monkeypatch):
     assert row(state, live) == msgspec.structs.replace(folded_again(state, live))
 
 
+@only_sqlite("words are searched in a directory")
 def test_words_that_were_written_are_found(own):
     state = own(search=True)
     with state.threads.create(cwd=CWD) as live:

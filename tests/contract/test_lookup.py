@@ -28,8 +28,8 @@ def repaired(state):
 
 def rows_point_home(state):
     with state.read() as tx:
-        wrong = "SELECT t.n FROM threads t JOIN files f ON f.file_id = t.file_id WHERE f.thread_id IS NOT t.thread_id"
-        return tx.rows(statement(wrong)) == []
+        both = "SELECT t.n FROM threads t JOIN files f ON f.file_id = t.file_id"
+        return tx.rows(statement(f"{both} WHERE f.thread_id IS DISTINCT FROM t.thread_id")) == []
 
 
 def words_in(turns):

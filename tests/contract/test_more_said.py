@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from contract_helpers import only_sqlite, ways
 
 import holdfast
 from holdfast.state import said
@@ -12,7 +13,7 @@ from holdfast.tools.model import Tool
 from homes import NOON_MS
 
 GIT = {"commit_hash": "aaaa", "branch": "main", "repository_url": "git@example.com:acme/widget.git"}
-WAYS = ["rescan", "reindex", "close", "lost"]
+WAYS = ways("rescan", "reindex", "close", sqlite=("lost",))
 TOOLS = [
     Tool(name="ask", description="Ask a person", input_schema={"type": "object"}),
     Tool(name="ask", namespace="team", namespace_description="Of the team", defer_loading=True),
@@ -47,7 +48,7 @@ def git_of(thread):
     return thread.git_sha, thread.git_branch, thread.git_origin_url
 
 
-@pytest.mark.parametrize("how", WAYS)
+@WAYS
 @pytest.mark.parametrize(
     ("given", "then"),
     [
@@ -91,7 +92,7 @@ def test_nothing_to_set_is_refused_and_an_unknown_thread_is_none(one):
     assert state.threads.tools("no such name") is None
 
 
-@pytest.mark.parametrize("how", WAYS)
+@WAYS
 @pytest.mark.parametrize("mode", ["enabled", "disabled", "polluted"])
 def test_a_memory_mode_that_was_said_outlives(one, open_state, state_dir, mode, how):
     home, state = one
@@ -112,7 +113,7 @@ def test_another_memory_mode_is_refused(one, mode):
     assert state.threads.get(home.id).memory_mode == "disabled"
 
 
-@pytest.mark.parametrize("how", WAYS)
+@WAYS
 @pytest.mark.parametrize("tools", [[], TOOLS], ids=["none", "some"])
 def test_tools_that_were_said_outlive_and_no_tools_are_not_unknown_tools(one, open_state, state_dir, tools, how):
     home, state = one
@@ -249,6 +250,7 @@ def test_a_hundred_threads_with_one_list_keep_it_once(make_home, open_state):
 # --- the second place where it is kept -----------------------------------------------------
 
 
+@only_sqlite("snapshots lie beside a database in a directory")
 def test_a_snapshot_of_the_version_before_is_read_and_gives_what_it_held(one, state_dir, open_state):
     home, state = one
     state.close()
@@ -269,6 +271,7 @@ def test_a_snapshot_of_the_version_before_is_read_and_gives_what_it_held(one, st
     assert git_of(state.threads.get(home.id)) == ("aaaa", "main", GIT["repository_url"])
 
 
+@only_sqlite("snapshots lie beside a database in a directory")
 def test_everything_that_can_be_said_is_in_the_snapshot_and_comes_back(one, state_dir, open_state):
     home, state = one
     unborn = "01a1fdfa-4600-7000-8000-00000000beef"
@@ -310,6 +313,7 @@ def test_everything_that_can_be_said_is_in_the_snapshot_and_comes_back(one, stat
     ],
     ids=["git", "memory", "tools", "spawned", "delete"],
 )
+@only_sqlite("snapshots lie beside a database in a directory")
 def test_each_is_missed_in_a_snapshot_that_has_it_not(one, state_dir, say):
     home, state = one
     state.threads.rename(home.other, "in the snapshot")

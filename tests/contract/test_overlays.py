@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from contract_helpers import only_sqlite
 
 import holdfast
 from holdfast.state import said
@@ -123,7 +124,7 @@ def test_what_is_said_of_an_unknown_thread_is_none_and_changes_nothing(named):
     assert state.engine.status().transactions == before
 
 
-def test_renaming_inside_a_transaction_commits_with_it_or_not_at_all(named, state_dir):
+def test_renaming_inside_a_transaction_commits_with_it_or_not_at_all(named):
     home, state = named
     with pytest.raises(ZeroDivisionError), state.write() as tx:
         state.threads.within(tx).rename(home.id, "never")
@@ -136,10 +137,11 @@ def test_renaming_inside_a_transaction_commits_with_it_or_not_at_all(named, stat
     assert state.threads.get(home.id).name == "ann"
     assert state.threads.get(home.other).archived
     settle(state)
-    assert {(each.thread_id, each.name, each.archived) for each in said.newest(str(state_dir)).said} == {
-        (home.id, "ann", None),
-        (home.other, None, True),
-    }
+    with state.read() as tx:
+        assert {(each.thread_id, each.name, each.archived) for each in said.read(tx).said} == {
+            (home.id, "ann", None),
+            (home.other, None, True),
+        }
 
 
 def test_a_read_is_not_for_writing(named):
@@ -151,6 +153,7 @@ def test_a_read_is_not_for_writing(named):
 # --- the second place where it is kept ---------------------------------------------------
 
 
+@only_sqlite("snapshots lie beside a database in a directory")
 def test_a_snapshot_never_misses_what_was_said_in_a_transaction_that_was_still_open(named, state_dir):
     home, state = named
     saving = threading.Thread(target=said.save, args=(state.engine, str(state_dir)))
@@ -166,6 +169,7 @@ def test_a_snapshot_never_misses_what_was_said_in_a_transaction_that_was_still_o
         assert [each["name"] for each in json.loads(file.read_text())["said"]] == ["said inside"]
 
 
+@only_sqlite("snapshots lie beside a database in a directory")
 def test_every_change_is_followed_by_a_snapshot_and_only_the_last_few_are_kept(named, state_dir, open_state):
     home, state = named
     for number in range(said.KEPT + 3):
@@ -183,6 +187,7 @@ def test_every_change_is_followed_by_a_snapshot_and_only_the_last_few_are_kept(n
     assert [file for file in (state_dir / "backups").iterdir() if file not in kept] == []  # no half-written one
 
 
+@only_sqlite("snapshots lie beside a database in a directory")
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"epoch": 1, "homes": ["/x"], "said": [{"home"', b"\xff\xfe", b"[]"])
 def test_a_torn_snapshot_is_passed_over_for_the_one_before(named, state_dir, damage):
     home, state = named
@@ -198,6 +203,7 @@ def test_no_snapshot_is_no_snapshot(state_dir):
     assert said.newest(str(state_dir)) is None
 
 
+@only_sqlite("snapshots lie beside a database in a directory")
 def test_what_was_said_comes_back_from_the_snapshot_when_the_database_is_lost(named, state_dir, open_state):
     home, state = named
     state.threads.rename(home.id, "the given name")
@@ -227,6 +233,7 @@ state.threads.rename({home.id!r}, "of the parent")
     return [each.name for each in said.newest(str(state_dir)).said]
 
 
+@only_sqlite("snapshots lie beside a database in a directory")
 def test_a_program_that_ends_without_close_leaves_a_snapshot(named, state_dir):
     home, state = named
     state.close()
@@ -234,6 +241,7 @@ def test_a_program_that_ends_without_close_leaves_a_snapshot(named, state_dir):
     assert said_in_a_program(home, state_dir, "") == ["of the parent"]
 
 
+@only_sqlite("snapshots lie beside a database in a directory")
 def test_what_a_forked_child_says_is_in_a_snapshot_of_its_own(named, state_dir):
     home, state = named
     state.close()
@@ -283,6 +291,7 @@ def test_of_a_thread_in_two_homes_the_one_that_is_there_is_archived(twice):
     assert state.threads.list().threads == ()
 
 
+@only_sqlite("snapshots lie beside a database in a directory")
 def test_what_was_said_by_a_process_that_was_killed_is_kept_by_the_next_one(named, state_dir):
     home, state = named
     state.close()

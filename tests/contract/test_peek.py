@@ -79,14 +79,14 @@ def test_a_peek_at_a_state_that_is_open_elsewhere_sees_what_was_committed(home, 
         assert peek.threads.get(id).name == "just now"
 
 
-def test_a_peek_finds_a_moved_file_and_leaves_the_row_to_those_who_may_write(make_home, open_state, state_dir):
+def test_a_peek_finds_a_moved_file_and_leaves_the_row_to_those_who_may_write(make_home, open_state, state_dir, where):
     home = make_home()
     id = home.thread("words")
     open_state(home).close()
     home.move(id, "archived_sessions")
     before = seen(state_dir)
 
-    with holdfast.peek(home, state_dir=state_dir) as peek:
+    with holdfast.peek(home, **where) as peek:
         found = peek.threads.find(id)
         assert (found.file, found.repair) == (str(home.file(id)), "file-missing")
         assert peek.threads.read(id).thread.rollout_path == str(home.file(id))
@@ -120,14 +120,14 @@ def test_a_peek_at_no_home_is_refused(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_peek_at_a_home_that_the_state_does_not_know_reads_its_files(make_home, open_state, state_dir):
+def test_a_peek_at_a_home_that_the_state_does_not_know_reads_its_files(make_home, open_state, state_dir, where):
     known, unknown = make_home("known"), make_home("unknown")
     known.thread("known words")
     id = unknown.thread("unknown words")
     open_state(known).close()
     before = seen(state_dir)
 
-    with holdfast.peek(unknown, state_dir=state_dir) as peek:
+    with holdfast.peek(unknown, **where) as peek:
         assert [thread.id for thread in peek.threads.list()] == [id]
         assert peek.threads.get(id).title == "unknown words"
         assert peek.threads.resolve("unknown words").id == id

@@ -69,7 +69,7 @@ def varied(make_home, open_state):
         ("UPDATE files SET status = 'ok' WHERE status = 'duplicate'", {"file-thread-missing"}),
         ("UPDATE files SET status = 'splendid' WHERE status = 'duplicate'", {"file-status"}),
         ("UPDATE files SET thread_id = NULL WHERE status = 'duplicate'", {"file-nameless", "file-copy-unheard"}),
-        ("UPDATE files SET offset = size + 1 WHERE file_id = {file}", {"file-offset"}),
+        ('UPDATE files SET "offset" = size + 1 WHERE file_id = {file}', {"file-offset"}),
         ("UPDATE files SET facts = x'c1' WHERE facts IS NOT NULL", {"file-facts"}),
         ("UPDATE files SET facts = x'80' WHERE facts IS NOT NULL", {"file-facts"}),
         ("UPDATE files SET problems = '{{' WHERE problems IS NOT NULL", {"file-problems"}),
@@ -101,7 +101,7 @@ def test_a_reindex_mends_what_the_probes_find(varied):
     damages = [
         "UPDATE files SET facts = x'c1' WHERE facts IS NOT NULL",
         "UPDATE files SET problems = '{' WHERE problems IS NOT NULL",
-        "UPDATE files SET offset = size + 1 WHERE status = 'ok' AND zst = 0",
+        "UPDATE files SET \"offset\" = size + 1 WHERE status = 'ok' AND zst = 0",
         "UPDATE files SET status = 'splendid' WHERE status = 'duplicate'",
         "UPDATE threads SET cwd_id = 999999 WHERE missing_since_ms IS NULL",
         "UPDATE threads SET preview = 'its own', first_user_ordinal = 7 WHERE base_thread_id IS NOT NULL",

@@ -140,11 +140,11 @@ def test_inside_a_transaction_a_refresh_is_refused(made):
 # --- how far an index is ----------------------------------------------------------------------
 
 
-def test_a_backfill_is_pending_running_and_complete(make_home, open_state, state_dir, tmp_path):
+def test_a_backfill_is_pending_running_and_complete(make_home, open_state, where, tmp_path):
     home = make_home()
     for number in range(70):
         home.thread(f"words {number}")
-    with holdfast.peek(home, state_dir=state_dir) as peeked:
+    with holdfast.peek(home, **where) as peeked:
         (seen,) = peeked.backfill()
         assert (seen.status, seen.files_done, seen.files, seen.last_completed_ms, seen.by) == (
             "pending",
@@ -156,7 +156,7 @@ def test_a_backfill_is_pending_running_and_complete(make_home, open_state, state
     during = []
 
     def look(progress):
-        with holdfast.peek(home, state_dir=state_dir) as other:
+        with holdfast.peek(home, **where) as other:
             during.extend(other.backfill())
 
     state = open_state(home, on_progress=look)

@@ -14,15 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import holdfast
-from holdfast.clock import wall_ms
+from engines import open_engine
 from holdfast.ingest.rules import RESUME_BYTES_MIN
 from holdfast.rollouts import ThreadFacts
-from holdfast.sqlite import Store
 from homes import NOON_MS, MadeHome, iso, line, seen, thread_id
 from rows import findings, statement
 
 DERIVED = """
-SELECT h.path AS home, f.path, f.zst, f.size, f.offset, f.status, f.thread_id AS file_thread_id, t.*
+SELECT h.path AS home, f.path, f.zst, f.size, f.offset AS "offset", f.status, f.thread_id AS file_thread_id, t.*
 FROM threads t JOIN files f ON f.file_id = t.file_id JOIN homes h ON h.home_id = t.home_id
 ORDER BY t.thread_id
 """
@@ -30,9 +29,9 @@ OF_THE_MOMENT = ("n", "file_id", "revision", "home_id", "missing_since_ms")
 """Columns of ``threads`` that depend on when rows were made."""
 
 
-def columns(state_dir):
+def columns(kept):
     """Return every column of every thread, labels as texts: what two indexes must agree on."""
-    with Store.open(Path(state_dir) / "state.db", clock=wall_ms) as store, store.read() as tx:
+    with open_engine(kept) as store, store.read() as tx:
         labels = {row["label_id"]: row["label"] for row in tx.rows(statement("SELECT * FROM labels"))}
         found = []
         for row in tx.rows(statement(DERIVED)):
@@ -54,12 +53,12 @@ def afresh(home):
     """Return the columns of an index of ``home`` made this moment, in a state of its own."""
     with tempfile.TemporaryDirectory() as folder:
         holdfast.open(home, state_dir=folder, search=False).close()
-        return columns(folder)
+        return columns(f"{folder}/state.db")
 
 
-def facts_of(state_dir):
+def facts_of(kept):
     """Return what is kept of each long file, to go on from."""
-    with Store.open(Path(state_dir) / "state.db", clock=wall_ms) as store, store.read() as tx:
+    with open_engine(kept) as store, store.read() as tx:
         kept = tx.rows(statement("SELECT path, facts FROM files ORDER BY path"))
     return {row["path"]: row["facts"] and msgspec.msgpack.decode(row["facts"], type=ThreadFacts) for row in kept}
 
@@ -67,7 +66,7 @@ def facts_of(state_dir):
 def facts_of_new(home):
     with tempfile.TemporaryDirectory() as folder:
         holdfast.open(home, state_dir=folder, search=False).close()
-        return facts_of(folder)
+        return facts_of(f"{folder}/state.db")
 
 
 def files_on_disk(folder):
@@ -84,7 +83,7 @@ def one(make_home, open_state):
 # --- growing ---------------------------------------------------------------------------
 
 
-def test_a_file_that_grew_is_read_again_and_its_thread_moves_up(one, state_dir):
+def test_a_file_that_grew_is_read_again_and_its_thread_moves_up(one, kept):
     home, state = one
     home.append(home.id, "later words", ms=NOON_MS + 77_000)
 
@@ -93,10 +92,10 @@ def test_a_file_that_grew_is_read_again_and_its_thread_moves_up(one, state_dir):
     assert (report.indexed, report.unchanged, report.threads) == (1, 0, 1)
     assert state.threads.get(home.id).updated_at_ms == NOON_MS + 77_000
     assert state.threads.get(home.id).title == "first words"
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
-def test_a_long_file_that_grew_is_read_from_where_it_ended(one, state_dir):
+def test_a_long_file_that_grew_is_read_from_where_it_ended(one, kept):
     home, state = one
     home.append(home.id, "long words " * (RESUME_BYTES_MIN // 10))
     (long_read,) = state.index()
@@ -115,11 +114,11 @@ def test_a_long_file_that_grew_is_read_from_where_it_ended(one, state_dir):
     assert (thread.title, thread.updated_at_ms) == ("first words", NOON_MS + 88_000)
     state.index(full=True)
     assert state.threads.get(home.id).title == "other words"
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
 @pytest.mark.parametrize("size", [0, RESUME_BYTES_MIN], ids=["short", "long"])
-def test_a_last_line_without_its_newline_counts_once_whatever_follows(one, state_dir, size):
+def test_a_last_line_without_its_newline_counts_once_whatever_follows(one, kept, size):
     home, state = one
     home.append(home.id, "x" * size)
     state.index()
@@ -127,15 +126,15 @@ def test_a_last_line_without_its_newline_counts_once_whatever_follows(one, state
     home.change(lambda: _append(home.file(home.id), turn))
     state.index()
     assert state.threads.get(home.id).updated_at_ms == NOON_MS + 10_000
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
     home.change(lambda: _append(home.file(home.id), "\n" + line(NOON_MS + 20_000, "the next")))
     state.index()
     assert state.threads.get(home.id).updated_at_ms == NOON_MS + 20_000
-    assert columns(state_dir) == afresh(home)
-    assert facts_of(state_dir) == facts_of_new(home)
+    assert columns(kept) == afresh(home)
+    assert facts_of(kept) == facts_of_new(home)
 
 
-def test_half_a_line_is_waited_for(one, state_dir):
+def test_half_a_line_is_waited_for(one, kept):
     home, state = one
     whole = line(NOON_MS + 30_000, "in two pieces")
     home.change(lambda: _append(home.file(home.id), whole[:40]))
@@ -146,10 +145,10 @@ def test_half_a_line_is_waited_for(one, state_dir):
     (report,) = state.index()
     assert report.problems == ()
     assert state.threads.get(home.id).updated_at_ms == NOON_MS + 30_000
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
-def test_a_file_that_was_cut_shorter_is_read_whole(one, state_dir):
+def test_a_file_that_was_cut_shorter_is_read_whole(one, kept):
     home, state = one
     short = home.file(home.id).read_bytes()
     home.append(home.id, "long words " * (RESUME_BYTES_MIN // 10))
@@ -159,7 +158,7 @@ def test_a_file_that_was_cut_shorter_is_read_whole(one, state_dir):
     state.index()
 
     assert state.threads.get(home.id).updated_at_ms == NOON_MS + 1_000
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
 @cache
@@ -185,12 +184,12 @@ def test_live_incremental_and_full_agree_wherever_a_rollout_was_cut(version, whi
             for begin, end in zip([0, *cuts], [*cuts, len(content)], strict=True):
                 _append(file, content[begin:end])
                 state.index()
-        live, facts = columns(f"{folder}/live"), facts_of(f"{folder}/live")
+        live, facts = columns(f"{folder}/live/state.db"), facts_of(f"{folder}/live/state.db")
         with holdfast.open(home, state_dir=f"{folder}/live", search=False) as state:
             state.index(full=True)
 
-        assert live == columns(f"{folder}/live") == afresh(home)
-        assert facts == facts_of(f"{folder}/live")
+        assert live == columns(f"{folder}/live/state.db") == afresh(home)
+        assert facts == facts_of(f"{folder}/live/state.db")
         assert len(live) == 1
 
 
@@ -241,7 +240,7 @@ def test_a_touched_file_is_read_again_and_tells_the_same(one, state_dir):
 # --- coming and going ------------------------------------------------------------------
 
 
-def test_a_deleted_file_hides_its_thread_and_brings_it_back_when_it_returns(one, state_dir, tmp_path):
+def test_a_deleted_file_hides_its_thread_and_brings_it_back_when_it_returns(one, kept, tmp_path):
     home, state = one
     state.threads.rename(home.id, "a name")
     place, aside = home.file(home.id), tmp_path / "aside"
@@ -260,10 +259,10 @@ def test_a_deleted_file_hides_its_thread_and_brings_it_back_when_it_returns(one,
     state.index()
     (back,) = state.threads.list()
     assert (back.missing_since_ms, back.name) == (None, "a name")
-    assert columns(state_dir) == [{**row, "name_said": "a name"} for row in afresh(home)]
+    assert columns(kept) == [{**row, "name_said": "a name"} for row in afresh(home)]
 
 
-def test_a_file_replaced_by_another_thread_gives_both_their_due(make_home, open_state, state_dir):
+def test_a_file_replaced_by_another_thread_gives_both_their_due(make_home, open_state, kept):
     home = make_home()
     ann, bob = home.thread("ann's words"), home.thread("bob's words")
     state = open_state(home)
@@ -277,7 +276,7 @@ def test_a_file_replaced_by_another_thread_gives_both_their_due(make_home, open_
     assert {thread.id for thread in state.threads.list()} == {bob, carol}
     assert state.threads.get(ann).missing_since_ms is not None
     assert state.threads.get(carol).rollout_path == str(home.file(ann))
-    assert [row for row in columns(state_dir) if not row["missing"]] == afresh(home)
+    assert [row for row in columns(kept) if not row["missing"]] == afresh(home)
 
 
 def test_a_file_that_could_not_be_read_and_then_holds_another_thread_is_no_longer_the_firsts(
@@ -302,7 +301,7 @@ def test_a_file_that_could_not_be_read_and_then_holds_another_thread_is_no_longe
     assert state.threads.get(ann).missing_since_ms is not None
 
 
-def test_archived_by_the_agent_and_back(one, state_dir):
+def test_archived_by_the_agent_and_back(one, kept):
     home, state = one
     home.move(home.id, "archived_sessions")
     mtime_ms = home.file(home.id).stat().st_mtime_ns // 1_000_000
@@ -311,28 +310,28 @@ def test_archived_by_the_agent_and_back(one, state_dir):
     (archived,) = state.threads.list(archived=True)
     assert (archived.archived, archived.archived_at_ms) == (True, mtime_ms)
     assert archived.rollout_path == str(home.file(home.id))
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
     home.move(home.id, "sessions/2026/11/21")
     state.index()
     assert not state.threads.get(home.id).archived
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
-def test_packed_and_unpacked_it_is_the_same_thread(one, state_dir):
+def test_packed_and_unpacked_it_is_the_same_thread(one, kept):
     home, state = one
     before = state.threads.get(home.id)
     home.pack(home.id)
     (report,) = state.index()
     assert (report.indexed, report.vanished) == (1, 0)
     assert state.threads.get(home.id) == before
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
     home.unpack(home.id)
     state.index()
     assert state.threads.get(home.id) == before
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
-def test_forks_of_forks_have_the_words_of_the_first_in_whatever_order_they_come(make_home, open_state, state_dir):
+def test_forks_of_forks_have_the_words_of_the_first_in_whatever_order_they_come(make_home, open_state, kept):
     home = make_home()
     origin = home.thread("how it all began", paginated=True)
     fork = home.thread("another way", paginated=True, base=(origin, 3))
@@ -348,7 +347,7 @@ def test_forks_of_forks_have_the_words_of_the_first_in_whatever_order_they_come(
 
     assert {state.threads.get(id).preview for id in (origin, fork, of_fork)} == {"how it all began"}
     assert state.threads.get(of_fork).title == "a third way"
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
 def test_forks_that_go_in_a_circle_end(make_home, open_state):
@@ -366,7 +365,7 @@ def test_forks_that_go_in_a_circle_end(make_home, open_state):
 # --- copies --------------------------------------------------------------------------------
 
 
-def test_of_two_copies_the_active_one_speaks_and_when_it_goes_the_other(one, state_dir):
+def test_of_two_copies_the_active_one_speaks_and_when_it_goes_the_other(one, kept):
     home, state = one
     original = home.file(home.id)
     copy = home.copy(home.id, "archived_sessions", also=line(NOON_MS + 99_000, "written into the copy"))
@@ -380,14 +379,14 @@ def test_of_two_copies_the_active_one_speaks_and_when_it_goes_the_other(one, sta
     thread = state.threads.get(home.id)
     assert (thread.rollout_path, thread.archived) == (str(copy), True)
     assert thread.updated_at_ms == NOON_MS + 99_000
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
     home.copy(home.id, "sessions/2026/11/21")
     state.index()
     assert state.threads.get(home.id).rollout_path == str(original)
     assert not state.threads.get(home.id).archived
 
 
-def test_a_copy_that_is_written_to_takes_over(one, state_dir):
+def test_a_copy_that_is_written_to_takes_over(one, kept):
     home, state = one
     copy = home.copy(home.id, "sessions/2026/11/20")
     state.index()
@@ -397,10 +396,10 @@ def test_a_copy_that_is_written_to_takes_over(one, state_dir):
     state.index()
 
     assert state.threads.get(home.id).rollout_path == str(copy)
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
-def test_when_the_active_one_is_archived_an_active_copy_takes_over(one, state_dir):
+def test_when_the_active_one_is_archived_an_active_copy_takes_over(one, kept):
     home, state = one
     original = home.file(home.id)
     copy = home.copy(home.id, "sessions/2026/11/20")
@@ -412,10 +411,10 @@ def test_when_the_active_one_is_archived_an_active_copy_takes_over(one, state_di
     state.index()
 
     assert state.threads.get(home.id).rollout_path == str(copy)
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
-def test_when_the_speaker_is_set_back_a_later_copy_takes_over(one, state_dir):
+def test_when_the_speaker_is_set_back_a_later_copy_takes_over(one, kept):
     home, state = one
     original = home.file(home.id)
     old = original.read_bytes()
@@ -428,7 +427,7 @@ def test_when_the_speaker_is_set_back_a_later_copy_takes_over(one, state_dir):
     state.index()
 
     assert state.threads.get(home.id).rollout_path == str(copy)
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
 STEPS = st.lists(
@@ -465,7 +464,7 @@ def follow(steps, every):
                     with state.read() as tx:
                         assert findings(tx) == []
             state.index()
-        there = [row for row in columns(f"{folder}/state") if not row["missing"]]
+        there = [row for row in columns(f"{folder}/state/state.db") if not row["missing"]]
         new = afresh(home)
         base_of = {row["thread_id"]: row["base_thread_id"] for row in new}
         for row in (*there, *new):
@@ -510,7 +509,7 @@ def _happen(home, what, which, number):
 # --- names ------------------------------------------------------------------------------------
 
 
-def test_names_follow_the_names_file_and_only_the_last_one_counts(make_home, open_state, state_dir):
+def test_names_follow_the_names_file_and_only_the_last_one_counts(make_home, open_state, kept):
     home = make_home()
     ann, bob = home.thread("ann's words"), home.thread("bob's words")
     home.name(ann, "first")
@@ -524,11 +523,11 @@ def test_names_follow_the_names_file_and_only_the_last_one_counts(make_home, ope
     home.name(ann, "")
     state.index()
     assert state.threads.get(ann).name is None
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
     home.change((home.path / "session_index.jsonl").unlink)
     state.index()
     assert state.threads.get(bob).name is None
-    assert columns(state_dir) == afresh(home)
+    assert columns(kept) == afresh(home)
 
 
 def test_a_thread_named_before_its_file_was_there_has_its_name_at_once(one):
@@ -543,15 +542,15 @@ def test_a_thread_named_before_its_file_was_there_has_its_name_at_once(one):
 # --- all over again ------------------------------------------------------------------------------
 
 
-def test_a_full_index_folds_every_file_and_changes_nothing(home, open_state, state_dir):
+def test_a_full_index_folds_every_file_and_changes_nothing(home, open_state, kept):
     state = open_state(home)
-    before = columns(state_dir)
+    before = columns(kept)
     homes_before = seen(home.path)
 
     (report,) = state.index(full=True)
 
     assert (report.indexed, report.unchanged) == (len(home.files()), 0)
-    assert columns(state_dir) == before == afresh(home)
+    assert columns(kept) == before == afresh(home)
     assert seen(home.path) == homes_before
 
 

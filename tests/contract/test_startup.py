@@ -5,27 +5,28 @@ from __future__ import annotations
 import threading
 
 import pytest
+from contract_helpers import spelled
 
 import holdfast
+from engines import open_engine
 from holdfast import holds
-from holdfast.clock import wall_ms
 from holdfast.ingest import gate
-from holdfast.sqlite import Store
 from holdfast.threads import homes as home_rows
 
 INDEXES_SLOWLY = """
 import holdfast
-HOME, STATE = ARGS
+import json
+HOME, WHERE = ARGS[0], json.loads(ARGS[1])
 def tell(progress):
     say(f"at {progress.files_done} of {progress.files}")
     hear()
-with holdfast.open(HOME, state_dir=STATE, search=False, on_progress=tell) as state:
+with holdfast.open(HOME, **WHERE, search=False, on_progress=tell) as state:
     say("indexed", state.reports[0].threads)
 """
 
 HOLDS_THE_INDEX = """
-STATE_DB, RESOURCE, NOTE = ARGS
-with Store.open(STATE_DB, clock=clock.wall_ms) as store:
+KEPT, RESOURCE, NOTE = ARGS
+with open_engine(KEPT) as store:
     with store.write() as tx:
         hold = holds.take(tx, RESOURCE, holds.me("test"), lease_ms=15_000)
         hold = holds.renew(tx, hold, lease_ms=15_000, note=NOTE)
@@ -72,12 +73,12 @@ def a_home(make_home):
 
 
 @pytest.fixture
-def resource(a_home, state_dir):
+def resource(a_home, where, kept):
     """The name of the hold on indexing a home that nobody has indexed yet; its database is ready."""
     other = a_home.path.parent / "elsewhere"
     other.mkdir()
-    holdfast.open(other, state_dir=state_dir, search=False).close()
-    with Store.open(state_dir / "state.db", clock=wall_ms) as store, store.write() as tx:
+    holdfast.open(other, **where, search=False).close()
+    with open_engine(kept) as store, store.write() as tx:
         return gate.resource(home_rows.ensure(tx, str(a_home)))
 
 
@@ -91,8 +92,8 @@ def test_state_db_init_backfills_before_returning(home, open_state):
     assert (page.source, page.complete, len(page)) == ("index", True, len(home.files()))
 
 
-def test_try_init_waits_for_concurrent_startup_backfill(a_home, state_dir, open_state, child):
-    other = child(INDEXES_SLOWLY, a_home, state_dir)
+def test_try_init_waits_for_concurrent_startup_backfill(a_home, where, open_state, child):
+    other = child(INDEXES_SLOWLY, a_home, spelled(where))
     assert other.line() == "at 3 of 3"  # it has the hold, and is not finished
     looks = Looks()
     opening = in_thread(lambda: open_state(a_home, on_progress=looks))
@@ -109,20 +110,20 @@ def test_try_init_waits_for_concurrent_startup_backfill(a_home, state_dir, open_
     assert f"pid {other.pid}" in looks.seen[0].by
 
 
-def test_try_init_times_out_waiting_for_stuck_startup_backfill(a_home, resource, state_dir, child):
-    other = child(HOLDS_THE_INDEX, state_dir / "state.db", resource, "41 %")
+def test_try_init_times_out_waiting_for_stuck_startup_backfill(a_home, resource, kept, where, child):
+    other = child(HOLDS_THE_INDEX, kept, resource, "41 %")
     assert other.line() == "held"
 
     with pytest.raises(holdfast.Busy) as raised:
-        holdfast.open(a_home, state_dir=state_dir, search=False, wait_ms=1)
+        holdfast.open(a_home, **where, search=False, wait_ms=1)
 
     assert str(raised.value).startswith(f"timed out waiting for the index of {a_home} (41 %, by pid {other.pid} ")
     assert "damaged" not in str(raised.value)
     assert "wait=False" in raised.value.remedy
 
 
-def test_an_index_begun_by_another_is_taken_over_when_it_gives_up(a_home, resource, state_dir, open_state, child):
-    other = child(HOLDS_THE_INDEX, state_dir / "state.db", resource, "41 %")
+def test_an_index_begun_by_another_is_taken_over_when_it_gives_up(a_home, resource, kept, open_state, child):
+    other = child(HOLDS_THE_INDEX, kept, resource, "41 %")
     assert other.line() == "held"
     looks = Looks()
     opening = in_thread(lambda: open_state(a_home, on_progress=looks))
@@ -134,8 +135,8 @@ def test_an_index_begun_by_another_is_taken_over_when_it_gives_up(a_home, resour
     assert state.reports[0].indexed == 3
 
 
-def test_a_dead_indexer_is_replaced_at_once_whatever_its_lease(a_home, resource, state_dir, open_state, child):
-    other = child(HOLDS_THE_INDEX, state_dir / "state.db", resource, "41 %")
+def test_a_dead_indexer_is_replaced_at_once_whatever_its_lease(a_home, resource, kept, open_state, child):
+    other = child(HOLDS_THE_INDEX, kept, resource, "41 %")
     assert other.line() == "held"
     other.kill()
 
@@ -146,9 +147,9 @@ def test_a_dead_indexer_is_replaced_at_once_whatever_its_lease(a_home, resource,
 
 
 def test_an_indexer_that_dies_while_others_wait_is_replaced_whatever_its_lease(
-    a_home, resource, state_dir, open_state, child
+    a_home, resource, kept, open_state, child
 ):
-    other = child(HOLDS_THE_INDEX, state_dir / "state.db", resource, "41 %")
+    other = child(HOLDS_THE_INDEX, kept, resource, "41 %")
     assert other.line() == "held"
     looks = Looks()
     opening = in_thread(lambda: open_state(a_home, on_progress=looks, wait_ms=10_000))  # its lease has 15 s to run
@@ -160,9 +161,9 @@ def test_an_indexer_that_dies_while_others_wait_is_replaced_whatever_its_lease(
 
 
 def test_a_handle_opened_without_waiting_answers_from_the_files_while_another_indexes(
-    a_home, resource, state_dir, open_state, child
+    a_home, resource, kept, open_state, child
 ):
-    other = child(HOLDS_THE_INDEX, state_dir / "state.db", resource, "41 %")
+    other = child(HOLDS_THE_INDEX, kept, resource, "41 %")
     assert other.line() == "held"
 
     state = open_state(a_home, wait=False)
@@ -178,8 +179,8 @@ def test_a_handle_opened_without_waiting_answers_from_the_files_while_another_in
     assert (len(page), page.source, page.complete) == (3, "index", True)
 
 
-def test_closing_while_the_index_waits_for_another_ends_the_wait(a_home, resource, state_dir, open_state, child):
-    other = child(HOLDS_THE_INDEX, state_dir / "state.db", resource, "41 %")
+def test_closing_while_the_index_waits_for_another_ends_the_wait(a_home, resource, kept, open_state, child):
+    other = child(HOLDS_THE_INDEX, kept, resource, "41 %")
     assert other.line() == "held"
     state = open_state(a_home, wait=False)
 

@@ -35,7 +35,7 @@ GIVEN = [
     ("released by the taker itself, the clock fell back", RELEASED, ANN, 1_100, {}),
     ("the taker's own, but expired", HELD, ANN, 1_500, {}),
     ("silent too long for the taker", HELD, BOB, 1_200, {"stale_after_ms": 200}),
-    ("renewed in the future, by the taker's rule", HELD, BOB, 999, {"stale_after_ms": 60_000}),
+    ("renewed far in the future, by the taker's rule", HELD, BOB, 800, {"stale_after_ms": 200}),
 ]
 
 
@@ -48,6 +48,7 @@ DENIED = [
     ("in force", 1_100, {}, 400),
     ("in its last ms", 1_499, {}, 1),
     ("renewed in the future, by the holder's expiry", 999, {}, 501),
+    ("renewed a moment from now, in a transaction that began after ours", 999, {"stale_after_ms": 200}, 201),
     ("not silent long enough", 1_199, {"stale_after_ms": 200}, 1),
     ("expired, but the taker wants longer silence", 1_600, {"stale_after_ms": 60_000}, 59_400),
 ]

@@ -14,6 +14,13 @@ PINNED = {
     "cache": {
         "0001_entries": "4a136dfb0d3753a2",
     },
+    "postgres": {
+        "0001_base": "e70d51d067aa5356",
+        "0002_holds": "98ffe2f7766d18c8",
+        "0003_threads": "36e9d0f22a9f6ef9",
+        "0004_said": "17bc4707038384e3",
+        "0005_waiting": "ab087c9d23f2e11c",
+    },
     "search": {
         "0001_words": "7db3605491a51789",
     },

@@ -88,5 +88,3 @@ def _text(schema: str, limits: Limits, mode: Mode, wait_ms: int) -> str:
         " SELECT current_setting('transaction_read_only'),"
         f" CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint), {said}"
     )
-
-

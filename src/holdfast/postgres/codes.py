@@ -80,7 +80,9 @@ def translate(error: Exception, doing: str, waited_ms: int = 0) -> HoldfastError
             return Refused(
                 f"{doing}: {words}", remedy="Check user, password, database and pg_hba.conf; create what is missing."
             )
-        return Busy(f"{doing}: {words}", remedy="Is the server up, and does the URL name it? Try again once it answers.")
+        return Busy(
+            f"{doing}: {words}", remedy="Is the server up, and does the URL name it? Try again once it answers."
+        )
     if isinstance(error, psycopg.DataError | psycopg.ProgrammingError):
         return Refused(f"{doing}: {words}")
     return Unsupported(f"{doing}: {words}")

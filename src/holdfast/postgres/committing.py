@@ -39,11 +39,13 @@ class Committing:
         self._address = address
         self._limits = limits
         self._commits = 0
+        self.kept = 0
+        """Writes that were kept, those that changed nothing included."""
         self.asked = 0
         """COMMITs whose answer was lost."""
 
     def commit(self, tx: Writing, connection: Connection) -> None:
-        """Keep what ``tx`` did. Raises ``Busy`` when it certainly was not kept, ``OutcomeUnknown`` when nobody knows."""
+        """Keep what ``tx`` did. Raises ``Busy`` when it certainly was not kept, ``OutcomeUnknown`` when unsure."""
         if tx.broken is not None:
             # COMMIT would answer ROLLBACK, and say nothing else.
             roll_back(self._connections, connection)
@@ -64,6 +66,7 @@ class Committing:
                 raise Busy(f"the connection was lost in COMMIT, and nothing was kept: {failure}") from error
         else:
             self._connections.put(connection)
+        self.kept += 1
 
     def _doubt(self, tx: Writing, failure: HoldfastError) -> None:
         if not tx.token:  # a migration

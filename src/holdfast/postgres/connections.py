@@ -169,5 +169,3 @@ def _without_url(error: Exception) -> Exception | None:
 
 def _ms_since(began_ns: int) -> int:
     return (time.monotonic_ns() - began_ns) // 1_000_000
-
-

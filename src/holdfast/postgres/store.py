@@ -33,6 +33,10 @@ class StoreStatus:
     """What a store measured. Nothing is asked of the server."""
 
     connections_made: int
+    groups: int
+    """COMMITs of writes."""
+    transactions: int
+    """Writes in them: as many, each has its own."""
     commits_asked: int
     """COMMITs whose answer was lost, so that the server was asked what became of them."""
 
@@ -117,7 +121,7 @@ class Store:
 
     def status(self) -> StoreStatus:
         """Return what was measured."""
-        return StoreStatus(self._connections.made, self._committing.asked)
+        return StoreStatus(self._connections.made, self._committing.kept, self._committing.kept, self._committing.asked)
 
     def close(self) -> None:
         """Wait for what was submitted, and close the connections. Closing twice is fine."""

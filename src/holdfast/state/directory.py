@@ -46,7 +46,9 @@ def database(state: str | os.PathLike[str] | None, state_dir: str | os.PathLike[
 def refuse_database(state_dir: str | os.PathLike[str] | None, what: str, remedy: str) -> None:
     """Raise ``Unsupported`` when the state asked for is in a database on a server."""
     if database(None, state_dir) is not None:
-        raise Unsupported(f"{what} works on a state in a directory; this one is in a PostgreSQL database", remedy=remedy)
+        raise Unsupported(
+            f"{what} works on a state in a directory; this one is in a PostgreSQL database", remedy=remedy
+        )
 
 
 def make_home(path: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from holdfast import holds, postgres, schema
 from holdfast.clock import Clock, wall_ms
 from holdfast.engine import Engine, Read
+from holdfast.errors import Refused
 from holdfast.ingest import gate
 from holdfast.ingest.model import OnProgress
 from holdfast.postgres import is_url
