@@ -79,7 +79,12 @@ def test_newer_input_is_new_work_and_older_input_is_known(engine):
 def test_a_claim_has_a_fence_a_lease_and_counts_as_an_attempt(engine, clock):
     enqueue(engine, watermark=FIRST, payload=1)
     claimed = claim(engine)
-    assert (claimed.fence, claimed.attempt, claimed.watermark, claimed.payload) == ((1 << COUNTER_BITS) + 1, 1, FIRST, 1)
+    assert (claimed.fence, claimed.attempt, claimed.watermark, claimed.payload) == (
+        (1 << COUNTER_BITS) + 1,
+        1,
+        FIRST,
+        1,
+    )
     assert claimed.hold.expires_ms == clock.ms + LEASE_MS
     assert claimed.job == get(engine)
 

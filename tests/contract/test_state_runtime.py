@@ -27,10 +27,10 @@ SIDECARS = ("", "-wal", "-shm", "-journal")
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 
 
-@pytest.fixture(params=["sqlite"])
-def where(request):
+@pytest.fixture
+def where(where):
     """What names the engine to ``StateRuntime.init``."""
-    return {}
+    return {"database": where["state"]} if "state" in where else {}
 
 
 def running(test):

@@ -95,7 +95,11 @@ class RuntimeMemories(RuntimeBase):
 
     async def mark_memory_scope_dirty(self, scope_kind: str, scope_key: str, dirty: bool) -> None:
         """Note that a scope has something new, or has not."""
-        await self._write(lambda tx: store.set_dirty(tx, (scope_kind, scope_key), dirty))
+
+        def mark(tx: Write) -> None:
+            store.set_dirty(tx, (scope_kind, scope_key), dirty)
+
+        await self._write(mark)
 
     # --- phase-1 jobs --------------------------------------------------------------
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import os
 
-from holdfast import schema
 from holdfast.adapters import runtime_files as files
 from holdfast.adapters.runtime_backfill import RuntimeBackfill
 from holdfast.adapters.runtime_base import Otel, count
@@ -41,9 +40,9 @@ from holdfast.adapters.runtime_types import (
     ThreadMetadataBuilder,
     ThreadsPage,
 )
-from holdfast.clock import Clock, wall_ms
-from holdfast.sqlite import Store
+from holdfast.clock import Clock
 from holdfast.state import directory as directories
+from holdfast.state.opening import open_engine
 from holdfast.threads import homes
 
 state_db_filename = files.state_db_filename
@@ -83,28 +82,33 @@ class StateRuntime(RuntimeThreads, RuntimeMemories, RuntimeLogs, RuntimeBackfill
         default_provider: str,
         otel: Otel | None = None,
         *,
+        database: str | None = None,
         clock: Clock | None = None,
     ) -> StateRuntime:
         """Make the directory, open and migrate its database, and hand over: nothing is indexed, the backfill pending.
 
         Then database files of older generations in it go to ``backups/``;
-        newer ones are never touched. ``otel`` counts ``codex.db.init`` with
+        newer ones are never touched. ``database`` is the URL of a PostgreSQL
+        one; then only the log is in the directory. ``otel`` counts ``codex.db.init`` with
         status ``created``, ``opened`` or ``open_error``. Raises ``Damaged``,
         ``Unsupported``, ``Busy``, ``Full``; then nothing was moved.
         """
-        return await asyncio.to_thread(cls._init, os.fspath(codex_home), default_provider, otel, clock)
+        return await asyncio.to_thread(cls._init, os.fspath(codex_home), default_provider, otel, database, clock)
 
     @classmethod
-    def _init(cls, codex_home: str, provider: str, otel: Otel | None, clock: Clock | None) -> StateRuntime:
+    def _init(
+        cls, codex_home: str, provider: str, otel: Otel | None, database: str | None, clock: Clock | None
+    ) -> StateRuntime:
         path = os.path.realpath(os.path.expanduser(codex_home))
-        existed = os.path.exists(files.state_db_path(path))
         try:
-            engine = _open(path, clock)
+            directories.prepare(path)
+            engine = open_engine(path, database, clock)
         except BaseException:
             count(otel, "codex.db.init", status="open_error")
             raise
         try:
             with engine.write(wait_ms=30_000) as tx:
+                existed = homes.get(tx, path) is not None
                 home = homes.ensure(tx, path)
         except BaseException:
             engine.close()
@@ -127,16 +131,3 @@ class StateRuntime(RuntimeThreads, RuntimeMemories, RuntimeLogs, RuntimeBackfill
     def _close(self) -> None:
         self._close_logs()
         self._engine.close()
-
-
-def _open(path: str, clock: Clock | None) -> Store:
-    directories.prepare(path)
-    engine = Store.open(files.state_db_path(path), clock=clock or wall_ms)
-    try:
-        schema.migrate(engine)
-        if clock is None:
-            engine.clock = schema.anchored_clock(engine)
-    except BaseException:
-        engine.close()
-        raise
-    return engine

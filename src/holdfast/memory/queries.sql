@@ -1,11 +1,11 @@
 -- Memories by thread and scope, scopes that changed, and which folder of artefacts counts.
 
 -- name: put_memory
--- `updated_ms` always advances: the clock, or one more than what is there. What was invalid is valid again, by
--- its new text; how often it was used is kept.
+-- `updated_ms` always advances: that of the scope, or one more than what is there. What was invalid is valid
+-- again, by its new text; how often it was used is kept.
 INSERT INTO thread_memories (home_id, thread_id, scope_kind, scope_key, raw_memory, memory_summary, slug,
     updated_ms, source_ms)
-VALUES (:home_id, :thread_id, :scope_kind, :scope_key, :raw_memory, :memory_summary, :slug, :now_ms, :source_ms)
+VALUES (:home_id, :thread_id, :scope_kind, :scope_key, :raw_memory, :memory_summary, :slug, :updated_ms, :source_ms)
 ON CONFLICT (home_id, thread_id, scope_kind, scope_key) DO UPDATE SET
     raw_memory = excluded.raw_memory, memory_summary = excluded.memory_summary, slug = excluded.slug,
     source_ms = excluded.source_ms, invalidated_ms = NULL, invalid_reason = NULL,
@@ -81,10 +81,12 @@ UPDATE thread_memories SET invalidated_ms = :now_ms, invalid_reason = :reason
 WHERE home_id = :home_id AND thread_id = :thread_id AND invalidated_ms IS NULL
 
 -- name: set_scope
+-- Advances with every write, also when the clock does not: no two memories of a scope are equally new.
 INSERT INTO memory_scopes (scope_kind, scope_key, dirty, updated_ms) VALUES (:scope_kind, :scope_key, :dirty, :now_ms)
 ON CONFLICT (scope_kind, scope_key) DO UPDATE SET dirty = excluded.dirty,
     updated_ms = CASE WHEN excluded.updated_ms > memory_scopes.updated_ms THEN excluded.updated_ms
         ELSE memory_scopes.updated_ms + 1 END
+RETURNING updated_ms
 
 -- name: clean_scope
 -- Only when nothing came in since it was looked at.

@@ -54,11 +54,12 @@ def put(
 ) -> Memory:
     """Remember ``found`` of a thread in ``scope``, in place of what was, and note that the scope changed.
 
-    ``updated_at_ms`` is larger than before, whatever the clock says. Raises
+    ``updated_at_ms`` is larger than that of any in the scope, whatever the clock says. Raises
     ``Refused`` ("thread not found") when the thread has no row.
     """
     check_thread(tx, home_id, thread_id)
     kind, key = scope
+    updated_ms = set_dirty(tx, scope)
     tx.run(
         _SQL["put_memory"],
         home_id=home_id,
@@ -68,10 +69,9 @@ def put(
         raw_memory=found.raw_memory,
         memory_summary=found.memory_summary,
         slug=found.slug,
-        now_ms=tx.now_ms,
+        updated_ms=updated_ms,
         source_ms=tx.now_ms if source_ms is None else source_ms,
     )
-    set_dirty(tx, scope)
     row = tx.row(_ONE, home_id=home_id, thread_id=thread_id, scope_kind=kind, scope_key=key)
     assert row is not None  # it was put there
     return _memory(row)
@@ -169,9 +169,11 @@ def _and_dirty(tx: Write, statement: str, home_id: int, thread_id: bytes, **para
     return changed
 
 
-def set_dirty(tx: Write, scope: tuple[str, str], dirty: bool = True) -> None:
-    """Note that a scope has something new, or has not."""
-    tx.run(_SQL["set_scope"], scope_kind=scope[0], scope_key=scope[1], dirty=int(dirty), now_ms=tx.now_ms)
+def set_dirty(tx: Write, scope: tuple[str, str], dirty: bool = True) -> int:
+    """Note that a scope has something new, or has not; return the version of the scope, larger than any before."""
+    row = tx.row(_SQL["set_scope"], scope_kind=scope[0], scope_key=scope[1], dirty=int(dirty), now_ms=tx.now_ms)
+    assert row is not None  # put there, or changed
+    return int(row["updated_ms"])
 
 
 def dirty_scopes(tx: Read) -> dict[tuple[str, str], int]:

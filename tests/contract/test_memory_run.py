@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from models import MERGED, Parrot
+from memory_models import MERGED, Parrot
 
 from holdfast import holds, jobs
 from holdfast.errors import Busy, Full, Refused
