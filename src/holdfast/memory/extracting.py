@@ -7,16 +7,17 @@ nothing, and one that died costs an attempt.
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from holdfast import holds, ids, jobs
 from holdfast.engine import Engine, Write
 from holdfast.errors import Full, HoldfastError, Stale
 from holdfast.jobs import Claimed, Kind, Watermark
+from holdfast.jobs.working import Work
 from holdfast.memory import rules, store
 from holdfast.memory.model import Candidate, ExtractReport, Model, OnProgress, Progress, Settings
 from holdfast.memory.serializing import serialize
@@ -56,15 +57,23 @@ def extract(
     """
     seen, found, skipped = _due(engine, homes, settings, cwds)
     report = ExtractReport(seen=seen, due=len(found), skipped=dict(skipped))
-    work = _Work(engine, model, settings, stop or threading.Event(), report, on_progress)
-    if found:
-        with ThreadPoolExecutor(min(settings.workers, len(found)), "holdfast-memory") as pool:
-            try:
-                for done in [pool.submit(work.one, candidate) for candidate in found]:
-                    done.result()
-            except BaseException:
-                work.stop.set()  # also Ctrl-C: those under way end soon, and the rest does not begin
-                raise
+    work = _Work(engine, model, settings, stop or threading.Event(), report, on_progress, found)
+    # Not a pool: that waits for its threads, and Ctrl-C is not to wait for a model.
+    threads = [
+        threading.Thread(target=work.run, name=f"holdfast-memory-{number}", daemon=True)
+        for number in range(min(settings.workers, len(found)))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        work.stop.set()
+        work.give_back()
+        raise
+    if work.error is not None:
+        raise work.error
     return report
 
 
@@ -114,8 +123,12 @@ class _Work:
         stop: threading.Event,
         report: ExtractReport,
         on_progress: OnProgress | None,
+        candidates: Sequence[Candidate],
     ) -> None:
         self.stop = stop
+        self.error: BaseException | None = None
+        self._candidates = deque(candidates)
+        self._claims: dict[str, Claimed] = {}
         self._engine = engine
         self._model = model
         self._settings = settings
@@ -125,8 +138,22 @@ class _Work:
         self._done = 0
         self._lock = threading.Lock()
 
-    def one(self, candidate: Candidate) -> None:
-        """Do one thread, from claim to store."""
+    def run(self) -> None:
+        """Do one thread after the other, as long as there are some."""
+        try:
+            with suppress(IndexError):
+                while True:
+                    self._one(self._candidates.popleft())
+        except BaseException as error:  # of the engine, or of who is told the progress: raised to the caller
+            self.error = error
+            self.stop.set()
+
+    def give_back(self) -> None:
+        """Give back what is under way: its model is not waited for, and what it says comes too late."""
+        for claim in list(self._claims.values()):
+            self._end(functools.partial(jobs.release, claim=claim))
+
+    def _one(self, candidate: Candidate) -> None:
         if self.stop.is_set():
             self._note("stopped")
             return
@@ -140,31 +167,34 @@ class _Work:
         if not isinstance(outcome, Claimed):
             self._skip(type(outcome).__name__.lower())
             return
+        self._claims[candidate.key] = outcome
+        work = Work(self._engine, outcome, stopping=self.stop)
         try:
-            self._claimed(outcome, candidate)
+            self._claimed(work, candidate)
         except Stale:
             self._note("lost")
         except Full as error:
-            self._end(lambda tx: jobs.release(tx, outcome))
             self.stop.set()
+            self._end(functools.partial(jobs.release, claim=outcome))
             self._fail(candidate, error)
         except Exception as error:
             # A model is somebody's code: whatever it raises is one failed attempt at this thread.
             text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
             said = rules.clean(text, 1_000)
-            self._end(lambda tx: jobs.fail(tx, outcome, said))
+            self._end(functools.partial(jobs.fail, claim=outcome, error=said))
             self._fail(candidate, said)
-        except BaseException:
-            self._end(lambda tx: jobs.release(tx, outcome))
-            raise
+        finally:
+            work.stop_keeping()
+            del self._claims[candidate.key]
 
-    def _claimed(self, claim: Claimed, candidate: Candidate) -> None:
+    def _claimed(self, work: Work, candidate: Candidate) -> None:
         transcript = serialize(candidate.path, self._settings.input_tokens_max)
         prompt = rules.extraction_prompt(transcript, cwd=candidate.cwd, path=candidate.path)
         found = rules.extraction(self._model(prompt)) if transcript else None
+        work.check()
 
         def keep(tx: Write) -> None:
-            jobs.finish(tx, claim, {"kept": found is not None})  # first: with the fence, or nothing of this
+            jobs.finish(tx, work.claim, {"kept": found is not None})  # first: with the fence, or nothing of this
             if found is None:
                 store.forget(tx, candidate.home_id, candidate.thread_id)
                 return
@@ -174,10 +204,10 @@ class _Work:
         self._engine.submit(keep).result()
         self._note("kept" if found is not None else "nothing")
 
-    def _end(self, end: object) -> None:
+    def _end(self, end: Callable[[Write], object]) -> None:
         # Lost meanwhile, or no room: the lease ends it.
         with suppress(HoldfastError):
-            self._engine.submit(end, reserve=True).result()  # type: ignore[arg-type]
+            self._engine.submit(end, reserve=True).result()
 
     def _note(self, what: str) -> None:
         with self._lock:

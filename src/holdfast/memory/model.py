@@ -75,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idle_ms: int = 6 * _HOUR_MS
     workers: int = 4
     input_tokens_max: int = 100_000
-    lease_ms: int = 600_000
+    lease_ms: int = 60_000
     attempts_max: int = 3
     retry_ms: int = _HOUR_MS
     selected_max: int = 256
