@@ -168,3 +168,14 @@ def test_an_older_fence_never_takes_the_artefacts_back(engine):
         assert store.lock_generation(tx, "here") == "gen-7"
         assert store.drop_generation(tx, "here")
         assert store.lock_generation(tx, "here") is None
+
+
+def test_memories_of_a_deleted_thread_are_given_to_nobody_until_it_is_back(engine, home, thread):
+    one = thread(1)
+    put(engine, home, one)
+    for deleted_ms, count in ((1, 0), (None, 1)):
+        with engine.write() as tx:
+            tx.run(statement("UPDATE threads SET deleted_said_ms = :ms"), ms=deleted_ms)
+        assert len(last(engine, home)) == count
+        with engine.read() as tx:
+            assert len(store.newest(tx, [home.home_id])) == count

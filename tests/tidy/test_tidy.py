@@ -20,6 +20,8 @@ PINNED = {
         "0003_threads": "36e9d0f22a9f6ef9",
         "0004_said": "17bc4707038384e3",
         "0005_waiting": "ab087c9d23f2e11c",
+        "0006_jobs": "1a94460c4eac06c9",
+        "0007_memory": "f1ba230a745c86f9",
     },
     "search": {
         "0001_words": "7db3605491a51789",
@@ -31,6 +33,7 @@ PINNED = {
         "0004_said": "3b7ffe702617c7fc",
         "0005_waiting": "7036a6ad47464b25",
         "0006_jobs": "9011ce4e5d2c193d",
+        "0007_memory": "ea9cfd19c2d40f89",
     },
 }
 

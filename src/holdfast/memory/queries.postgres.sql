@@ -2,6 +2,7 @@
 
 -- name: last_of_scope
 -- Differs: JSON.
+JOIN threads t ON t.home_id = m.home_id AND t.thread_id = m.thread_id AND t.deleted_said_ms IS NULL
 WHERE m.home_id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:homes AS JSON)) AS each (value))
   AND m.scope_kind = :scope_kind AND m.scope_key = :scope_key AND m.invalidated_ms IS NULL
 ORDER BY m.updated_ms DESC, m.thread_id DESC
@@ -9,6 +10,7 @@ LIMIT :limit
 
 -- name: newest_of_all
 -- Differs: JSON.
+JOIN threads t ON t.home_id = m.home_id AND t.thread_id = m.thread_id AND t.deleted_said_ms IS NULL
 WHERE m.home_id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:homes AS JSON)) AS each (value))
   AND (CAST(:scope_kind AS TEXT) IS NULL OR m.scope_kind = :scope_kind)
   AND (CAST(:scope_key AS TEXT) IS NULL OR m.scope_key = :scope_key)

@@ -31,12 +31,14 @@ WHERE m.home_id = :home_id AND m.thread_id = :thread_id
 ORDER BY m.updated_ms DESC, m.scope_kind DESC, m.scope_key DESC
 
 -- name: last_of_scope
+JOIN threads t ON t.home_id = m.home_id AND t.thread_id = m.thread_id AND t.deleted_said_ms IS NULL
 WHERE m.home_id IN (SELECT value FROM json_each(:homes)) AND m.scope_kind = :scope_kind AND m.scope_key = :scope_key
   AND m.invalidated_ms IS NULL
 ORDER BY m.updated_ms DESC, m.thread_id DESC
 LIMIT :limit
 
 -- name: newest_of_all
+JOIN threads t ON t.home_id = m.home_id AND t.thread_id = m.thread_id AND t.deleted_said_ms IS NULL
 WHERE m.home_id IN (SELECT value FROM json_each(:homes))
   AND (CAST(:scope_kind AS TEXT) IS NULL OR m.scope_kind = :scope_kind)
   AND (CAST(:scope_key AS TEXT) IS NULL OR m.scope_key = :scope_key)
