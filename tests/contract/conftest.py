@@ -42,6 +42,16 @@ def engine(database, clock):
 
 
 @pytest.fixture
+def real(database):
+    """An engine by a clock that goes on, as other processes have it."""
+    with open_engine(database) as store:
+        schema.migrate(store)
+        yield store
+        with store.read() as tx:
+            assert [finding for probe in PROBES for finding in probe(tx)] == []
+
+
+@pytest.fixture
 def child():
     """Start a process that runs this code; it is ended afterwards."""
     with children(PRELUDE) as start:

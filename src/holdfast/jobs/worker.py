@@ -139,6 +139,8 @@ class Worker:
         return None
 
     def _try(self) -> Claimed | Idle | None:
+        if self._left == 0:
+            return None
         if not self._look():
             return Idle(None)
         with self._lock:  # one claim at a time per process: threads that race for the seat only wait for each other

@@ -1,0 +1,259 @@
+"""Workers: what they do with a function, how they learn that a claim was lost, and what they publish."""
+
+import asyncio
+import os
+import signal
+import threading
+
+import pytest
+from job_steps import BOB, claim, do, enqueue, get
+
+from holdfast import jobs
+from holdfast.errors import Refused, Stale
+from holdfast.jobs import Done, GiveUp, Kind, Later, Report, Status, Watermark, Worker, guard
+
+SHORT = Kind("k", lease_ms=150)
+
+
+def files(path):
+    return {name: (path / name).read_text() for name in sorted(os.listdir(path))}
+
+
+def writes(path, text):
+    def fn(work):
+        with work.guard(path) as folder:
+            for name in ("a", "b"):
+                with open(os.path.join(folder, name), "w") as file:
+                    file.write(text)
+
+    return fn
+
+
+# --- what a function answers -------------------------------------------------
+
+
+def test_what_the_function_answers_is_how_the_job_ends(real):
+    answers = {
+        "result": {"pages": 2},
+        "nothing": None,
+        "raises": ValueError("no text"),
+        "no json": object(),
+        "gives up": GiveUp("binary"),
+        "later": Later(60_000),
+        "more": Done("all", Watermark(9)),
+    }
+    for key in answers:
+        enqueue(real, key, watermark=Watermark(5))
+
+    def fn(work):
+        answer = answers[work.job.key]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert Worker(real, ["k"], fn).run(until_idle=True) == Report(done=3, failed=2, given_up=1, released=1)
+    assert {key: get(real, key).status for key in answers} == {
+        "result": Status.DONE,
+        "nothing": Status.DONE,
+        "raises": Status.RESTING,
+        "no json": Status.RESTING,
+        "gives up": Status.FAILED,
+        "later": Status.RESTING,
+        "more": Status.DONE,
+    }
+    assert (get(real, "result").result, get(real, "raises").failure) == ({"pages": 2}, "ValueError: no text")
+    assert (get(real, "more").done, get(real, "later").attempts) == (Watermark(9), 0)
+
+
+def test_threads_do_each_job_once_and_hear_of_work_asked_for_later(real):
+    done = []
+    worker = Worker(real, ["k"], lambda work: done.append(work.job.key), poll_ms=5)
+    crew = threading.Thread(target=worker.run, kwargs={"threads": 3, "jobs_max": 20})
+    crew.start()
+    for number in range(20):
+        enqueue(real, str(number))
+    crew.join(30)
+    assert sorted(done, key=int) == [str(number) for number in range(20)]
+    assert worker.report == Report(done=20)
+
+
+def test_sigterm_lets_the_job_at_hand_end_and_claims_no_other(real):
+    for key in "12":
+        enqueue(real, key)
+
+    def fn(work):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert work.stopping.wait(10)
+        return "to its end"
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert Worker(real, ["k"], fn).run() == Report(done=1)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert [get(real, key).status for key in "12"] == [Status.DONE, Status.READY]
+
+
+def test_coroutines_work_side_by_side(real):
+    for number in range(6):
+        enqueue(real, str(number))
+    together = []
+
+    async def fn(work):
+        together.append(work.job.key)
+        while len(together) < 3:
+            await asyncio.sleep(0)
+        return len(together)
+
+    assert asyncio.run(Worker(real, ["k"], fn).run_async(tasks=3, until_idle=True)) == Report(done=6)
+
+
+def test_a_worker_that_is_cancelled_gives_its_jobs_back(real):
+    enqueue(real)
+    begun = asyncio.Event()
+
+    async def fn(_work):
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def main():
+        working = asyncio.ensure_future(Worker(real, ["k"], fn).run_async())
+        await begun.wait()
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+
+    asyncio.run(main())
+    assert (get(real).status, get(real).attempts) == (Status.RESTING, 0)
+
+
+# --- a claim that is lost ----------------------------------------------------
+
+
+def test_a_claim_is_renewed_as_long_as_the_function_runs(real):
+    enqueue(real)
+
+    def fn(work):
+        work.note("half")
+        first_ms = work.claim.hold.expires_ms
+        while get(real).expires_ms <= first_ms:  # beyond what it was claimed for
+            work.check()
+        return get(real).note
+
+    assert Worker(real, [SHORT], fn).run(jobs_max=1) == Report(done=1)
+    assert get(real).result == "half"
+
+
+def test_the_function_hears_that_its_claim_was_lost_and_its_end_changes_nothing(real, tmp_path):
+    enqueue(real)
+
+    def fn(work):
+        writes(tmp_path / "out", "late")(work)
+        do(real, "cancel", "k", "1", "by hand")
+        assert work.lost.wait(10)
+        with pytest.raises(Stale):
+            work.check()
+        return "late"
+
+    assert Worker(real, [SHORT], fn).run(jobs_max=1) == Report(lost=1)
+    assert (get(real).status, get(real).result) == (Status.CANCELLED, None)
+    assert not os.path.lexists(tmp_path / "out")
+    assert os.listdir(tmp_path / ".out.generations") == []
+
+
+def test_a_coroutine_is_cancelled_when_its_claim_was_lost(real):
+    enqueue(real)
+    ended = []
+
+    async def fn(_work):
+        await asyncio.to_thread(do, real, "cancel", "k", "1")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    assert asyncio.run(Worker(real, [SHORT], fn).run_async(jobs_max=1)) == Report(lost=1)
+    assert ended == ["cancelled"]
+
+
+# --- files under the fence ---------------------------------------------------
+
+
+def test_files_appear_all_at_once_when_the_job_is_finished(real, tmp_path):
+    out = tmp_path / "deep" / "out"
+    for text in ("first", "second", "third"):
+        do(real, "retry", "k", "1") if get(real) else enqueue(real)
+
+        def fn(work, text=text):
+            before = files(out) if out.exists() else None
+            writes(out, text)(work)
+            assert (files(out) if out.exists() else None) == before
+
+        assert Worker(real, ["k"], fn).run(jobs_max=1) == Report(done=1)
+        assert files(out) == {"a": text, "b": text}
+        with real.read() as tx:
+            assert jobs.published(tx, out) == os.path.realpath(out)
+    # The one before is kept for who is still reading it, older ones are not.
+    kept = [name for name in os.listdir(tmp_path / "deep" / ".out.generations") if name != "lock"]
+    assert len(kept) == 2
+
+
+def test_a_job_that_fails_publishes_nothing_and_leaves_nothing(real, tmp_path):
+    enqueue(real)
+
+    def fn(work):
+        writes(tmp_path / "out", "half")(work)
+        raise ValueError
+
+    Worker(real, ["k"], fn).run(jobs_max=1)
+    assert not os.path.lexists(tmp_path / "out")
+    assert os.listdir(tmp_path / ".out.generations") == []
+
+
+def test_who_lost_its_claim_publishes_nothing_though_it_staged_before_the_other(real, tmp_path):
+    out = tmp_path / "out"
+    late = claim(real, lease_ms=60_000)
+    with guard.stage(late, out) as staged:
+        (tmp_path / "." / staged.folder / "a").write_text("late")
+    theirs = claim(real, owner=BOB, stale_after_ms=0)
+    with guard.stage(theirs, out) as newer:
+        (tmp_path / newer.folder / "a").write_text("newer")
+    with real.write() as tx:
+        guard.publish(tx, newer)
+        jobs.finish(tx, theirs)
+    guard.point(real, out)
+    with pytest.raises(Stale), real.write() as tx:
+        guard.publish(tx, staged)
+    guard.settle(real, staged)
+    assert files(out) == {"a": "newer"}
+    assert not os.path.exists(staged.folder)
+
+
+def test_a_link_that_was_left_behind_follows_the_row(real, tmp_path):
+    out = tmp_path / "out"
+    enqueue(real)
+    Worker(real, ["k"], writes(out, "first")).run(jobs_max=1)
+    first = os.readlink(out)
+    do(real, "retry", "k", "1")
+    Worker(real, ["k"], writes(out, "second")).run(jobs_max=1)
+    os.unlink(out)
+    os.symlink(first, out)
+    assert guard.point(real, out)
+    assert files(out) == {"a": "second", "b": "second"}
+
+
+def test_what_somebody_else_put_there_is_left_as_it_is(real, tmp_path):
+    mine = tmp_path / "out"
+    mine.mkdir()
+    enqueue(real)
+    Worker(real, ["k"], writes(mine, "x")).run(jobs_max=1)
+    assert "no link to generations" in get(real).failure
+    assert files(mine) == {}
+
+
+def test_two_jobs_cannot_publish_at_one_path(real, tmp_path):
+    for key in "12":
+        enqueue(real, key)
+    Worker(real, ["k"], writes(tmp_path / "out", "x")).run(until_idle=True)
+    assert [get(real, key).status for key in "12"] == [Status.DONE, Status.RESTING]
+    assert "published by the job k/1" in get(real, "2").failure
+    with pytest.raises(Refused):
+        do(real, "claim_next", [], BOB)
