@@ -71,6 +71,27 @@ class Server:
             cursor = connection.execute(text)
             return cursor.fetchall() if cursor.description else []
 
+    def copy(self) -> Server:
+        """Return a copy of this server, which must be stopped: not started yet, and not told of what comes."""
+        other = object.__new__(Server)
+        other.folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
+        other._data, other._user, other._numbers = other.folder / "data", self._user, self._numbers
+        shutil.copytree(self._data, other._data)
+        other._data.chmod(0o700)
+        with open(other._data / "postgresql.conf", "a", encoding="utf-8") as file:
+            file.write(f"unix_socket_directories = '{other.folder}'\n")
+        if self._user:
+            for path in (other.folder, *other.folder.rglob("*")):
+                os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
+            other.folder.chmod(0o755)
+        return other
+
+    def promote(self) -> None:
+        """Start a copy as the standby it was, and make it the primary: its timeline grows."""
+        (self._data / "standby.signal").touch()
+        self.start()
+        self._run("pg_ctl", "-w", "promote")
+
     def remove(self) -> None:
         if (self._data / "postmaster.pid").exists():
             self.stop()
@@ -85,3 +106,10 @@ class Server:
         if done.returncode:
             log = self.folder / "log"
             raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{log.read_text() if log.exists() else ''}")
+
+
+# What a child process begins with that opens either engine.
+SETUP = f"""
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from engines import open_engine
+"""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.cli.given import Given
 from holdfast.cli.opening import peeked
 from holdfast.cli.render import out, safe, words
+from holdfast.postgres import is_url, parse
 
 if TYPE_CHECKING:
     from holdfast.state.status import Status
@@ -32,7 +33,10 @@ def tell(given: Given) -> None:
         out.line(f"       {_what(home)}")
     if not homes:
         out.line("No agent home was found: neither $CODEX_HOME nor ~/.codex is a directory.")
-    out.line(f"State  {safe.line(words.tilde(seen.state_dir))}" + ("" if state_exists else "  (not made yet)"))
+    if seen.database is not None:
+        out.line(f"State  {safe.line(seen.database)}")
+    else:
+        out.line(f"State  {safe.line(words.tilde(seen.state_dir))}" + ("" if state_exists else "  (not made yet)"))
     out.line()
     out.line(f"Next:  {next_command}")
     out.line("       holdfast --help")
@@ -65,7 +69,10 @@ def _what(home: dict[str, Any]) -> str:
 
 
 def _next(given: Given, homes: list[dict[str, Any]]) -> str:
-    start = ["holdfast", *(("--state", given.state_dir) if given.state_dir else ())]
+    state = given.state_dir
+    if state and is_url(state):
+        state = parse(state).shown  # no password on a screen
+    start = ["holdfast", *(("--state", state) if state else ())]
     new = [str(home["path"]) for home in homes if home["indexed_ms"] is None]
     if not homes:
         return shlex.join([*start, "index", "HOME"]) + "    (the directory that holds sessions/)"

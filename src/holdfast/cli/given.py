@@ -62,7 +62,10 @@ def shared(command: _Command) -> _Command:
             help="The home; default $CODEX_HOME or ~/.codex. Repeatable.",
         ),
         click.option(
-            "--state", "state_dir", metavar="DIR", help="Where holdfast keeps its own files; default $HOLDFAST_STATE."
+            "--state",
+            "state_dir",
+            metavar="DIR|URL",
+            help="Where holdfast keeps its state, a directory or postgresql://…; default $HOLDFAST_STATE.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document; its keys are in docs/cli.md."),
         click.option("-v", "--verbose", is_flag=True, help="Say more: each problem, and tracebacks of bugs."),

@@ -58,7 +58,7 @@ def run(given: Given, *, full: bool, search: bool) -> tuple[IndexReport, ...]:
         if full and len(reports) < len(state.homes):  # homes indexed just now were read whole already
             with bar() as on_progress:
                 reports = state.index(full=True, on_progress=on_progress)
-        if search:
+        if search and state.finds_words:
             with words_bar() as on_words:
                 fed = state.wait_for_search(on_progress=on_words)
             note_unfed(fed)

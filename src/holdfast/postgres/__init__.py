@@ -26,9 +26,10 @@ def __getattr__(name: str) -> Any:
 
     try:
         return getattr(import_module(f"{__name__}.{_FROM[name]}"), name)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "psycopg":
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] != "psycopg":
             raise
+        # Not there, or there without the library it stands on.
         raise Unsupported(
-            "PostgreSQL needs psycopg, which is not installed", remedy="pip install 'holdfast[postgres]'"
+            f"PostgreSQL needs psycopg, which cannot be imported: {error}", remedy="pip install 'holdfast[postgres]'"
         ) from error

@@ -92,6 +92,11 @@ class State:
         return self._homes
 
     @property
+    def finds_words(self) -> bool:
+        """Whether ``threads.search`` finds words: not yet where the state is in a PostgreSQL database."""
+        return not self._on_server
+
+    @property
     def own_home(self) -> Home:
         """The home this program keeps its own transcripts in. Raises ``Refused`` when ``open`` was given none."""
         self.engine_to_write()

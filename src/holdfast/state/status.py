@@ -52,6 +52,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """See the module. ``homes`` are all that are known here, not only those of this handle."""
 
     state_dir: str
+    database: str | None
+    """The PostgreSQL database that holds the state, without its password; None: ``state_dir`` does."""
     version: str
     sqlite_version: str
     homes: tuple[HomeStatus, ...]
@@ -85,6 +87,7 @@ def measure(state: State) -> Status:
     copies = backups.listing(os.path.join(state.path, BACKUPS))
     return Status(
         state_dir=state.path,
+        database=state.engine.path if state.engine is not None and state.engine.kind == "postgres" else None,
         version=holdfast.__version__,
         sqlite_version=apsw.sqlite_lib_version(),
         homes=_homes(state),

@@ -163,7 +163,7 @@ def _engine_of(state: State) -> Engine:
     if state.engine is not None and state.engine.kind == "postgres":
         raise Unsupported(
             "words are searched in a state directory; this state is in a PostgreSQL database",
-            remedy="List by title instead: `threads.list(search=…)`, `holdfast list --search`.",
+            remedy="List by title instead: `threads.list(search=…)`, `holdfast threads list --search`.",
         )
     if state.engine is None:
         raise Refused(

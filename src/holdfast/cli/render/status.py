@@ -35,10 +35,14 @@ def status_lines(status: Status, problems: Problems, *, verbose: bool) -> Iterat
     now_ms = time.time_ns() // 1_000_000
     yield f"holdfast {status.version}, SQLite {status.sqlite_version}"
     files = {name: file for name, file in status.files.items() if file.bytes}
-    yield f"State   {safe.line(words.tilde(status.state_dir))}" + ("" if files else "  (nothing is kept there yet)")
+    if status.database is not None:
+        yield f"State   {safe.line(status.database)}"
+        yield f"Files   {safe.line(words.tilde(status.state_dir))}: logs, receipts and cache of this machine"
+    else:
+        yield f"State   {safe.line(words.tilde(status.state_dir))}" + ("" if files else "  (nothing is kept there yet)")
     for name, file in files.items():
         yield f"  {name:<10} {_file(file)}"
-    if files:
+    if files and status.database is None:
         yield f"Backup  {_backup(status, now_ms)}"
     if status.search_threads or status.search_behind:
         yield f"Words   {_words(status)}"
@@ -47,8 +51,9 @@ def status_lines(status: Status, problems: Problems, *, verbose: bool) -> Iterat
         yield from (f"  {text}" for text in _home(home, now_ms))
         if verbose:
             yield from (f"    {text}" for text in map(problem_line, problems.get(home.path, ())))
-    if files:
+    if files and status.database is None:
         yield f"Writer  {safe.line(status.seat_holder or 'nobody')}"
+    if files or status.database is not None:
         yield f"Holds   {status.holds or 'none'}" + ("; `holdfast holds` shows them" if status.holds else "")
     if any(file.wal_bytes > _WAL_BYTES_USUAL for file in files.values()):
         yield from (safe.line(f"The write-ahead log cannot shrink because of {each}") for each in status.pinners)
