@@ -7,13 +7,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from memory_models import MERGED, Parrot
 
 from holdfast import holds, jobs
 from holdfast.errors import Busy, Full, Refused
 from holdfast.memory import extracting, merging
 from holdfast.memory.model import Settings
 from homes import NOON_MS, thread_id
+from memory_models import MERGED, Parrot
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -372,3 +372,42 @@ def test_a_stopped_run_gives_back_what_it_had(state):
     run = state.memory.run(Parrot(once), ONE, stop=stop)
     assert (run.extract.kept, run.extract.stopped, run.merge) == (1, 2, None)
     assert state.memory.due().due == 2
+
+
+def test_what_is_forgotten_while_it_is_read_is_not_stored_a_moment_later(state):
+    def forgetful(prompt):
+        state.memory.forget(thread_id(3))
+        return {"raw_memory": "late", "rollout_summary": "late", "rollout_slug": None}
+
+    report = state.memory.run(Parrot(forgetful), Settings(workers=1, rollouts_max=1), phase="extract").extract
+    assert (report.lost, notes(state)) == (1, [])
+    assert state.memory.due().due == 2
+
+
+def test_what_is_forgotten_while_files_are_made_of_it_is_not_published(state):
+    state.memory.run(Parrot(), phase="extract")
+
+    def forgetful(prompt):
+        state.memory.forget(thread_id(3))
+        return MERGED
+
+    merged = state.memory.run(Parrot(files=forgetful), phase="merge").merge
+    assert (merged.outcome, "forgotten" in merged.problem) == ("lost", True)
+    assert state.memory.files() == {}
+    assert state.memory.run(Parrot(), phase="merge").merge.selected == 2
+
+
+def test_a_reset_ends_what_is_under_way(state):
+    def resetting(prompt):
+        state.memory.reset()
+        return {"raw_memory": "late", "rollout_summary": "late", "rollout_slug": None}
+
+    assert state.memory.run(Parrot(resetting), ONE, phase="extract").extract.lost == 3
+    state.memory.run(Parrot(), phase="extract")
+
+    def merging(prompt):
+        state.memory.reset()
+        return MERGED
+
+    assert state.memory.run(Parrot(files=merging), phase="merge").merge.outcome == "lost"
+    assert (state.memory.files(), notes(state)) == ({}, [])

@@ -19,7 +19,7 @@ from holdfast.errors import Full, HoldfastError, Stale
 from holdfast.jobs import Claimed, Kind, Watermark
 from holdfast.jobs.working import Work
 from holdfast.memory import rules, store
-from holdfast.memory.model import Candidate, ExtractReport, Model, OnProgress, Progress, Settings
+from holdfast.memory.model import Candidate, ExtractReport, Model, OnProgress, Progress, Settings, key_of
 from holdfast.memory.serializing import serialize
 
 KIND = "memory:extract"
@@ -110,6 +110,16 @@ def _may_claim(job: jobs.Job, candidate: Candidate, now_ms: int, skipped: Counte
     else:
         return True
     return False
+
+
+def fence_off(tx: Write, home_id: int, thread_id: bytes) -> None:
+    """Have whoever reads this thread just now come too late: what is forgotten must not be stored a moment later."""
+    key = key_of(home_id, thread_id)
+    job = jobs.get(tx, KIND, key)
+    if job is not None and job.status == jobs.Status.RUNNING:
+        outcome = jobs.claim(tx, KIND, key, holds.me("forget"), stale_after_ms=0)
+        if isinstance(outcome, Claimed):
+            jobs.finish(tx, outcome)
 
 
 class _Work:

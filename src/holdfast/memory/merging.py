@@ -65,7 +65,7 @@ def merge(
                 if stop is not None and stop.is_set():
                     report.outcome = "stopped"
                 else:
-                    report.outcome = _publish(engine, root, answer, seen, files)
+                    report.outcome = _publish(engine, homes, root, answer, seen, files)
                 if report.outcome == "published":
                     report.folder = artefacts.folder_of(answer.fence)
                     if on_progress is not None:
@@ -78,6 +78,13 @@ def merge(
             # A model is somebody's code, and a disk may be full: the old files count as before.
             text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
             return MergeReport(outcome="failed", problem=rules.clean(text, 1_000))
+
+
+def fence_off(tx: Write) -> None:
+    """Have whoever puts files together just now come too late."""
+    taken = holds.take(tx, RESOURCE, holds.me("memory-reset"), lease_ms=1, stale_after_ms=0)
+    if isinstance(taken, Hold):
+        holds.release(tx, taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ def _ask(model: Model, seen: _Seen, settings: Settings) -> dict[str, str]:
     return rules.merged(model(rules.merge_prompt(seen.made, before, seen.memories, seen.edited, bytes_max)))
 
 
-def _publish(engine: Engine, root: str, hold: Hold, seen: _Seen, files: dict[str, str]) -> str:
+def _publish(engine: Engine, homes: Sequence[int], root: str, hold: Hold, seen: _Seen, files: dict[str, str]) -> str:
     folder = artefacts.folder_of(hold.fence)
     artefacts.write(root, folder, {**seen.notes, **files})
     if seen.before and artefacts.read(root, seen.before.folder) != seen.kept:
@@ -160,6 +167,8 @@ def _publish(engine: Engine, root: str, hold: Hold, seen: _Seen, files: dict[str
     def flip(tx: Write) -> None:
         holds.confirm(tx, hold)
         threads = {memory.thread_id: memory.updated_at_ms for memory in seen.memories}
+        if not threads.keys() <= store.allowed(tx, homes, SCOPE):
+            raise Stale("something was forgotten while the files were made of it")
         digests = {path: rules.digest(text) for path, text in files.items()}
         if not store.put_generation(tx, seen.place, hold.fence, folder, threads, digests):
             raise Stale(f"{root} has files of a newer fence than {hold.fence}")

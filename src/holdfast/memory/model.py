@@ -93,6 +93,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise Refused(f"selected_max is {self.selected_max}, it must be 0 to 4,096")
 
 
+def key_of(home_id: int, thread_id: bytes) -> str:
+    """Return what the job of reading this thread is called."""
+    return f"{home_id}:{thread_id.hex()}"
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A thread whose memory is due: where its rollout lies, and which input that is (text bytes, and a digest)."""
 
@@ -109,7 +114,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """What its job is called."""
-        return f"{self.home_id}:{self.thread_id.hex()}"
+        return key_of(self.home_id, self.thread_id)
 
 
 class ExtractReport(msgspec.Struct, kw_only=True):

@@ -159,11 +159,16 @@ class MemoryDoor:
     def forget(self, text: str) -> int | None:
         """Remove what is remembered of a thread; return of how many scopes. None: no such thread.
 
-        It is not read again unless somebody writes to it; ``set_memory_mode``
-        keeps it from ever being. The next run makes the files anew, without
+        Who reads it just now comes too late. It is read again only for what
+        was written since; ``set_memory_mode`` keeps it from ever being. The next run makes the files anew, without
         showing the old ones to the model.
         """
-        return self._change(text, store.forget)
+
+        def forget(tx: Write, home_id: int, id16: bytes) -> int:
+            extracting.fence_off(tx, home_id, id16)
+            return store.forget(tx, home_id, id16)
+
+        return self._change(text, forget)
 
     def reset(self) -> tuple[int, int]:
         """Remove every memory of these homes, and all artefacts; return how many of each. Threads are read again.
@@ -175,6 +180,7 @@ class MemoryDoor:
         with engine.write() as tx:
             memories = store.forget_all(tx, self._homes())
             store.drop_generation(tx, merging.place_of(self.root))
+            merging.fence_off(tx)
             for job in jobs.listing(tx, kind=extracting.KIND, limit=1 << 40):
                 if int(job.key.partition(":")[0]) in self._homes():
                     jobs.forget(tx, job.kind, job.key)
