@@ -108,18 +108,18 @@ def test_uses_are_counted_and_outlive_a_new_text(engine, home, thread, clock):
 
 
 def test_the_most_used_are_chosen_then_the_most_recent_and_given_in_the_order_of_ids(engine, home, thread, clock):
-    ids16 = [thread(number) for number in range(1, 6)]
-    for id16 in ids16:
-        put(engine, home, id16)
-        clock.advance(1_000)
+    put(engine, home, thread(1))
     with engine.write() as tx:
-        store.use(tx, home.home_id, [ids16[0]])
+        store.use(tx, home.home_id, [(1).to_bytes(16, "big")])
+    for number in range(2, 6):
+        clock.advance(1_000)
+        put(engine, home, thread(number))
     with engine.read() as tx:
         chosen = store.wanted(tx, [home.home_id], USER, Settings(selected_max=3))
     assert [memory.thread_id[-1] for memory in chosen] == ["1", "4", "5"]
     clock.advance(Settings().unused_max_ms - 1_000)
-    with engine.read() as tx:  # the others were not used for too long
-        assert [memory.thread_id[-1] for memory in store.wanted(tx, [home.home_id], USER, Settings())] == ["1", "5"]
+    with engine.read() as tx:  # the others were neither made nor used lately
+        assert [memory.thread_id[-1] for memory in store.wanted(tx, [home.home_id], USER, Settings())] == ["4", "5"]
 
 
 def test_what_comes_in_while_a_scope_is_put_together_leaves_it_dirty(engine, home, thread):

@@ -96,6 +96,13 @@ def test_the_most_recent_are_read_first_and_only_the_idle_the_young_and_the_allo
     assert notes(state) == [thread_id(2), thread_id(3)]
 
 
+def test_only_threads_of_the_directories_named_are_read(state, made):
+    made.thread("elsewhere", id=thread_id(4), cwd="/else/where")
+    state.index()
+    assert state.memory.run(Parrot(), phase="extract", cwds=["/else/where/"]).extract.kept == 1
+    assert notes(state) == [thread_id(4)]
+
+
 def test_nothing_to_keep_is_an_answer_and_takes_an_older_note_away(state, made):
     state.memory.run(Parrot(), phase="extract")
     made.change(lambda: append(made, thread_id(2)))

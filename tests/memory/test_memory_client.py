@@ -11,7 +11,7 @@ from holdfast.errors import Busy, Full, Refused
 from holdfast.memory.client import OpenAICompatible
 from holdfast.memory.model import Prompt
 
-KEY = "sk-test-0123456789abcdefghij"
+KEY = "no-shape-of-a-secret-0123456789"
 ASKED = Prompt("be brief", "what is it?", {"type": "object"}, "thing")
 OK = says(completion("an answer", usage={"total_tokens": 12}))
 

@@ -66,8 +66,8 @@ def test_a_secret_at_the_edge_of_a_long_output_is_not_cut_in_half(tmp_path):
     secret = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"
     for at in (5_980, 6_000, 13_990, 14_000):
         path = written(tmp_path, output(f"{'x ' * (at // 2)}{secret} {'y ' * 20_000}{secret}{' z' * (at // 2)}"))
-        assert "ghp_" not in serialize(path, 50_000)
-        assert "jklmnop" not in serialize(path, 50_000)
+        text = serialize(path, 50_000)
+        assert [piece for n in range(len(secret) - 7) if (piece := secret[n : n + 8]) in text] == []
 
 
 def test_a_file_that_is_gone_is_for_another_time(tmp_path):
