@@ -5,9 +5,9 @@ import random
 from collections import Counter
 
 import pytest
-from engines import open_engine
 from job_steps import enqueue, get
 
+from engines import open_engine
 from holdfast import schema
 from holdfast.jobs import Kind, Report, Status, Worker
 

@@ -257,3 +257,25 @@ def test_two_jobs_cannot_publish_at_one_path(real, tmp_path):
     assert "published by the job k/1" in get(real, "2").failure
     with pytest.raises(Refused):
         do(real, "claim_next", [], BOB)
+
+
+def test_many_who_claim_at_once_keep_the_cap_and_get_different_jobs(real):
+    for number in range(12):
+        enqueue(real, str(number))
+    do(real, "cap", "k", 3)
+    together, got = threading.Barrier(6), []
+
+    def ask():
+        together.wait()
+        for _ in range(2):
+            with real.write(wait_ms=20_000) as tx:
+                got.append(jobs.claim_next(tx, ["k"], BOB))
+
+    crew = [threading.Thread(target=ask) for _ in range(6)]
+    for each in crew:
+        each.start()
+    for each in crew:
+        each.join()
+    claimed = [each.job.key for each in got if isinstance(each, jobs.Claimed)]
+    assert len(claimed) == len(set(claimed)) == 3
+    assert [each.capped[0].running for each in got if isinstance(each, jobs.Idle)] == [3] * 9

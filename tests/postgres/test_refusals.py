@@ -278,3 +278,20 @@ def test_a_lost_hold_is_stale_here_too(store):
         assert holds.take(tx, "r", holds.me("bob"), lease_ms=60_000, stale_after_ms=0).fence == hold.fence + 1
     with pytest.raises(Stale), store.write() as tx:
         holds.renew(tx, hold, lease_ms=60_000)
+
+
+def test_a_nul_in_a_transcript_keeps_nothing_out(schema_url, make_home, state_dir):
+    home = make_home()
+    odd = home.thread("be\0fore and after", cwd="/odd\0place", provider="mo\0ck", more={"git": {"branch": "b\0"}})
+    home.name(odd, "na\0me")
+    plain = home.thread("plain words")
+    with holdfast.open(home, state=schema_url, state_dir=state_dir, search=False) as state:
+        assert {thread.id for thread in state.threads.list()} == {odd, plain}
+        thread = state.threads.get(odd)
+        assert (thread.title, thread.cwd, thread.model_provider) == ("be\ufffdfore and after", "/odd\ufffdplace", "mo\ufffdck")
+        assert state.threads.rename(plain, "x\0y").name == "x\ufffdy"
+        assert state.index()[0].indexed == 0
+        assert state.index(full=True)[0].indexed == 2
+        assert state.threads.tools(plain) is None
+        assert state.threads.set_tools(plain, [holdfast.Tool(name="a\0b", description="c\0d", input_schema={})])
+        assert state.threads.tools(plain)[0].description == "c\0d"

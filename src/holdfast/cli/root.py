@@ -16,6 +16,7 @@ COMMANDS = {
     "restore": ("holdfast.cli.backup:restore", "Put a backup in the place of state.db; what was there is kept."),
     "status": ("holdfast.cli.status:status", "Show what is indexed, how big it is, and what is wrong."),
     "holds": ("holdfast.cli.holds:holds", "Show who is working on what, and until when."),
+    "jobs": ("holdfast.cli.jobs:jobs", "List, explain and steer work that happens once."),
     "receipts": ("holdfast.cli.receipts:receipts", "List and show what was changed in homes."),
     "undo": ("holdfast.cli.undo:undo", "Undo what was changed in a home."),
 }

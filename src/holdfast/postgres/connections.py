@@ -13,7 +13,9 @@ import time
 from typing import Any
 
 import psycopg
+from psycopg.abc import Buffer
 from psycopg.rows import tuple_row
+from psycopg.types.string import StrDumperUnknown
 
 from holdfast.errors import Busy, Unsupported
 from holdfast.postgres import codes
@@ -134,6 +136,7 @@ class Connections:
             )
         except (psycopg.Error, UnicodeError, ValueError) as error:
             raise codes.translate(error, shown) from _without_url(error)
+        connection.adapters.register_dumper(str, _NoNul)
         try:
             _check(connection, shown)
         except BaseException:
@@ -141,6 +144,13 @@ class Connections:
             raise
         self.made += 1
         return connection
+
+
+class _NoNul(StrDumperUnknown):
+    """PostgreSQL's text holds every character but NUL. One in a transcript must not keep the rest of it out."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
 
 
 def _defaults(url: str, **options: object) -> dict[str, Any]:

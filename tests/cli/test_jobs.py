@@ -1,0 +1,41 @@
+"""``holdfast jobs``: asked for, done by a command, explained, tried again."""
+
+from cli_helpers import process
+
+
+def test_a_job_is_asked_for_done_by_a_command_and_shown(cli):
+    assert cli("jobs", "enqueue", "mail", "1", "--payload", '{"to": "ann"}').out == "mail\t1\tready\n"
+    known = cli("jobs", "enqueue", "mail", "1")
+    assert (known.code, "asked for before" in known.err) == (0, True)
+    assert "0 of its kind are to be done before it" in cli("jobs", "why", "mail", "1").out
+
+    command = ["sh", "-c", 'echo "$HOLDFAST_JOB_KEY $HOLDFAST_JOB_ATTEMPT $HOLDFAST_JOB_PAYLOAD"']
+    ran = process("jobs", "run", "mail", "--until-idle", "--", *command)
+    assert (ran.code, ran.err) == (0, "1 done\n")
+    job = cli("jobs", "show", "mail", "1", "--json").json["job"]
+    assert (job["status"], job["result"]) == ("done", '1 1 {"to": "ann"}')
+
+
+def test_a_command_that_fails_or_says_later_leaves_the_job_for_another_time(cli):
+    cli("jobs", "enqueue", "k", "bad")
+    assert process("jobs", "run", "k", "--until-idle", "--", "sh", "-c", "echo no disk >&2; exit 5").err == "1 failed\n"
+    why = cli("jobs", "why", "k", "bad").out
+    assert "rests after attempt 1 of 3 failed" in why
+    assert "exit code 5: no disk" in why
+    assert cli("jobs", "retry", "k", "bad").out == "k\tbad\tready\n"
+    assert process("jobs", "run", "k", "--until-idle", "--", "sh", "-c", "exit 75").err == "1 released\n"
+    assert cli("jobs", "show", "k", "bad", "--json").json["job"]["attempts"] == 0
+
+
+def test_jobs_are_listed_and_cancelled(cli):
+    assert "No jobs" in cli("jobs", "list").err
+    for key in ("1", "2"):
+        cli("jobs", "enqueue", "k", key)
+    assert cli("jobs", "cancel", "k", "1", "--why", "wrong model").out == "k\t1\tcancelled\n"
+    listed = cli("jobs", "list", "--json").json
+    assert [(job["key"], job["status"]) for job in listed["jobs"]] == [("1", "cancelled"), ("2", "ready")]
+    assert listed["counts"] == {"k": {"cancelled": 1, "ready": 1}}
+    assert cli("jobs", "list", "--status", "ready").out.split("\t")[:4] == ["k", "2", "ready", "0/3"]
+    missing = cli("jobs", "why", "k", "3")
+    assert (missing.code, "there is no job k/3" in missing.err) == (1, True)
+    assert cli("jobs", "enqueue", "k", "3", "--payload", "{").code == 64

@@ -1,0 +1,72 @@
+"""A claim and its end read a few rows, however many jobs wait: no scan, no sort, and as many pages at any size."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast import holds, jobs, schema
+from holdfast.clock import wall_ms
+from holdfast.sql import Statement
+from holdfast.sqlite import Store
+
+ANN = holds.me("ann")
+
+
+class Watched:
+    """A transaction that keeps what it was asked."""
+
+    def __init__(self, tx):
+        self._tx = tx
+        self.now_ms = tx.now_ms
+        self.asked = {}
+
+    def __getattr__(self, name):
+        def ask(statement, /, **params):
+            self.asked[statement.sqlite] = (statement, params)
+            return getattr(self._tx, name)(statement, **params)
+
+        return ask
+
+    def plans(self):
+        """Return how SQLite goes about each statement, as lines."""
+        for statement, params in self.asked.values():
+            text = f"EXPLAIN QUERY PLAN {statement.sqlite}"
+            rows = self._tx.rows(Statement("plan", text, text, statement.params, frozenset()), **params)
+            yield statement.name, [row["detail"] for row in rows]
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path / "state.db", clock=wall_ms, durability="normal") as store:
+        schema.migrate(store)
+        yield store
+
+
+def test_no_statement_of_a_claim_or_its_end_scans_or_sorts(store):
+    with store.write() as raw:
+        tx = Watched(raw)
+        for key in range(20):
+            jobs.enqueue(tx, "a", str(key), priority=key % 3, idempotency_key=str(key))
+        jobs.cap(tx, "a", 5)
+        for verb in (jobs.finish, jobs.release, lambda tx, claim: jobs.fail(tx, claim, "x"), jobs.renew):
+            verb(tx, jobs.claim_next(tx, ["a", "b"], ANN))
+        jobs.claim(tx, "a", "19", ANN)
+        jobs.claim_next(tx, ["b"], ANN)
+        for name, plan in tx.plans():
+            assert [line for line in plan if "SCAN" in line or "TEMP B-TREE" in line] in (
+                [],
+                ["SCAN job_caps"],  # a row per kind that somebody capped
+                ["SCAN CONSTANT ROW"],
+            ), name
+
+
+def test_a_thousand_jobs_of_a_higher_priority_that_rest_are_not_looked_at(store):
+    # Promotion keeps what rests out of the index of what is ready: the first entry is always the answer.
+    with store.write() as tx:
+        for key in range(1_000):
+            jobs.enqueue(tx, "a", f"later {key}", priority=9, not_before_ms=tx.now_ms + 1_000_000)
+        jobs.enqueue(tx, "a", "now")
+        assert jobs.claim_next(tx, ["a"], ANN).job.key == "now"
+        count = Statement("count", "SELECT count(*) AS n FROM jobs INDEXED BY jobs_ready WHERE status = 'ready'",
+                          "", frozenset(), frozenset())  # fmt: skip
+        assert tx.row(count)["n"] == 0
