@@ -205,6 +205,21 @@ def test_without_the_scope_of_the_person_nothing_leaves_its_directory(state):
     assert state.memory.last(10) == []
 
 
+def test_a_thread_read_again_leaves_the_scopes_it_is_no_longer_in(state, made):
+    state.memory.run(Parrot(), phase="extract")
+    made.change(lambda: append(made, thread_id(2)))
+    state.index()
+    state.memory.run(Parrot(), Settings(scopes=("cwd",)))
+    assert [memory.scope_kind for memory in state.memory.get(thread_id(2))] == ["cwd"]
+
+
+def test_what_a_harness_says_itself_is_kept_without_secrets(state):
+    state.memory.put(thread_id(1), "password=hunter2secret", "ghp_abcdefghijklmnopqrstuvwxyz0123")
+    assert {(memory.raw_memory, memory.memory_summary) for memory in state.memory.get(thread_id(1))} == {
+        ("password=[redacted]", "[redacted]")
+    }
+
+
 # --- phase 2 ---------------------------------------------------------------------
 
 
@@ -218,6 +233,14 @@ def test_the_files_are_made_once_for_what_is_new(state, now):
     assert os.readlink(os.path.join(state.memory.root, "current")) == first.folder
     assert state.memory.run(model).merge.outcome == "unchanged"
     assert len(model.merges) == 1
+
+
+def test_a_handle_on_another_home_does_not_take_the_notes_of_the_first_away(state, open_state, make_home, now):
+    state.memory.run(Parrot())
+    other = make_home("other")
+    other.thread("elsewhere", id=thread_id(9))
+    merged = open_state(other, clock=now).memory.run(Parrot(), force=True).merge
+    assert (merged.outcome, merged.selected, merged.removed) == ("published", 4, 0)
 
 
 def test_new_notes_wait_for_the_cooldown_unless_told_otherwise(state, now):

@@ -208,7 +208,9 @@ class _Work:
             if found is None:
                 store.forget(tx, candidate.home_id, candidate.thread_id)
                 return
-            for scope in store.scopes_for(self._settings, candidate.cwd):
+            scopes = store.scopes_for(self._settings, candidate.cwd)
+            store.keep_only(tx, candidate.home_id, candidate.thread_id, scopes)
+            for scope in scopes:
                 store.put(tx, candidate.home_id, candidate.thread_id, scope, found, source_ms=candidate.updated_ms)
 
         self._engine.submit(keep).result()

@@ -71,6 +71,10 @@ ORDER BY scope_kind, scope_key
 -- name: forget_thread
 DELETE FROM thread_memories WHERE home_id = :home_id AND thread_id = :thread_id
 
+-- name: forget_scope
+DELETE FROM thread_memories
+WHERE home_id = :home_id AND thread_id = :thread_id AND scope_kind = :scope_kind AND scope_key = :scope_key
+
 -- name: forget_all
 DELETE FROM thread_memories WHERE home_id IN (SELECT value FROM json_each(:homes))
 

@@ -155,6 +155,15 @@ def forget(tx: Write, home_id: int, thread_id: bytes) -> int:
     return _and_dirty(tx, "forget_thread", home_id, thread_id)
 
 
+def keep_only(tx: Write, home_id: int, thread_id: bytes, scopes: Sequence[tuple[str, str]]) -> None:
+    """Remove what is remembered of a thread in other scopes: it works elsewhere now, or is no longer to be in them."""
+    for row in tx.rows(_SQL["scopes_of_thread"], home_id=home_id, thread_id=thread_id):
+        scope = (row["scope_kind"], row["scope_key"])
+        if scope not in scopes:
+            tx.run(_SQL["forget_scope"], home_id=home_id, thread_id=thread_id, **row)
+            set_dirty(tx, scope)
+
+
 def forget_all(tx: Write, homes: Sequence[int]) -> int:
     """Remove every memory of these homes; return how many there were."""
     return tx.run(_SQL["forget_all"], homes=json.dumps(homes))

@@ -11,7 +11,7 @@ import msgspec
 
 from holdfast import jobs
 from holdfast.engine import Write
-from holdfast.memory import artefacts, extracting, merging, store
+from holdfast.memory import artefacts, extracting, merging, rules, store
 from holdfast.memory.model import (
     CWD,
     USER,
@@ -25,6 +25,7 @@ from holdfast.memory.model import (
 )
 from holdfast.state.directory import MEMORY
 from holdfast.state.doors import row_ids, thread_id_of
+from holdfast.threads import homes as home_rows
 from holdfast.threads import rules as thread_rules
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class MemoryDoor:
         if phase == "extract" or USER not in how.scopes or (stop is not None and stop.is_set()):
             return Run(read, None)
         merged = merging.merge(
-            engine, self._homes(), self.root, model, how, force=force, stop=stop, on_progress=on_progress
+            engine, self._every_home(), self.root, model, how, force=force, stop=stop, on_progress=on_progress
         )
         return Run(read, merged)
 
@@ -96,13 +97,14 @@ class MemoryDoor:
     def put(self, text: str, raw_memory: str, summary: str, *, cwd_only: bool = False) -> Memories | None:
         """Remember this of a thread, as a harness that reads its own threads does. None: no such thread.
 
-        In the scope of its directory and, unless ``cwd_only``, of the person.
+        In the scope of its directory and, unless ``cwd_only``, of the person;
+        without secrets, and within the caps.
         """
         thread = self._state.threads.resolve(text)
         if thread is None:
             return None
         scopes = store.scopes_for(Settings(scopes=(CWD,) if cwd_only else (CWD, USER)), thread.cwd or "")
-        found = Extracted(raw_memory, summary)
+        found = Extracted(rules.clean(raw_memory, rules.RAW_BYTES_MAX), rules.clean(summary, rules.SUMMARY_BYTES_MAX))
         with self._state.write() as tx:
             home_id, id16 = self._home_id(thread), thread_id_of(thread.id)
             return [store.put(tx, home_id, id16, scope, found, source_ms=thread.updated_at_ms) for scope in scopes]
@@ -196,6 +198,11 @@ class MemoryDoor:
     def _homes(self) -> RowIds:
         with self._state.read() as tx:
             return row_ids(self._state.look_up_homes(tx))
+
+    def _every_home(self) -> RowIds:
+        # The files are those of the state, whichever of its homes this handle speaks of.
+        with self._state.read() as tx:
+            return row_ids(home_rows.listing(tx))
 
     def _home_id(self, thread: Thread) -> int:
         with self._state.read() as tx:
