@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 import pytest
-from model_server import ModelServer, breaks_off, completion, drips, hangs, is_huge, says, serving
 
 from holdfast.errors import Busy, Full, Refused
 from holdfast.memory.client import OpenAICompatible
 from holdfast.memory.model import Prompt
+from model_server import ModelServer, breaks_off, completion, drips, hangs, is_huge, says, serving
 
 KEY = "no-shape-of-a-secret-0123456789"
 ASKED = Prompt("be brief", "what is it?", {"type": "object"}, "thing")
