@@ -22,12 +22,14 @@ class ModelServer:
         self.requests = []
         self.headers = []
         self.over = threading.Event()
+        self.asked = threading.Event()
         self._lock = threading.Lock()
 
     def next_step(self, headers, body):
         with self._lock:
             self.requests.append(body)
             self.headers.append(headers)
+            self.asked.set()
             return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 
 import pytest
+from cli_helpers import COMMAND
 
-from model_server import ModelServer, completion, says, serving
+import holdfast
+from model_server import ModelServer, completion, hangs, says, serving
 
 KEY = "sk-test-0123456789abcdefghij"
 NOTE = json.dumps({"raw_memory": "use make \x1b[31mtest", "rollout_summary": "tests", "rollout_slug": "tests"})
@@ -78,6 +82,23 @@ def test_a_server_that_refuses_is_named_without_the_key(memory):
     assert thread == memory.home.id
     assert "status 401" in why
     assert KEY not in done.out + done.err
+
+
+def test_ctrl_c_does_not_wait_for_the_model(memory, state_dir):
+    model = ModelServer(hangs)
+    with serving(model) as url:
+        words = ("--url", url, "--model", "m", "--idle", "0s", "--max-age", "9999w", "--home", str(memory.home))
+        running = subprocess.Popen(
+            [*COMMAND, "memory", "run", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        )
+        assert model.asked.wait(30)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert said.startswith("holdfast: interrupted; what was noted stays")
+    with holdfast.peek(memory.home, state_dir=state_dir) as state:
+        ((status, jobs),) = state.jobs.counts()["memory:extract"].items()
+    assert (status, jobs) == ("resting", 1)  # given back, to be had at once
 
 
 def test_without_a_model_there_is_nothing_to_run(memory):
