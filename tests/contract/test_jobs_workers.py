@@ -106,6 +106,26 @@ def test_coroutines_work_side_by_side(real):
     assert asyncio.run(Worker(real, ["k"], fn).run_async(tasks=3, until_idle=True)) == Report(done=6)
 
 
+def test_more_coroutines_wait_than_the_loop_has_threads_and_jobs_end_nevertheless(real):
+    enqueue(real)
+
+    async def main():
+        worker = Worker(real, ["k"], fn, poll_ms=5)
+        working = asyncio.ensure_future(worker.run_async(tasks=40))
+        await begun.wait()
+        while get(real).status != Status.DONE:
+            await asyncio.sleep(0)
+        worker.stop()
+        return await working
+
+    begun = asyncio.Event()
+
+    async def fn(_work):
+        begun.set()
+
+    assert asyncio.run(main()) == Report(done=1)
+
+
 def test_a_worker_that_is_cancelled_gives_its_jobs_back(real):
     enqueue(real)
     begun = asyncio.Event()

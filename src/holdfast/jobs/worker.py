@@ -122,21 +122,24 @@ class Worker:
     def _next(self, until_idle: bool) -> Claimed | None:
         """Return the next job, waiting for one; None when there is to be none any more."""
         while not self.stopping.is_set():
-            wait_s = self._poll_s
-            try:
-                match self._try():
-                    case Claimed() as claim:
-                        return claim
-                    case None:
-                        return None
-                    case Idle(capped=capped):
-                        if until_idle:
-                            return None
-                        wait_s = self._poll_s * (5 if capped else 1)
-            except Busy:
-                wait_s = _BUSY_S
-            self.stopping.wait(wait_s)
+            found = self._ask(until_idle)
+            if not isinstance(found, float):
+                return found
+            self.stopping.wait(found)
         return None
+
+    def _ask(self, until_idle: bool) -> Claimed | float | None:
+        """Return the next job, or after how many seconds to ask again; None when there is to be none any more."""
+        try:
+            match self._try():
+                case Idle(capped=capped):
+                    if until_idle:
+                        return None
+                    return self._poll_s * (5 if capped else 1)
+                case found:
+                    return found
+        except Busy:
+            return _BUSY_S
 
     def _try(self) -> Claimed | Idle | None:
         if self._left == 0:
@@ -154,21 +157,16 @@ class Worker:
 
     def _look(self) -> bool:
         with self._engine.read() as tx:
-            if store.is_any_due(tx, self._names):
-                self._recover_now_and_then()
+            due = store.is_any_due(tx, self._names)
+            if due and boot_ms() - self._recovered_ms < _RECOVER_MS:
                 return True
-            return store.is_any_dead(tx, self._names)
-
-    def _recover_now_and_then(self) -> None:
-        # With work at hand nobody would look for the dead: their jobs would wait for the end of the queue.
-        if boot_ms() - self._recovered_ms < _RECOVER_MS:
-            return
-        self._recovered_ms = boot_ms()
-        with self._engine.read() as tx:
             dead = store.is_any_dead(tx, self._names)
-        if dead:
+        if due and dead:
+            # With work at hand a claim does not look for the dead: their jobs would wait for the end of the queue.
             with self._engine.write() as tx:
                 store.recover(tx, self._names)
+        self._recovered_ms = boot_ms()
+        return due or dead
 
     def _count(self, end: End) -> None:
         with self._lock:
@@ -189,10 +187,26 @@ class Worker:
 
     async def _loop_async(self, until_idle: bool) -> None:
         while not self.stopping.is_set():
-            claim = await asyncio.to_thread(self._next, until_idle)
+            claim = await self._next_async(until_idle)
             if claim is None:
                 return
             self._count(await self._do_async(claim))
+
+    async def _next_async(self, until_idle: bool) -> Claimed | None:
+        while not self.stopping.is_set():
+            # Waiting is done here and not in a thread: those of the loop are few, and ends of jobs need them.
+            asking = asyncio.ensure_future(asyncio.to_thread(self._ask, until_idle))
+            try:
+                found = await asyncio.shield(asking)
+            except asyncio.CancelledError:
+                claimed = await asking  # it may have claimed one meanwhile, which nobody would do
+                if isinstance(claimed, Claimed):
+                    await asyncio.to_thread(Work(self._engine, claimed).end, Later())
+                raise
+            if not isinstance(found, float):
+                return found
+            await asyncio.sleep(found)
+        return None
 
     async def _do_async(self, claim: Claimed) -> End:
         loop = asyncio.get_running_loop()
