@@ -10,11 +10,12 @@ from holdfast.findings import Finding
 from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.jobs.probes import probes as job_probes
+from holdfast.memory.probes import probes as memory_probes
 from holdfast.sql import Statement
 from holdfast.threads.probes import probes as thread_probes
 from holdfast.tools.probes import probes as tool_probes
 
-PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes, job_probes)
+PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes, job_probes, memory_probes)
 
 
 def statement(text: str) -> Statement:

@@ -13,11 +13,12 @@ from holdfast import schema
 from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.jobs.probes import probes as job_probes
+from holdfast.memory.probes import probes as memory_probes
 from holdfast.threads.probes import probes as thread_probes
 from holdfast.tools.probes import probes as tool_probes
 from processes import children
 
-PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes, job_probes)
+PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes, job_probes, memory_probes)
 
 
 @pytest.fixture

@@ -59,6 +59,13 @@ def test_a_write_of_the_callers_own_is_kept_or_busy_and_never_unknown_while_the_
     assert labels(wired) == ["kept"]
 
 
+def test_a_script_that_was_lost_is_told_too(wired, between):
+    between.at_commit = ["cut before"]
+    with pytest.raises(Busy, match="nothing was kept"), wired.write() as tx:
+        tx.script("INSERT INTO done (label) VALUES ('scripted')")
+    assert labels(wired) == []
+
+
 def test_a_read_takes_three_round_trips_and_so_does_a_write(wired, between):
     labels(wired)  # connects
     between.round_trips = 0

@@ -21,6 +21,7 @@ PINNED = {
         "0004_said": "17bc4707038384e3",
         "0005_waiting": "ab087c9d23f2e11c",
         "0006_jobs": "1a94460c4eac06c9",
+        "0007_memory": "f1ba230a745c86f9",
     },
     "search": {
         "0001_words": "7db3605491a51789",
@@ -32,6 +33,7 @@ PINNED = {
         "0004_said": "3b7ffe702617c7fc",
         "0005_waiting": "7036a6ad47464b25",
         "0006_jobs": "9011ce4e5d2c193d",
+        "0007_memory": "ea9cfd19c2d40f89",
     },
 }
 

@@ -10,6 +10,7 @@ from holdfast.cli.lazy import LazyGroup
 COMMANDS = {
     "index": ("holdfast.cli.index:index", "Index homes: find every thread, read what changed."),
     "threads": ("holdfast.cli.threads:threads", "List, show, find, search, rename and archive threads."),
+    "memory": ("holdfast.cli.memory:memory", "Have a model note what is worth knowing of threads; show, forget it."),
     "logs": ("holdfast.cli.logs:logs", "Query, follow, measure and export the log."),
     "backup": ("holdfast.cli.backup:backup", "Copy state.db while others use it, checked."),
     "restore": ("holdfast.cli.backup:restore", "Put a backup in the place of state.db; what was there is kept."),

@@ -147,6 +147,7 @@ class Writing(Reading):
 
     def script(self, text: str) -> None:
         """Run several statements, as a migration does. ``Refused`` if one begins or ends a transaction."""
+        self.wrote = True
         self._simple(text, "script")
         connection = self._live()
         if connection.info.transaction_status != psycopg.pq.TransactionStatus.INTRANS:

@@ -16,6 +16,7 @@ CACHE_DB = "cache.db"
 BACKUPS = "backups"
 RECEIPTS = "receipts"
 LOGS = "logs"
+MEMORY = "memory"
 
 
 def default_home() -> str:

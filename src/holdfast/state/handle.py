@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from holdfast.state.in_home import InHome
     from holdfast.state.jobs import Jobs
     from holdfast.state.logs import Logs
+    from holdfast.state.memory import MemoryDoor
     from holdfast.watch import Watcher
 
 T = TypeVar("T")
@@ -265,6 +266,13 @@ class State:
         ``bytes_max`` counts for the handle's first; ``Refused`` for a name of no or over 100 characters.
         """
         return self._caches.get(name, bytes_max)
+
+    @property
+    def memory(self) -> MemoryDoor:
+        """What is remembered of threads, and how it comes about."""
+        from holdfast.state.memory import MemoryDoor  # for those who ask for it
+
+        return MemoryDoor(self)
 
     @property
     def jobs(self) -> Jobs:

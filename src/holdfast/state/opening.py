@@ -69,7 +69,7 @@ def open_state(
         if gate.real_home(own_path) not in paths:
             paths.append(own_path)
     directory.prepare(path)
-    engine = _open_database(url, clock) if url else _open_file(path, clock)
+    engine = open_engine(path, url, clock)
     try:
         with engine.read() as tx:
             known = homes_of(tx, paths)
@@ -90,6 +90,11 @@ def open_state(
     except BaseException:
         engine.close()
         raise
+
+
+def open_engine(path: str, url: str | None = None, clock: Clock | None = None) -> Engine:
+    """Open and migrate the database of a state: of the state directory ``path``, or at ``url``. Indexes nothing."""
+    return _open_database(url, clock) if url else _open_file(path, clock)
 
 
 def _open_file(path: str, clock: Clock | None) -> Engine:

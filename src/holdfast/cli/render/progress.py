@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from holdfast.ingest.model import OnProgress, Progress
+    from holdfast.memory.model import OnProgress as OnRemembered
+    from holdfast.memory.model import Progress as MemoryProgress
     from holdfast.search.model import FeedProgress
     from holdfast.search.model import OnProgress as OnFeedProgress
     from holdfast.sqlite.copying import OnProgress as OnCopied
@@ -55,6 +57,13 @@ def compress_bar() -> Iterator[OnCompressed | None]:
 
 
 @contextmanager
+def memory_bar() -> Iterator[OnRemembered | None]:
+    """Yield what to pass as ``on_progress`` to whatever has a model read threads; None when nobody looks."""
+    with _shown() as shown:
+        yield None if shown is None else shown.remember
+
+
+@contextmanager
 def _shown() -> Iterator[_Bar | None]:
     if not sys.stderr.isatty():
         yield None
@@ -84,6 +93,11 @@ class _Bar:
 
     def copy(self, done: int, total: int) -> None:
         self._show("", "Copying", done * 100 // max(total, 1), done >> 20, total >> 20, False)
+
+    def remember(self, progress: MemoryProgress) -> None:
+        text = "Reading threads" if progress.phase == "extract" else "Putting notes together"
+        percent = progress.done * 100 // max(progress.due, 1)
+        self._show(progress.phase, text, percent, progress.done, progress.due, False)
 
     def compress(self, progress: CompressProgress) -> None:
         done, of = progress.files_done, progress.files

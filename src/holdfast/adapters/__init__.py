@@ -1,0 +1,1 @@
+"""Other programs' APIs, as thin doors onto holdfast's own stores."""

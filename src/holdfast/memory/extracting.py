@@ -1,0 +1,242 @@
+"""Phase 1: one memory for each thread that is due, each made once per input, whoever works.
+
+A thread is claimed just before it is read. What a model says of it is stored
+in the transaction that ends the claim, so a worker that lost its claim stores
+nothing, and one that died costs an attempt.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from holdfast import holds, ids, jobs
+from holdfast.engine import Engine, Write
+from holdfast.errors import Full, HoldfastError, Stale
+from holdfast.jobs import Claimed, Kind, Watermark
+from holdfast.jobs.working import Work
+from holdfast.memory import rules, store
+from holdfast.memory.model import Candidate, ExtractReport, Model, OnProgress, Progress, Settings, key_of
+from holdfast.memory.serializing import serialize
+
+KIND = "memory:extract"
+
+
+def kind_of(settings: Settings) -> Kind:
+    """Return how extractions are done: lease, attempts, and the rest after a failure."""
+    return Kind(
+        KIND, lease_ms=settings.lease_ms, attempts_max=settings.attempts_max, backoff_ms=settings.retry_ms,
+        backoff_max_ms=max(settings.retry_ms, 24 * 3600 * 1000),
+    )  # fmt: skip
+
+
+def due(engine: Engine, homes: Sequence[int], settings: Settings, *, cwds: Sequence[str] = ()) -> ExtractReport:
+    """Return how many threads may be read, and how many are due. Only reads: what a run would begin with."""
+    seen, found, skipped = _due(engine, homes, settings, cwds)
+    return ExtractReport(seen=seen, due=len(found), skipped=dict(skipped))
+
+
+def extract(
+    engine: Engine,
+    homes: Sequence[int],
+    model: Model,
+    settings: Settings,
+    *,
+    stop: threading.Event | None = None,
+    on_progress: OnProgress | None = None,
+    cwds: Sequence[str] = (),
+) -> ExtractReport:
+    """Have ``model`` read the threads that are due, at most ``rollouts_max``, and store what it says of them.
+
+    ``settings.workers`` at once. Ends early when ``stop`` is set: what is
+    under way is given back, its attempt with it. A failure of one thread is in
+    the report, never raised; ``Full`` (the token budget) ends the run.
+    """
+    seen, found, skipped = _due(engine, homes, settings, cwds)
+    report = ExtractReport(seen=seen, due=len(found), skipped=dict(skipped))
+    work = _Work(engine, model, settings, stop or threading.Event(), report, on_progress, found)
+    # Not a pool: that waits for its threads, and Ctrl-C is not to wait for a model.
+    threads = [
+        threading.Thread(target=work.run, name=f"holdfast-memory-{number}", daemon=True)
+        for number in range(min(settings.workers, len(found)))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        work.stop.set()
+        work.give_back()
+        raise
+    if work.error is not None:
+        raise work.error
+    return report
+
+
+def _due(
+    engine: Engine, homes: Sequence[int], settings: Settings, cwds: Sequence[str]
+) -> tuple[int, list[Candidate], Counter[str]]:
+    """Return how many threads may be read, those that are due, and why others are not. One read transaction."""
+    skipped: Counter[str] = Counter()
+    found: list[Candidate] = []
+    with engine.read() as tx:
+        seen = store.candidates(tx, homes, settings)
+        if cwds:
+            seen = [candidate for candidate in seen if candidate.cwd in cwds]
+        for candidate in seen:
+            if len(found) == settings.rollouts_max:
+                skipped["next_run"] += 1
+                continue
+            job = jobs.get(tx, KIND, candidate.key)
+            if job is None or _may_claim(job, candidate, tx.now_ms, skipped):
+                found.append(candidate)
+    return len(seen), found, skipped
+
+
+def _may_claim(job: jobs.Job, candidate: Candidate, now_ms: int, skipped: Counter[str]) -> bool:
+    # Cheap and in a read: a thread that rests costs no write. The claim decides again, on the row as it is then.
+    wanted = Watermark(candidate.size, candidate.digest)
+    newer = job.wanted != wanted
+    if job.was_done and job.done == wanted:
+        skipped["up_to_date"] += 1
+    elif job.due_ms > now_ms and not newer:
+        skipped["resting"] += 1
+    elif job.attempts >= job.attempts_max and not newer and job.status != jobs.Status.RUNNING:
+        skipped["exhausted"] += 1
+    else:
+        return True
+    return False
+
+
+def fence_off(tx: Write, home_id: int, thread_id: bytes) -> None:
+    """Have whoever reads this thread just now come too late: what is forgotten must not be stored a moment later."""
+    key = key_of(home_id, thread_id)
+    job = jobs.get(tx, KIND, key)
+    if job is not None and job.status == jobs.Status.RUNNING:
+        outcome = jobs.claim(tx, KIND, key, holds.me("forget"), stale_after_ms=0)
+        if isinstance(outcome, Claimed):
+            jobs.finish(tx, outcome)
+
+
+class _Work:
+    """One run: what its threads share."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: Model,
+        settings: Settings,
+        stop: threading.Event,
+        report: ExtractReport,
+        on_progress: OnProgress | None,
+        candidates: Sequence[Candidate],
+    ) -> None:
+        self.stop = stop
+        self.error: BaseException | None = None
+        self._candidates = deque(candidates)
+        self._claims: dict[str, Claimed] = {}
+        self._engine = engine
+        self._model = model
+        self._settings = settings
+        self._kind = kind_of(settings)
+        self._report = report
+        self._on_progress = on_progress
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Do one thread after the other, as long as there are some."""
+        try:
+            with suppress(IndexError):
+                while True:
+                    self._one(self._candidates.popleft())
+        except BaseException as error:  # of the engine, or of who is told the progress: raised to the caller
+            self.error = error
+            self.stop.set()
+
+    def give_back(self) -> None:
+        """Give back what is under way: its model is not waited for, and what it says comes too late."""
+        for claim in list(self._claims.values()):
+            self._end(functools.partial(jobs.release, claim=claim))
+
+    def _one(self, candidate: Candidate) -> None:
+        if self.stop.is_set():
+            self._note("stopped")
+            return
+        mark = Watermark(candidate.size, candidate.digest)
+        owner = holds.me(f"memory-{threading.get_ident()}")
+
+        def claim(tx: Write) -> jobs.Outcome:
+            return jobs.claim(tx, self._kind, candidate.key, owner, watermark=mark)
+
+        outcome = self._engine.submit(claim).result()
+        if not isinstance(outcome, Claimed):
+            self._skip(type(outcome).__name__.lower())
+            return
+        self._claims[candidate.key] = outcome
+        work = Work(self._engine, outcome, stopping=self.stop)
+        try:
+            self._claimed(work, candidate)
+        except Stale:
+            self._note("lost")
+        except Full as error:
+            self.stop.set()
+            self._end(functools.partial(jobs.release, claim=outcome))
+            self._fail(candidate, error)
+        except Exception as error:
+            # A model is somebody's code: whatever it raises is one failed attempt at this thread.
+            text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
+            said = rules.clean(text, 1_000)
+            self._end(functools.partial(jobs.fail, claim=outcome, error=said))
+            self._fail(candidate, said)
+        finally:
+            work.stop_keeping()
+            del self._claims[candidate.key]
+
+    def _claimed(self, work: Work, candidate: Candidate) -> None:
+        transcript = serialize(candidate.path, self._settings.input_tokens_max)
+        prompt = rules.extraction_prompt(transcript, cwd=candidate.cwd, path=candidate.path)
+        found = rules.extraction(self._model(prompt)) if transcript else None
+        work.check()
+
+        def keep(tx: Write) -> None:
+            jobs.finish(tx, work.claim, {"kept": found is not None})  # first: with the fence, or nothing of this
+            if found is None:
+                store.forget(tx, candidate.home_id, candidate.thread_id)
+                return
+            scopes = store.scopes_for(self._settings, candidate.cwd)
+            store.keep_only(tx, candidate.home_id, candidate.thread_id, scopes)
+            for scope in scopes:
+                store.put(tx, candidate.home_id, candidate.thread_id, scope, found, source_ms=candidate.updated_ms)
+
+        self._engine.submit(keep).result()
+        self._note("kept" if found is not None else "nothing")
+
+    def _end(self, end: Callable[[Write], object]) -> None:
+        # Lost meanwhile, or no room: the lease ends it.
+        with suppress(HoldfastError):
+            self._engine.submit(end, reserve=True).result()
+
+    def _note(self, what: str) -> None:
+        with self._lock:
+            setattr(self._report, what, getattr(self._report, what) + 1)
+            self._step()
+
+    def _skip(self, outcome: str) -> None:
+        with self._lock:
+            self._report.skipped[outcome] = self._report.skipped.get(outcome, 0) + 1
+            self._step()
+
+    def _fail(self, candidate: Candidate, error: object) -> None:
+        with self._lock:
+            self._report.failed.append((ids.text(candidate.thread_id), str(error)))
+            self._step()
+
+    def _step(self) -> None:
+        self._done += 1
+        if self._on_progress is not None:
+            self._on_progress(Progress("extract", self._done, self._report.due))
