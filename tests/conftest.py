@@ -66,11 +66,15 @@ def where(state_dir):
 @pytest.fixture
 def kept(where):
     """Where the rows are, for ``open_engine``: the path of a file, or a URL."""
+    return _place(where)
+
+
+def _place(where):
     return where.get("state") or str(where["state_dir"] / "state.db")
 
 
 @pytest.fixture
-def open_state(where, kept):
+def open_state(where):
     """Open the state of some homes; closed afterwards, and its probes must find nothing."""
     opened = []
 
@@ -82,8 +86,8 @@ def open_state(where, kept):
     yield open_them
     for state in opened:
         state.close()
-    if opened if "state" in where else os.path.exists(kept):
-        with open_engine(kept) as store, store.read() as tx:
+    if opened if "state" in where else os.path.exists(_place(where)):
+        with open_engine(_place(where)) as store, store.read() as tx:
             assert findings(tx) == []
 
 
