@@ -38,7 +38,7 @@ class RuntimeLogs(RuntimeBase):
 
     async def delete_logs_before(self, cutoff_ts: int) -> int:
         """Hide every record older than ``cutoff_ts`` (seconds); return how many that are."""
-        from holdfast.logs.retention import delete_before
+        from holdfast.logs.room import delete_before
 
         return await asyncio.to_thread(delete_before, self._logs, cutoff_ts * 1_000_000)
 
