@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from demo import storm, threads, trouble, writing
+from demo import once, storm, threads, trouble, writing
 from demo.stage import Stage
 
 
@@ -14,6 +14,7 @@ def main() -> int:
         writing.play(stage)
         storm.play(stage)
         trouble.play(stage)
+        once.play(stage)
     return stage.finish()
 
 
