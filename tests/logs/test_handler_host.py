@@ -382,6 +382,8 @@ handler.flush()
 new = sorted(name for name in set(sys.modules) - before if name.startswith(("holdfast", "backports", "compression")))
 print(handler.stats().written, *new)
 """
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "log")], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "log")], capture_output=True, text=True, timeout=60
+    )
 
     assert (done.stdout, done.stderr) == ("1\n", "")
