@@ -14,7 +14,8 @@ from holdfast.logs.query import query
 
 MADE = """
 import logging, os, sys
-import holdfast.logs.opening, holdfast.logs.segments
+import holdfast.logs.frames, holdfast.logs.opening, holdfast.logs.segments
+holdfast.logs.frames.zstd_module()  # modules are read once, by whoever is first
 touched = []
 watching = False
 def note(event, args):

@@ -98,7 +98,7 @@ class Frame:
 
 def packed(text: bytes) -> bytes:
     """Return ``text`` as a frame with a checksum."""
-    module = _module()
+    module = zstd_module()
     parameter = module.CompressionParameter
     data: bytes = module.compress(text, options={int(parameter.checksum_flag): 1})
     return data
@@ -107,7 +107,7 @@ def packed(text: bytes) -> bytes:
 @cache
 def zstd() -> tuple[Callable[[], Any], type[Exception]]:
     """Return what makes a decompressor, and what that raises. Imported on first use: 10 ms."""
-    module = _module()
+    module = zstd_module()
     options = {int(module.DecompressionParameter.window_log_max): _WINDOW_LOG}
     return lambda: module.ZstdDecompressor(options=options), module.ZstdError
 
@@ -123,7 +123,8 @@ def _beginning(data: bytes) -> tuple[bytes, int]:
 
 
 @cache
-def _module() -> Any:
+def zstd_module() -> Any:
+    """Return the zstd of this Python: 3.14 brings one."""
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:

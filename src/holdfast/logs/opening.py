@@ -54,9 +54,14 @@ def handler(
         place = _absolute(os.fspath(directory))
     guarded.append(place)
 
-    def open_writer() -> Writer:
-        from holdfast.logs.segments import SegmentWriter
+    # Here, not in the thread that writes: a child forked while that one imports inherits half a module, for good.
+    # Not above: who only wants ``context`` or ``LogHandler`` pays for nothing else.
+    from holdfast.logs import frames
+    from holdfast.logs.segments import SegmentWriter
 
+    frames.zstd_module()
+
+    def open_writer() -> Writer:
         return SegmentWriter(place, caps, compress=compress)
 
     return LogHandler(
