@@ -46,7 +46,7 @@ SECRETS = {
     "google": ("", "AIza" + _A + _A),
     "google-oauth": ("", "ya29." + _A),
     "google-client": ("", "GOCSPX-" + _A + _A),
-    "jwt": ("", "eyJhbGciOiJI." + "eyJzdWIiOiIx." + _A),
+    "jwt": ("", "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIx." + _A),
     "npm": ("", "npm_" + _A + _A),
     "pypi": ("", "pypi-" + _A + _A),
     "hugging": ("", "hf_" + _A + _A),

@@ -22,6 +22,7 @@ from holdfast.logs import counts, feedback, records, redact
 from holdfast.logs.counts import Count, HandlerStats
 from holdfast.logs.model import Record
 from holdfast.logs.pump import Pump, Writer
+from holdfast.logs.queue import SLOTS_MAX
 from holdfast.logs.rates import Rates
 
 FLUSH_S = 1.0
@@ -157,6 +158,11 @@ class LogHandler(logging.Handler):
         queued = False
         try:
             inside.deep = deep + 1
+            if not pump.queue.has_room(rank):  # with a disk that stands still a line costs a count, and no text
+                drops[counts.QUEUE_FULL][rank].add()
+                queued = True
+                pump.ring(rank, SLOTS_MAX)  # the thread may not have begun
+                return False
             made, size_bytes = records.made(record, self.formatter)
             if self._is_file_event(made, rank):
                 drops[counts.FILE_EVENT][rank].add()

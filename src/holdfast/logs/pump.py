@@ -21,7 +21,7 @@ from typing import Protocol
 from holdfast.logs import counts
 from holdfast.logs.counts import Count, Dropped, Drops
 from holdfast.logs.model import Record
-from holdfast.logs.queue import Queue
+from holdfast.logs.queue import SLOTS_MAX, Queue
 from holdfast.logs.records import LEVELS
 from holdfast.logs.repeats import Repeats
 from holdfast.origin import internal
@@ -29,6 +29,9 @@ from holdfast.origin import internal
 BATCH_MAX = 256
 GATHER_S = 0.2
 """A write may take 50 ms: together a record is on its way to the disk within 250 ms."""
+CHUNK = 16
+_PAUSE_S = 50e-6
+_CROWDED = SLOTS_MAX // 2
 _ERROR = len(LEVELS) - 1
 TARGET = "holdfast.logs"
 """The target of records that tell of drops."""
@@ -185,7 +188,9 @@ class Pump:
         refused = int(sum(map(int, self.drops.of[counts.DISK])))
         while batch := self.queue.take(BATCH_MAX):
             lines: list[Record] = []
-            for record in batch:
+            for n, record in enumerate(batch, 1):
+                if n % CHUNK == 0 and not everything and len(self.queue) < _CROWDED:
+                    time.sleep(_PAUSE_S)
                 try:
                     lines += self._again.feed(self._clean(record))
                 except Exception as error:

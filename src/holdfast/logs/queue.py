@@ -37,6 +37,12 @@ class Queue:
         trace, debug, info, warn, error = self._ranks
         return len(trace) + len(debug) + len(info) + len(warn) + len(error)
 
+    def has_room(self, rank: int) -> bool:
+        """Return False when it is full of this rank and higher ones: then the record need not even be made."""
+        if len(self) < self._slots_max:
+            return True
+        return any(self._ranks[:rank])
+
     def put(self, rank: int, record: Record, size_bytes: int) -> int:
         """Add the record and return the slots in use; when it is too much, the oldest of the lowest rank goes.
 

@@ -60,11 +60,9 @@ def made(record: logging.LogRecord, formatter: logging.Formatter | None) -> tupl
     fields: dict[str, Any] | None = None
     size = 200
     thread_id, trace_id = current()
-    extra = own.keys() - _PLAIN
-    if extra:
-        thread_id, trace_id, fields, spent = _fields(
-            {key: own[key] for key in own if key in extra}, thread_id, trace_id
-        )
+    if not own.keys() <= _PLAIN:
+        extra = {key: own[key] for key in own if key not in _PLAIN}
+        thread_id, trace_id, fields, spent = _fields(extra, thread_id, trace_id)
         size += spent
     exception = None
     if formatter is not None:

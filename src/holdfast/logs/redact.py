@@ -8,7 +8,7 @@ password in a sentence) is not found.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -25,25 +25,29 @@ _SHAPES = (
     (("authorization",), r"(?P<keep>authorization[\"']?\s*[:=]\s*[\"']?)(?:[a-z-]+\s+)?[^\s\"',;]+"),
     (("bearer ", "basic ", "digest "), r"(?P<keep>\b(?:bearer|basic|digest)\s+)[a-z0-9+/_.~=-]{8,}"),
     (("cookie",), r"(?P<keep>\b(?:set-)?cookie[\"']?\s*[:=]\s*[\"']?)[^\r\n\"']+"),
-    (("://",), r"(?P<keep>\b[a-z][a-z0-9+.-]*://)[^\s/@:\"']*:[^\s/@\"']+(?=@)"),
+    (("@",), r"(?P<keep>\b[a-z][a-z0-9+.-]*://)[^\s/@:\"']*:[^\s/@\"']+(?=@)"),
     (
         ("passw", "pwd", "passphrase", "secret", "token", "key", "signature", "credential", "session"),
         # The value of a name: `password=x`, `"api_key": "x"`, `--token x`, `X-Api-Key: x`.
         rf"(?P<keep>(?<![a-z0-9]){_NAMES}[\"']?\s*(?:=>|[:=])\s*[\"']?|--{_NAMES}[ =])[^\s\"',;&}}]{{3,}}",
     ),
     (("sig=",), r"(?P<keep>[?&]sig=)[^&\s\"']+"),
+    (("hooks.slack.com",), r"(?P<keep>hooks\.slack\.com/(?:services|workflows)/)[a-z0-9/_-]+"),
+    (("discord",), r"(?P<keep>discord(?:app)?\.com/api/webhooks/)[0-9]+/[a-z0-9_-]+"),
+)
+# Tokens that stand for themselves: each has a run of RUN letters, digits, "_" and "-", and most lines have none.
+_RUN = r"[A-Za-z0-9_-]{15}"
+_TOKENS = (
     (("sk-", "sk_", "pk_", "rk_"), r"\b[spr]k[-_](?:[a-z]+[0-9]*[-_])*[a-z0-9_-]{16,}"),
     (("gh",), r"\bgh[pousr]_[a-z0-9]{20,}"),
     (("github_pat_",), r"\bgithub_pat_[a-z0-9_]{20,}"),
     (("glpat-", "gldt-", "glrt-", "glptt-"), r"\bgl(?:pat|dt|rt|ptt)-[a-z0-9_-]{16,}"),
     (("xox", "xapp-"), r"\b(?:xox[a-z]|xapp)-[a-z0-9-]{10,}"),
-    (("hooks.slack.com",), r"(?P<keep>hooks\.slack\.com/(?:services|workflows)/)[a-z0-9/_-]+"),
-    (("discord",), r"(?P<keep>discord(?:app)?\.com/api/webhooks/)[0-9]+/[a-z0-9_-]+"),
     (("akia", "asia", "abia", "acca"), r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b"),
     (("aiza",), r"\bAIza[a-z0-9_-]{30,}"),
     (("ya29.",), r"\bya29\.[a-z0-9_-]{16,}"),
     (("gocspx-",), r"\bGOCSPX-[a-z0-9_-]{20,}"),
-    (("eyj",), r"\beyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{8,}(?:\.[a-z0-9_-]*)?"),
+    (("eyj",), r"\beyJ[a-z0-9_-]{12,}\.[a-z0-9_-]{8,}(?:\.[a-z0-9_-]*)?"),
     (("npm_", "pypi-", "hf_", "dapi"), r"\b(?:npm_|pypi-|hf_|dapi)[a-z0-9_-]{20,}"),
     (("sg.",), r"\bSG\.[a-z0-9_-]{16,}\.[a-z0-9_-]{16,}"),
     (("dop_v1_", "doo_v1_", "dor_v1_"), r"\bdo[opr]_v1_[a-f0-9]{32,}"),
@@ -62,10 +66,17 @@ _SHAPES = (
 )
 
 
+_Shapes = tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]
+
+
 @cache
-def _shapes() -> tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]:
+def _shapes() -> tuple[_Shapes, re.Pattern[str], _Shapes]:
     # 30 ms, for the thread that writes; a host that starts does not wait for it.
-    return tuple((hints, re.compile(shape, re.IGNORECASE)) for hints, shape in _SHAPES)
+    return _compiled(_SHAPES), re.compile(_RUN), _compiled(_TOKENS)
+
+
+def _compiled(shapes: Iterable[tuple[tuple[str, ...], str]]) -> _Shapes:
+    return tuple((hints, re.compile(shape, re.IGNORECASE)) for hints, shape in shapes)
 
 
 @cache
@@ -75,14 +86,22 @@ def _secret_name() -> re.Pattern[str]:
 
 def text(line: str, also: Sequence[re.Pattern[str]] = ()) -> str:
     """Return ``line`` with ``[redacted]`` where a secret stood; ``also`` are shapes of the host's own."""
+    shapes, run, tokens = _shapes()
     low = line.lower()
-    for hints, shape in _shapes():
+    line = _without(line, low, shapes)
+    if run.search(line) is not None:
+        line = _without(line, low, tokens)
+    for shape in also:
+        line = shape.sub(_put_gone, line)
+    return line
+
+
+def _without(line: str, low: str, shapes: _Shapes) -> str:
+    for hints, shape in shapes:
         for hint in hints:
             if hint in low:
                 line = shape.sub(_put_gone, line)
                 break
-    for shape in also:
-        line = shape.sub(_put_gone, line)
     return line
 
 
