@@ -224,7 +224,7 @@ def test_an_exception_out_of_a_signal_handler_goes_to_the_host_and_logging_goes_
                     log.info("line %s", "x" * 5_000)
             except Stop:
                 pass
-        log.info("still here")
+        log.warning("still here")
         """
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from holdfast.logs.records import LEVELS
 
@@ -60,8 +61,7 @@ def less(all_of: Dropped, some: Dropped) -> Dropped:
     return {reason: levels for reason, levels in left.items() if levels}
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerStats:
+class HandlerStats(Struct, frozen=True, kw_only=True):
     """What became of the records a handler was given, since it was made or the process forked.
 
     Once flushed, ``given == written + repeats + all of dropped``.

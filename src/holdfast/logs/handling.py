@@ -14,16 +14,19 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from holdfast import origin
-from holdfast.logs import counts, feedback, records, redact
+from holdfast.logs import counts, feedback, records
 from holdfast.logs.counts import Count, HandlerStats
 from holdfast.logs.model import Record
 from holdfast.logs.pump import Pump, Writer
 from holdfast.logs.queue import SLOTS_MAX
-from holdfast.logs.rates import Rates
+
+if TYPE_CHECKING:
+    from holdfast.logs.rates import Rates
 
 FLUSH_S = 1.0
 """How long ``flush()`` and ``close()`` wait for a disk that does not answer."""
@@ -73,7 +76,7 @@ class LogHandler(logging.Handler):
         self._inside = _Inside()
         self._own = Count()
         guarded = self._guarded = Guarded(protect)
-        self._rates = Rates(per_target, per_template) if per_target or per_template else None
+        self._rates = _limits(per_target, per_template) if per_target or per_template else None
         clean = _cleaner(tuple(re.compile(shape) for shape in secrets)) if redacted else _as_it_is
 
         def open_first() -> Writer:
@@ -238,11 +241,19 @@ def _as_it_is(record: Record) -> Record:
     return record
 
 
-def _cleaner(also: tuple[re.Pattern[str], ...]) -> Callable[[Record], Record]:
-    def clean_text(text: str) -> str:
-        return redact.text(text, also)
+def _limits(per_target: int | None, per_template: int | None) -> Rates:
+    from holdfast.logs.rates import Rates
 
+    return Rates(per_target, per_template)
+
+
+def _cleaner(also: tuple[re.Pattern[str], ...]) -> Callable[[Record], Record]:
     def clean(record: Record) -> Record:
+        from holdfast.logs import redact  # late: in the thread that writes
+
+        def clean_text(text: str) -> str:
+            return redact.text(text, also)
+
         message = clean_text(record.message)
         exception = record.exception and clean_text(record.exception)
         fields = record.fields and redact.value(record.fields, clean_text)

@@ -22,9 +22,7 @@ _NAMES = (
 )
 _IS = r"\\*[\"']?\s*(?:=>|[:=])\s*"
 # In quotes up to the same quote, which in JSON inside of JSON has a backslash before it; bare up to what may follow.
-_VALUE = (
-    r"(?:(?<=\\\")(?:[^\"\\]|\\[^\"])+|(?<=\")(?:[^\"\\]|\\.)+|(?<=')(?:[^'\\]|\\.)+|[^\s\"',;&}\\]{3,})"
-)
+_VALUE = r"(?:(?<=\\\")(?:[^\"\\]|\\[^\"])+|(?<=\")(?:[^\"\\]|\\.)+|(?<=')(?:[^'\\]|\\.)+|[^\s\"',;&}\\]{3,})"
 _SHAPES = (
     (("-----begin",), r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]*-----|\Z)"),
     (("private-lines",), r"(?P<keep>Private-Lines: *[0-9]+\s+)[a-z0-9+/=\s]+"),
@@ -144,9 +142,7 @@ def value(given: Any, clean: Callable[[str], str]) -> Any:
     if isinstance(given, str):
         return clean(given)
     if isinstance(given, dict):
-        return {
-            clean(key): GONE if _is_secret(key, inner) else value(inner, clean) for key, inner in given.items()
-        }
+        return {clean(key): GONE if _is_secret(key, inner) else value(inner, clean) for key, inner in given.items()}
     if isinstance(given, list):
         return [value(inner, clean) for inner in given]
     return given
