@@ -135,51 +135,51 @@ class LogHandler(logging.Handler):
             self.level, self._raised_until_ns = self._unraised, 0
         if record.levelno < self.level:
             return False
-        pump = self._pump
-        drops = pump.drops.of
+        pump, drops = self._pump, self._pump.drops
         rank = records.rank(record.levelno)
         if self.filters:
             try:
                 passed: object = self.filter(record)
             except Exception:
+                row = drops.row(record.name)
                 pump.given.add()
-                drops[counts.UNREADABLE][rank].add()
+                row[counts.UNREADABLE][rank].add()
                 return False
             if not passed:
                 return False
             if isinstance(passed, logging.LogRecord):  # Python 3.12: a filter may give another
                 record = passed
-        pump.given.add()
-        if self._rates is not None and not self._rates.allow(record):
-            drops[counts.RATE][rank].add()
-            return False
         inside = self._inside
         deep = inside.deep
-        if deep >= _DEEP_MAX:
-            drops[counts.RECURSION][rank].add()
-            return False
-        queued = False
+        dropped = counts.UNREADABLE
+        pump.given.add()
         try:
             inside.deep = deep + 1
+            if self._rates is not None and not self._rates.allow(record):
+                dropped = counts.RATE
+                return False
+            if deep >= _DEEP_MAX:
+                dropped = counts.RECURSION
+                return False
             if not pump.queue.has_room(rank):  # with a disk that stands still a line costs a count, and no text
-                drops[counts.QUEUE_FULL][rank].add()
-                queued = True
+                dropped = counts.QUEUE_FULL
                 pump.ring(rank, SLOTS_MAX)  # the thread may not have begun
                 return False
             made, size_bytes = records.made(record, self.formatter)
             if self._is_file_event(made, rank):
-                drops[counts.FILE_EVENT][rank].add()
+                dropped = counts.FILE_EVENT
                 return False
             used = pump.queue.put(rank, made, size_bytes)
-            queued = True
+            dropped = ""
             pump.ring(rank, used)
-        except BaseException:
-            # By a call that cannot fail where `given.add()` did not: the host may be at the end of its stack.
-            if not queued:
-                drops[counts.UNREADABLE][rank].add()
-            raise  # to ``handle``; a KeyboardInterrupt is the host's
         finally:
             inside.deep = deep
+            if dropped:
+                try:
+                    row = drops.row(record.name)
+                except Exception:
+                    row = drops.others  # the host is at the end of its stack: from here on nothing can fail
+                row[dropped][rank].add()
         return True
 
     def _is_file_event(self, made: Record, rank: int) -> bool:
@@ -208,11 +208,13 @@ class LogHandler(logging.Handler):
     def stats(self) -> HandlerStats:
         """Return what became of the records so far, from memory: it works when the disk does not."""
         pump = self._pump
+        so_far = pump.drops.so_far()
         return HandlerStats(
             given=int(pump.given),
             written=pump.written,
             repeats=pump.repeats,
-            dropped=pump.drops.total(),
+            dropped=counts.by_reason(so_far),
+            dropped_by_target=counts.by_target(so_far),
             own=int(self._own),
             waiting_slots=len(pump.queue),
             errors=tuple(pump.errors),
