@@ -183,14 +183,11 @@ class LogHandler(logging.Handler):
         return True
 
     def _is_file_event(self, made: Record, rank: int) -> bool:
-        paths, quiet = self._guarded.paths, rank < 2
-        if feedback.is_file_event(made.message, quiet=quiet, paths=paths):
-            return True
-        if not made.fields:
-            return False
-        # An event in the message and its path in a field, too: what they say is said together.
-        said = "\n".join((made.message, *feedback.texts(made.fields)))
-        return feedback.is_file_event(said, quiet=quiet, paths=paths)
+        said = made.message
+        if made.fields:
+            # An event in the message and its path in a field, too: what they say is said together.
+            said = "\n".join((said, *feedback.texts(made.fields)))
+        return feedback.is_file_event(said, quiet=rank < 2, paths=self._guarded.paths)
 
     # --- the end --------------------------------------------------------------------
 

@@ -249,7 +249,7 @@ class _Room:
             if self.bytes <= 0 or len(plain) == _FIELD_KEYS:
                 plain["…"] = "cut"
                 break
-            plain[self._text(shown(key))] = self.plain(value, depth)
+            plain[self._text(key if type(key) is str else shown(key))] = self.plain(value, depth)
         return plain
 
     def _plain_list(self, given: Any, depth: int) -> list[Any]:
@@ -262,6 +262,9 @@ class _Room:
         return plain
 
     def _text(self, text: str) -> str:
+        if type(text) is str and len(text) <= self.bytes and text.isascii():
+            self.bytes -= len(text) + 4
+            return text
         text = cut(text, max(self.bytes, 40))
         self.bytes -= _bytes(text) + 4
         return text
