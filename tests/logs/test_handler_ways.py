@@ -206,7 +206,7 @@ def test_drops_are_told_by_level_and_logger_to_the_last(make_logger, lines):
             emitted[key] = emitted.get(key, 0) + 1
     emitted["part 0", "ERROR"] += 1
     lines.released.set()
-    handler.flush()
+    assert handler._pump.flush(60.0)
 
     stored: dict = {}
     for line in lines.host:
@@ -252,7 +252,7 @@ def test_a_line_that_finds_the_queue_full_begins_the_thread_that_could_not_be_ha
         logger.info("%s", Silent())
     logger.info("%s", Silent())
     lines.reached.wait()
-    handler.flush()
+    assert handler._pump.flush(60.0)
 
     assert Silent.said == 0, "a line that has no room is not made into text"
     assert len(lines.host) == SLOTS_MAX

@@ -1,9 +1,9 @@
 """Secrets in log lines, by the shapes their issuers give them. Pure.
 
 A shape is tried only when a plain substring of it occurs: a line without one
-costs 2 us, and most lines have none. No shape takes more than about linear time: a regular
-expression holds the interpreter, so a line made to vex one would stop the host. What is not shaped like a secret (a bare
-password in a sentence) is not found.
+costs 2 us, and most lines have none. None takes much more than linear time, for
+a regular expression holds the interpreter: a line made to vex one would stop the
+host. What is not shaped like a secret (a bare password in a sentence) is not found.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _SHAPES = (
     (
         ("passw", "pwd", "passphrase", "secret", "token", "key", "signature", "credential", "sessi"),
         # The value of a name: `password=x`, `"api_key": "x"`, `--token x`, `X-Api-Key: x`.
-        rf"(?P<keep>(?:(?P<name>{_NAMES}){_IS}|(?<![a-z-])--[a-z-]{{0,30}}{_NAMES}[ =])(?:b(?=[\"']))?\\?[\"']?){_VALUE}",
+        rf"(?P<keep>(?:(?P<name>{_NAMES}){_IS}|(?<![a-z-])--[a-z-]{{0,30}}{_NAMES}[ =])"
+        rf"(?:b(?=[\"']))?\\?[\"']?){_VALUE}",
     ),
     (("sig=",), r"(?P<keep>[?&]sig=)[^&\s\"']+"),
     (("hooks.slack.com",), r"(?P<keep>hooks\.slack\.com/(?:services|workflows)/)[a-z0-9/_-]+"),
