@@ -251,7 +251,7 @@ def test_a_line_that_finds_the_queue_full_begins_the_thread_that_could_not_be_ha
             logger.info("line %d", n)
         logger.info("%s", Silent())
     logger.info("%s", Silent())
-    lines.reached.wait()
+    assert lines.reached.wait(60)
     assert handler._pump.flush(60.0)
 
     assert Silent.said == 0, "a line that has no room is not made into text"

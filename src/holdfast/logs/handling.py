@@ -172,7 +172,7 @@ class LogHandler(logging.Handler):
             used = pump.queue.put(rank, made, size_bytes)
             dropped = ""
             pump.ring(rank, used)
-        finally:
+        finally:  # also when it ends in a KeyboardInterrupt, which ``handle`` lets through: it is the host's
             inside.deep = deep
             if dropped:
                 try:
