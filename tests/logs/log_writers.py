@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from holdfast.logs.matching import LogQuery
 from holdfast.logs.model import Record
 from holdfast.logs.pump import TARGET
+from holdfast.logs.query import query
 
 
 @dataclass(frozen=True)
@@ -101,3 +103,8 @@ def read(path):
         lines = [msgspec.json.decode(line, type=Record) for line in one.read_bytes().splitlines()]
         found[int(one.suffix[1:])] = [line for line in lines if line.target != TARGET]
     return found
+
+
+def host_lines(place):
+    """Return the host's lines in a directory of segments, without those that tell of drops."""
+    return [line for line in query(place, LogQuery()) if line.target != TARGET] if place.exists() else []

@@ -8,18 +8,13 @@ import logging
 import os
 
 import pytest
+from log_writers import host_lines
 
 from holdfast import logs, origin
-from holdfast.logs.pump import TARGET
-from holdfast.logs.query import query
 
 ERRNOS = ("ENOSPC", "EDQUOT", "EROFS", "EMFILE", "EIO", "EACCES", "ENOENT", "ENOTDIR")
 CALLS = ("open", "mkdir", "scandir", "stat", "fstat", "statvfs", "write", "pread", "ftruncate", "truncate", "fsync")
 CALLS += ("replace", "unlink", "utime", "close")
-
-
-def host_lines(place):
-    return [line for line in query(place, logs.LogQuery()) if line.target != TARGET] if place.exists() else []
 
 
 def dropped(stats):

@@ -191,7 +191,7 @@ def test_a_signal_handler_that_logs_in_the_middle_of_logging_never_waits(run):
         signal.signal(signal.SIGALRM, on_signal)
         signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0003)
         logged = 0
-        while n < 1_000:
+        while n < 2_000:
             log.info("line %d", logged)
             logged += 1
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -205,7 +205,7 @@ def test_a_signal_handler_that_logs_in_the_middle_of_logging_never_waits(run):
     )
 
     assert (
-        len([message for message in messages(found) if message.startswith("signal")]) > 900
+        len([message for message in messages(found) if message.startswith("signal")]) > 1_800
     )  # deeply nested ones are counted
 
 
@@ -224,7 +224,7 @@ def test_an_exception_out_of_a_signal_handler_goes_to_the_host_and_logging_goes_
                     log.info("line %s", "x" * 5_000)
             except Stop:
                 pass
-        log.info("still here")
+        log.warning("still here")
         """
     )
 

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from holdfast.logs.limits import retention
     from holdfast.logs.matching import LogQuery
     from holdfast.logs.model import Record
-    from holdfast.logs.opening import handler
+    from holdfast.logs.opening import Handler, handler
     from holdfast.logs.segments import SegmentWriter
 
 # Nothing here is called like a file of this folder: importing that would take its place.
 _FROM = {
     "Caps": "holdfast.logs.caps",
+    "Handler": "holdfast.logs.opening",
     "HandlerStats": "holdfast.logs.counts",
     "Kept": "holdfast.logs.caps",
     "LogHandler": "holdfast.logs.handling",
@@ -38,6 +39,7 @@ _FROM = {
 
 __all__ = [
     "Caps",
+    "Handler",
     "HandlerStats",
     "Kept",
     "LogHandler",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from holdfast.logs.records import LEVELS
 
@@ -17,7 +19,15 @@ DISK = "not taken by the disk or a cap"
 REASONS = (QUEUE_FULL, RATE, FILE_EVENT, RECURSION, UNREADABLE, DISK)
 
 Dropped = dict[str, dict[str, int]]
-"""Reason, then level, then how many."""
+"""Reason (or target), then level, then how many."""
+DroppedOf = dict[str, Dropped]
+"""Target, then reason, then level, then how many."""
+
+TARGETS_MAX = 32
+"""So many loggers are counted by name, those that dropped first."""
+_TARGET_CHARS = 128
+OTHERS = "…"
+"""Stands for all other loggers."""
 
 
 class Count:
@@ -34,34 +44,78 @@ class Count:
         return int(repr(self._count)[6:-1])
 
 
+Row = Mapping[str, Sequence[Count]]
+"""By reason, then by rank."""
+
+
+def _row() -> Row:
+    return MappingProxyType({reason: tuple(Count() for _ in LEVELS) for reason in REASONS})
+
+
 class Drops:
-    """How many records were dropped, by reason and rank."""
+    """How many records were dropped, by target, reason and rank."""
 
     def __init__(self) -> None:
-        self.of = MappingProxyType({reason: tuple(Count() for _ in LEVELS) for reason in REASONS})
+        self.others = _row()
+        self._rows: dict[str, Row] = {}
 
-    def total(self) -> Dropped:
-        """Return what was dropped so far; levels and reasons with nothing are left out."""
-        return less(
-            {
-                reason: {level: int(count) for level, count in zip(LEVELS, row, strict=True)}
-                for reason, row in self.of.items()
-            },
-            {},
-        )
+    def row(self, target: object) -> Row:
+        """Return where the drops of this target are counted; whoever drops adds one there, and nowhere else."""
+        if type(target) is not str or len(target) > _TARGET_CHARS:
+            return self.others
+        row = self._rows.get(target)
+        if row is None:
+            if len(self._rows) >= TARGETS_MAX:
+                return self.others
+            row = self._rows.setdefault(target, _row())
+        return row
+
+    def so_far(self) -> DroppedOf:
+        """Return what was dropped so far; what is nothing is left out."""
+        rows = [*self._rows.copy().items(), (OTHERS, self.others)]
+        so_far: DroppedOf = {}
+        for target, row in rows:
+            levels = {
+                reason: {level: n for level, count in zip(LEVELS, row[reason], strict=True) if (n := int(count))}
+                for reason in REASONS
+            }
+            if any(levels.values()):
+                so_far[target] = {reason: some for reason, some in levels.items() if some}
+        return so_far
 
 
-def less(all_of: Dropped, some: Dropped) -> Dropped:
-    """Return ``all_of`` without ``some``; levels and reasons with nothing are left out."""
-    left = {
-        reason: {level: more for level, n in levels.items() if (more := n - some.get(reason, {}).get(level, 0))}
-        for reason, levels in all_of.items()
-    }
-    return {reason: levels for reason, levels in left.items() if levels}
+def fresh(now: DroppedOf, told: DroppedOf) -> DroppedOf:
+    """Return what of ``now`` was not told yet."""
+    left: DroppedOf = {}
+    for target, reasons in now.items():
+        for reason, levels in reasons.items():
+            was = told.get(target, {}).get(reason, {})
+            more = {level: n - was.get(level, 0) for level, n in levels.items() if n > was.get(level, 0)}
+            if more:
+                left.setdefault(target, {})[reason] = more
+    return left
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerStats:
+def by_reason(dropped: DroppedOf) -> Dropped:
+    """Return the sums over all targets."""
+    return _summed((reason, levels) for reasons in dropped.values() for reason, levels in reasons.items())
+
+
+def by_target(dropped: DroppedOf) -> Dropped:
+    """Return the sums over all reasons."""
+    return _summed((target, levels) for target, reasons in dropped.items() for levels in reasons.values())
+
+
+def _summed(parts: Iterable[tuple[str, dict[str, int]]]) -> Dropped:
+    sums: Dropped = {}
+    for key, levels in parts:
+        for level, n in levels.items():
+            here = sums.setdefault(key, {})
+            here[level] = here.get(level, 0) + n
+    return sums
+
+
+class HandlerStats(Struct, frozen=True, kw_only=True):
     """What became of the records a handler was given, since it was made or the process forked.
 
     Once flushed, ``given == written + repeats + all of dropped``.
@@ -74,6 +128,9 @@ class HandlerStats:
     repeats: int
     """Records that are in the ``repeats`` of a line."""
     dropped: Dropped
+    """By reason, then level."""
+    dropped_by_target: Dropped
+    """The same by logger, then level: the first 32 by name, all others as "…"."""
     own: int
     """Records of holdfast's own writer, watcher or checkpointer: never stored."""
     waiting_slots: int

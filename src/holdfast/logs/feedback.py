@@ -16,21 +16,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
-_WORDS = re.compile(
-    r"IN_[A-Z]+|inotify|fsevent|kqueue|\bevents?\b|event\b|"
-    r"\b(?:created?|modif(?:y|ied)|changed?|deleted?|removed?|moved?(?:_(?:to|from))?|renamed?|closed?|attrib)\b",
-    re.IGNORECASE,
-)
-_RAW = re.compile(
-    r"\binotify event|InotifyEvent|"
-    r"\bIN_(?:ACCESS|ATTRIB|CLOSE_(?:NO)?WRITE|CREATE|DELETE(?:_SELF)?|ISDIR|MODIFY|MOVE(?:_SELF|D_FROM|D_TO)|OPEN)\b"
-)
-_DATABASE = re.compile(r"\.(?:sqlite|db)[0-9]?(?:-(?:wal|shm|journal))?\b", re.IGNORECASE)
-_EVENT = re.compile(r"[a-z]Event\b|\bChange\.(?:added|modified|deleted)|\bfsevent|\bkqueue")
-# A watcher may name the file alone; these are ours (``segments``).
-_SEGMENT = re.compile(r"[0-9A-Za-z]+-\d+-\d+\.jsonl(?:\.zst)?")
+_WORDS, _RAW, _DATABASE, _EVENT, _SEGMENT = range(5)
+
+
+@cache
+def _shapes() -> tuple[re.Pattern[str], ...]:
+    # 2 ms, late: most hosts log nothing that has to be looked at so closely.
+    words = (
+        r"IN_[A-Z]+|inotify|fsevent|kqueue|\bevents?\b|event\b|"
+        r"\b(?:created?|modif(?:y|ied)|changed?|deleted?|removed?|moved?(?:_(?:to|from))?|renamed?|closed?|attrib)\b"
+    )
+    raw = (
+        r"\binotify event|InotifyEvent|"
+        r"\bIN_(?:ACCESS|ATTRIB|CLOSE_(?:NO)?WRITE|CREATE|DELETE(?:_SELF)?|ISDIR|MODIFY|MOVE(?:_SELF|D_FROM|D_TO)|OPEN)\b"
+    )
+    database = r"\.(?:sqlite|db)[0-9]?(?:-(?:wal|shm|journal))?\b"
+    event = r"[a-z]Event\b|\bChange\.(?:added|modified|deleted)|\bfsevent|\bkqueue"
+    # A watcher may name the file alone; these are ours (``segments``).
+    segment = r"[0-9A-Za-z]+-\d+-\d+\.jsonl(?:\.zst)?"
+    return (
+        re.compile(words, re.IGNORECASE),
+        re.compile(raw),
+        re.compile(database, re.IGNORECASE),
+        re.compile(event),
+        re.compile(segment),
+    )
 
 
 class Paths:
@@ -52,17 +65,23 @@ class Paths:
 def is_file_event(line: str, *, quiet: bool, paths: Paths) -> bool:
     """Return True when ``line`` tells of a file of ours; ``quiet`` is a level below INFO."""
     if line in paths:
-        return quiet or _WORDS.search(line) is not None
+        return quiet or _has_word(line)
     if quiet and _is_event_of_anybodys(line):
         return True
-    return ".jsonl" in line and _SEGMENT.search(line) is not None and _WORDS.search(line) is not None
+    return ".jsonl" in line and _shapes()[_SEGMENT].search(line) is not None and _has_word(line)
+
+
+def _has_word(line: str) -> bool:
+    return _shapes()[_WORDS].search(line) is not None
 
 
 def _is_event_of_anybodys(line: str) -> bool:
     # Nearly every line ends at the words, which cost nothing.
-    if ("notify" in line or "IN_" in line) and _RAW.search(line) is not None:
+    if ("notify" in line or "IN_" in line) and _shapes()[_RAW].search(line) is not None:
         return True
-    return (".sqlite" in line or ".db" in line) and _DATABASE.search(line) is not None and bool(_EVENT.search(line))
+    if ".sqlite" not in line and ".db" not in line:
+        return False
+    return _shapes()[_DATABASE].search(line) is not None and _shapes()[_EVENT].search(line) is not None
 
 
 def texts(value: Any) -> Iterable[str]:

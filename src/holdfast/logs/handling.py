@@ -14,15 +14,19 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from holdfast import origin
-from holdfast.logs import counts, feedback, records, redact
+from holdfast.logs import counts, feedback, records
 from holdfast.logs.counts import Count, HandlerStats
 from holdfast.logs.model import Record
 from holdfast.logs.pump import Pump, Writer
-from holdfast.logs.rates import Rates
+from holdfast.logs.queue import SLOTS_MAX
+
+if TYPE_CHECKING:
+    from holdfast.logs.rates import Rates
 
 FLUSH_S = 1.0
 """How long ``flush()`` and ``close()`` wait for a disk that does not answer."""
@@ -72,7 +76,7 @@ class LogHandler(logging.Handler):
         self._inside = _Inside()
         self._own = Count()
         guarded = self._guarded = Guarded(protect)
-        self._rates = Rates(per_target, per_template) if per_target or per_template else None
+        self._rates = _limits(per_target, per_template) if per_target or per_template else None
         clean = _cleaner(tuple(re.compile(shape) for shape in secrets)) if redacted else _as_it_is
 
         def open_first() -> Writer:
@@ -131,57 +135,59 @@ class LogHandler(logging.Handler):
             self.level, self._raised_until_ns = self._unraised, 0
         if record.levelno < self.level:
             return False
-        pump = self._pump
-        drops = pump.drops.of
+        pump, drops = self._pump, self._pump.drops
         rank = records.rank(record.levelno)
         if self.filters:
             try:
                 passed: object = self.filter(record)
             except Exception:
+                row = drops.row(record.name)
                 pump.given.add()
-                drops[counts.UNREADABLE][rank].add()
+                row[counts.UNREADABLE][rank].add()
                 return False
             if not passed:
                 return False
             if isinstance(passed, logging.LogRecord):  # Python 3.12: a filter may give another
                 record = passed
-        pump.given.add()
-        if self._rates is not None and not self._rates.allow(record):
-            drops[counts.RATE][rank].add()
-            return False
         inside = self._inside
         deep = inside.deep
-        if deep >= _DEEP_MAX:
-            drops[counts.RECURSION][rank].add()
-            return False
-        queued = False
+        dropped = counts.UNREADABLE
+        pump.given.add()
         try:
             inside.deep = deep + 1
+            if self._rates is not None and not self._rates.allow(record):
+                dropped = counts.RATE
+                return False
+            if deep >= _DEEP_MAX:
+                dropped = counts.RECURSION
+                return False
+            if not pump.queue.has_room(rank):  # with a disk that stands still a line costs a count, and no text
+                dropped = counts.QUEUE_FULL
+                pump.ring(rank, SLOTS_MAX)  # the thread may not have begun
+                return False
             made, size_bytes = records.made(record, self.formatter)
             if self._is_file_event(made, rank):
-                drops[counts.FILE_EVENT][rank].add()
+                dropped = counts.FILE_EVENT
                 return False
             used = pump.queue.put(rank, made, size_bytes)
-            queued = True
+            dropped = ""
             pump.ring(rank, used)
-        except BaseException:
-            # By a call that cannot fail where `given.add()` did not: the host may be at the end of its stack.
-            if not queued:
-                drops[counts.UNREADABLE][rank].add()
-            raise  # to ``handle``; a KeyboardInterrupt is the host's
-        finally:
+        finally:  # also when it ends in a KeyboardInterrupt, which ``handle`` lets through: it is the host's
             inside.deep = deep
+            if dropped:
+                try:
+                    row = drops.row(record.name)
+                except Exception:
+                    row = drops.others  # the host is at the end of its stack: from here on nothing can fail
+                row[dropped][rank].add()
         return True
 
     def _is_file_event(self, made: Record, rank: int) -> bool:
-        paths, quiet = self._guarded.paths, rank < 2
-        if feedback.is_file_event(made.message, quiet=quiet, paths=paths):
-            return True
-        if not made.fields:
-            return False
-        # An event in the message and its path in a field, too: what they say is said together.
-        said = "\n".join((made.message, *feedback.texts(made.fields)))
-        return feedback.is_file_event(said, quiet=quiet, paths=paths)
+        said = made.message
+        if made.fields:
+            # An event in the message and its path in a field, too: what they say is said together.
+            said = "\n".join((said, *feedback.texts(made.fields)))
+        return feedback.is_file_event(said, quiet=rank < 2, paths=self._guarded.paths)
 
     # --- the end --------------------------------------------------------------------
 
@@ -199,11 +205,13 @@ class LogHandler(logging.Handler):
     def stats(self) -> HandlerStats:
         """Return what became of the records so far, from memory: it works when the disk does not."""
         pump = self._pump
+        so_far = pump.drops.so_far()
         return HandlerStats(
             given=int(pump.given),
             written=pump.written,
             repeats=pump.repeats,
-            dropped=pump.drops.total(),
+            dropped=counts.by_reason(so_far),
+            dropped_by_target=counts.by_target(so_far),
             own=int(self._own),
             waiting_slots=len(pump.queue),
             errors=tuple(pump.errors),
@@ -232,11 +240,19 @@ def _as_it_is(record: Record) -> Record:
     return record
 
 
-def _cleaner(also: tuple[re.Pattern[str], ...]) -> Callable[[Record], Record]:
-    def clean_text(text: str) -> str:
-        return redact.text(text, also)
+def _limits(per_target: int | None, per_template: int | None) -> Rates:
+    from holdfast.logs.rates import Rates
 
+    return Rates(per_target, per_template)
+
+
+def _cleaner(also: tuple[re.Pattern[str], ...]) -> Callable[[Record], Record]:
     def clean(record: Record) -> Record:
+        from holdfast.logs import redact  # late: in the thread that writes
+
+        def clean_text(text: str) -> str:
+            return redact.text(text, also)
+
         message = clean_text(record.message)
         exception = record.exception and clean_text(record.exception)
         fields = record.fields and redact.value(record.fields, clean_text)

@@ -45,35 +45,59 @@ def handler(
 
     Raises ``ValueError`` for a level that is none, ``re.error`` for such a secret.
     """
-    guarded = [_absolute(os.fspath(one)) for one in protect]
-    if directory is None:
-        state = _absolute(folders.default_state())
-        guarded.append(state)
-        place = os.path.join(state, "logs")
-    else:
-        place = _absolute(os.fspath(directory))
-    guarded.append(place)
-
-    # Here, not in the thread that writes: a child forked while that one imports inherits half a module, for good.
-    # Not above: who only wants ``context`` or ``LogHandler`` pays for nothing else.
-    from holdfast.logs import frames
-    from holdfast.logs.segments import SegmentWriter
-
-    frames.zstd_module()
-
-    def open_writer() -> Writer:
-        return SegmentWriter(place, caps, compress=compress)
-
-    return LogHandler(
-        open_writer,
-        level=level,
-        protect=guarded,
-        redacted=redact,
+    return Handler(
+        directory,
+        level,
+        caps=caps,
+        compress=compress,
+        protect=protect,
+        redact=redact,
         secrets=secrets,
-        per_target=per_target_per_s,
-        per_template=per_template_per_s,
-        off=os.environ.get(OFF, "").strip().lower() in ("off", "0", "no", "false"),
+        per_target_per_s=per_target_per_s,
+        per_template_per_s=per_template_per_s,
     )
+
+
+class Handler(LogHandler):
+    """``handler`` as a class, for ``logging.config.fileConfig``, which takes nothing else."""
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        level: int | str = "INFO",
+        *,
+        caps: Caps | None = None,
+        compress: bool = True,
+        protect: Sequence[str | os.PathLike[str]] = (),
+        redact: bool = True,
+        secrets: Sequence[str] = (),
+        per_target_per_s: int | None = None,
+        per_template_per_s: int | None = None,
+    ) -> None:
+        guarded = [_absolute(os.fspath(one)) for one in protect]
+        if directory is None:
+            state = _absolute(folders.default_state())
+            guarded.append(state)
+            place = os.path.join(state, "logs")
+        else:
+            place = _absolute(os.fspath(directory))
+        guarded.append(place)
+
+        def open_writer() -> Writer:
+            from holdfast.logs.segments import SegmentWriter
+
+            return SegmentWriter(place, caps, compress=compress)
+
+        super().__init__(
+            open_writer,
+            level=level,
+            protect=guarded,
+            redacted=redact,
+            secrets=secrets,
+            per_target=per_target_per_s,
+            per_template=per_template_per_s,
+            off=os.environ.get(OFF, "").strip().lower() in ("off", "0", "no", "false"),
+        )
 
 
 def _absolute(path: str) -> str:

@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from holdfast.logs import counts
-from holdfast.logs.counts import Count, Dropped, Drops
+from holdfast.logs.counts import Count, DroppedOf, Drops
 from holdfast.logs.model import Record
 from holdfast.logs.queue import Queue
 from holdfast.logs.records import LEVELS
@@ -73,14 +73,14 @@ class Pump:
 
     def __init__(self, open_writer: Callable[[], Writer], clean: Callable[[Record], Record]) -> None:
         self.drops = Drops()
-        self.queue = Queue([count.add for count in self.drops.of[counts.QUEUE_FULL]])
+        self.queue = Queue(self.drops)
         self.given = Count()
-        self.written = self.repeats = 0
+        self.written = self.repeats = self._refused = 0
         self.errors: deque[str] = deque(maxlen=16)
         self._open_writer = open_writer
         self._clean = clean
         self._writer: Writer | None = None
-        self._told: Dropped = {}
+        self._told: DroppedOf = {}
         self._again = Repeats()
         self._bell: SimpleQueue[_Asked | None] = SimpleQueue()
         self._rung = self._hurried = False
@@ -115,7 +115,7 @@ class Pump:
         if self._ident == _thread.get_ident():
             return False  # the thread cannot wait for itself
         if not self._seat.locked():
-            if not self.queue.waiting() and not counts.less(self.drops.total(), self._told):
+            if not self.queue.waiting() and not counts.fresh(self.drops.so_far(), self._told):
                 return True
             self._begin()
         self._bell.put(asked)
@@ -182,7 +182,7 @@ class Pump:
         return None
 
     def _drain(self, *, everything: bool, closing: bool) -> None:
-        refused = int(sum(map(int, self.drops.of[counts.DISK])))
+        refused = self._refused
         while batch := self.queue.take(BATCH_MAX):
             lines: list[Record] = []
             for record in batch:
@@ -190,11 +190,11 @@ class Pump:
                     lines += self._again.feed(self._clean(record))
                 except Exception as error:
                     self._note(error)
-                    self.drops.of[counts.UNREADABLE][LEVELS.index(record.level)].add()
+                    self.drops.row(record.target)[counts.UNREADABLE][LEVELS.index(record.level)].add()
             self._write(lines)
         if everything:
             self._write(self._again.tell(_now_us()))
-        if refused == sum(map(int, self.drops.of[counts.DISK])):
+        if refused == self._refused:
             self._tell(closing=closing)
         if closing and self._writer is not None:
             writer, self._writer = self._writer, None
@@ -206,8 +206,10 @@ class Pump:
         self.written += written
         self.repeats += sum(line.repeats or 0 for line in lines[:written])
         for line in lines[written:]:
+            count = self.drops.row(line.target)[counts.DISK][LEVELS.index(line.level)]
             for _ in range(1 + (line.repeats or 0)):
-                self.drops.of[counts.DISK][LEVELS.index(line.level)].add()
+                count.add()
+                self._refused += 1
 
     def _append(self, lines: list[Record]) -> int:
         try:
@@ -226,15 +228,13 @@ class Pump:
 
         Dropped file events alone cause none before the end: such a record would be the next event.
         """
-        total = self.drops.total()
-        fresh = counts.less(total, self._told)
-        if not fresh or (not closing and fresh.keys() == {counts.FILE_EVENT}):
+        so_far = self.drops.so_far()
+        fresh = counts.fresh(so_far, self._told)
+        by_reason = counts.by_reason(fresh)
+        if not fresh or (not closing and by_reason.keys() == {counts.FILE_EVENT}):
             return
-        levels: dict[str, int] = {}
-        for by_level in fresh.values():
-            for level, n in by_level.items():
-                levels[level] = levels.get(level, 0) + n
-        reasons = {reason: sum(by_level.values()) for reason, by_level in fresh.items()}
+        by_target = counts.by_target(fresh)
+        reasons = {reason: sum(levels.values()) for reason, levels in by_reason.items()}
         said = ", ".join(f"{reason} ({n})" for reason, n in reasons.items())
         record = Record(
             id=0,
@@ -243,11 +243,11 @@ class Pump:
             target=TARGET,
             message=f"{sum(reasons.values())} records dropped: {said}",
             pid=os.getpid(),
-            fields=dict(reasons),
-            dropped=levels,
+            fields={**reasons, "targets": by_target},
+            dropped={level: n for level in LEVELS if (n := sum(of.get(level, 0) for of in by_target.values()))},
         )
         if self._append([record]):
-            self._told = total
+            self._told = so_far
 
     def _note(self, trouble: object) -> None:
         with suppress(BaseException):

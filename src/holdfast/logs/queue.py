@@ -11,8 +11,8 @@ Entries and bytes are one bound: a record takes a slot for each KiB it began.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
 
+from holdfast.logs.counts import QUEUE_FULL, Drops
 from holdfast.logs.model import Record
 
 SLOTS_MAX = 4096
@@ -23,11 +23,11 @@ _RANKS = 5  # TRACE, DEBUG, INFO, WARN, ERROR
 class Queue:
     """Records by rank: ``put`` from anywhere, ``take`` from one thread.
 
-    ``dropped[rank]`` is called for each that has to go.
+    Each that has to go is counted in ``drops``.
     """
 
-    def __init__(self, dropped: Sequence[Callable[[], object]], slots_max: int = SLOTS_MAX) -> None:
-        self._dropped = dropped
+    def __init__(self, drops: Drops, slots_max: int = SLOTS_MAX) -> None:
+        self._drops = drops
         self._slots_max = slots_max
         self._ranks: tuple[deque[Record | None], ...] = tuple(deque() for _ in range(_RANKS))
         self._heads: list[Record | None] = [None] * _RANKS
@@ -37,8 +37,14 @@ class Queue:
         trace, debug, info, warn, error = self._ranks
         return len(trace) + len(debug) + len(info) + len(warn) + len(error)
 
+    def has_room(self, rank: int) -> bool:
+        """Return False when it is full of this rank and higher ones: then the record need not even be made."""
+        if len(self) < self._slots_max:
+            return True
+        return any(self._ranks[:rank])
+
     def put(self, rank: int, record: Record, size_bytes: int) -> int:
-        """Add the record and return the slots in use; when it is too much, the oldest of the lowest rank goes.
+        """Add the record and return the slots in use; what is too much goes, of the lowest rank the oldest.
 
         What this raises it raises before the record is in.
         """
@@ -62,7 +68,11 @@ class Queue:
             except IndexError:
                 continue
             if gone is not None:  # the rest of a record that was larger than a slot
-                self._dropped[rank]()
+                try:
+                    row = self._drops.row(gone.target)
+                except RecursionError:
+                    row = self._drops.others
+                row[QUEUE_FULL][rank].add()
             return
 
     def take(self, n: int) -> list[Record]:

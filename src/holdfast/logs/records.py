@@ -20,6 +20,7 @@ from holdfast.logs.model import Record
 BODY_BYTES = 16_384
 EXCEPTION_BYTES = 8_192
 FIELDS_BYTES = 4_096
+_HUGE_CHARS = 65_536
 _FIELD_KEYS = 64
 _FIELD_DEPTH = 5
 _NAME_BYTES = 512
@@ -60,17 +61,15 @@ def made(record: logging.LogRecord, formatter: logging.Formatter | None) -> tupl
     fields: dict[str, Any] | None = None
     size = 200
     thread_id, trace_id = current()
-    extra = own.keys() - _PLAIN
-    if extra:
-        thread_id, trace_id, fields, spent = _fields(
-            {key: own[key] for key in own if key in extra}, thread_id, trace_id
-        )
+    if not own.keys() <= _PLAIN:
+        extra = {key: own[key] for key in own if key not in _PLAIN}
+        thread_id, trace_id, fields, spent = _fields(extra, thread_id, trace_id)
         size += spent
     exception = None
     if formatter is not None:
-        message, more = _formatted(record, formatter), None
+        message, more, left_out = _formatted(record, formatter), None, 0
     else:
-        message, more = _message(record)
+        message, more, left_out = _message(record)
         if record.exc_info or record.exc_text or record.stack_info:
             exception = cut(_exception(record), EXCEPTION_BYTES, keep_end=True)
             size += _bytes(exception)
@@ -78,7 +77,7 @@ def made(record: logging.LogRecord, formatter: logging.Formatter | None) -> tupl
         said, spent = plain_dict(more)
         fields = {**said, **(fields or {})}
         size += spent
-    message = cut(message, BODY_BYTES - (size - 200))
+    message = cut(message, BODY_BYTES - (size - 200), left_out=left_out)
     return Record(
         id=0,
         ts=int(record.created * 1_000_000),
@@ -109,21 +108,32 @@ def _fields(
     return thread_id, trace_id, fields, spent
 
 
-def _message(record: logging.LogRecord) -> tuple[str, dict[str, Any] | None]:
-    """Return the message, and what of it belongs into the fields."""
+def _message(record: logging.LogRecord) -> tuple[str, dict[str, Any] | None, int]:
+    """Return the message, what of it belongs into the fields, and how many characters were never put in."""
     said = record.msg
-    if isinstance(said, dict) and not record.args:  # structlog hands its event over as a dict
+    args = record.args
+    if isinstance(said, dict) and not args:  # structlog hands its event over as a dict
         for key in ("event", "message", "msg"):
             if key in said:
-                return shown(said[key]), {name: inner for name, inner in said.items() if name != key}
-        return shown(said), None
+                return shown(said[key]), {name: inner for name, inner in said.items() if name != key}, 0
+        return shown(said), None, 0
     try:
-        return record.getMessage(), None
+        if type(args) is tuple:
+            for arg in args:
+                if type(arg) is str and len(arg) > _HUGE_CHARS:
+                    return _short_message(str(said), args)
+        return record.getMessage(), None, 0
     except Exception:
-        args = record.args
         if not args:
-            return shown(said), None
-        return shown(said), {"args": list(args) if isinstance(args, tuple) else args}
+            return shown(said), None, 0
+        return shown(said), {"args": list(args) if isinstance(args, tuple) else args}, 0
+
+
+def _short_message(said: str, args: tuple[Any, ...]) -> tuple[str, None, int]:
+    """As ``getMessage``, without a copy of a text so long that it would be cut anyway."""
+    short = tuple(arg[:_HUGE_CHARS] if type(arg) is str else arg for arg in args)
+    left_out = sum(len(arg) - _HUGE_CHARS for arg in args if type(arg) is str and len(arg) > _HUGE_CHARS)
+    return said % short, None, left_out
 
 
 def _formatted(record: logging.LogRecord, formatter: logging.Formatter) -> str:
@@ -162,9 +172,10 @@ def shown(value: object) -> str:
         return f"<{type(value).__name__} that cannot be shown: {type(failure).__name__}>"
 
 
-def cut(text: str, bytes_max: int, *, keep_end: bool = False) -> str:
+def cut(text: str, bytes_max: int, *, keep_end: bool = False, left_out: int = 0) -> str:
     """Return ``text`` as valid UTF-8 of at most ``bytes_max`` bytes; what was cut says so, and how long it was.
 
+    ``left_out`` is how many characters it would have had more.
     ``keep_end`` keeps the last three quarters and the first: a traceback says what happened in its last lines.
     """
     text = str.__str__(text)
@@ -172,7 +183,7 @@ def cut(text: str, bytes_max: int, *, keep_end: bool = False) -> str:
         return text
     if len(text) <= bytes_max and len(raw := text.encode("utf-8", "replace")) <= bytes_max:
         return raw.decode()
-    note = f"… (cut: {len(text)} characters)"
+    note = f"… (cut: {len(text) + left_out} characters)"
     room = max(bytes_max - len(note) - 2, 0)
     if not keep_end:
         return _start(text, room) + note
@@ -238,7 +249,7 @@ class _Room:
             if self.bytes <= 0 or len(plain) == _FIELD_KEYS:
                 plain["…"] = "cut"
                 break
-            plain[self._text(shown(key))] = self.plain(value, depth)
+            plain[self._text(key if type(key) is str else shown(key))] = self.plain(value, depth)
         return plain
 
     def _plain_list(self, given: Any, depth: int) -> list[Any]:
@@ -251,6 +262,9 @@ class _Room:
         return plain
 
     def _text(self, text: str) -> str:
+        if type(text) is str and len(text) <= self.bytes and text.isascii():
+            self.bytes -= len(text) + 4
+            return text
         text = cut(text, max(self.bytes, 40))
         self.bytes -= _bytes(text) + 4
         return text
