@@ -31,8 +31,8 @@ from holdfast.logs.reading import Segment
 LOCK = "lock"
 LOCK_WAIT_MS = 400  # it is held for milliseconds; on a busy machine its holder may have lost the processor meanwhile
 _PAUSE_MS_MAX = 2  # the lock is held for about a millisecond: who looks seldom finds it taken again
-_TURN_WAIT_S = 10
-_STOPPED = "TtZ?"  # of ps(1), and who cannot be asked
+_TURN_WAIT_S = 60  # meanwhile records wait in the queue, which has a bound
+_STOPPED = "Tt"  # of ps(1)
 _CROWD_PAUSE_MS_MAX = 20  # many wait: that they look costs the one that has it the processor
 _SMALL_BYTES = 64 * 1024  # the lock, the slots, what was deleted, and what blocks round up to
 
@@ -71,7 +71,7 @@ def lock(directory: str, wait_ms: int = LOCK_WAIT_MS) -> FileLock:
 
 
 def lock_in_turn(directory: str) -> FileLock:
-    """As ``lock``, but wait 10 s where many are at work: behind anybody who is not stopped.
+    """As ``lock``, but wait a minute where many are at work: behind anybody who is not stopped.
 
     Raises ``Busy`` and ``OSError``.
     """

@@ -2,7 +2,7 @@
 
 Room is asked for before it is needed, and then without waiting for the lock: a
 holder of it that lost the processor stops nobody. Only a stream that has used up
-what it had waits: 400 ms, or 10 s while whoever is before it is at work.
+what it had waits: 400 ms, or up to a minute while whoever is before it is not stopped.
 """
 
 from __future__ import annotations
