@@ -355,7 +355,10 @@ def test_limits_are_shown_set_taken_back_and_previewed(cli, log, state_dir):
     assert answer["dry_run"] is False
     kept = {name: answer["limits"][name] for name in ("bytes", "records", "age_s", "free_bytes", "bytes_per_day")}
     assert kept == {
-        **{"bytes": 50_000_000, "records": 10_000, "age_s": 2 * 86_400, "free_bytes": 1 << 30},
+        "bytes": 50_000_000,
+        "records": 10_000,
+        "age_s": 2 * 86_400,
+        "free_bytes": 1 << 30,
         "bytes_per_day": 200_000_000,
     }
     assert answer["limits"]["thread_share"] == 0.75

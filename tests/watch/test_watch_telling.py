@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import threading
 
 import pytest
-from watch_helpers import all_until_quiet, kernel_watches, key, paths_until, told
+from watch_helpers import all_until_quiet, paths_until, told
 
 from holdfast.errors import Refused
 from holdfast.watch import Changed

@@ -21,9 +21,7 @@ from holdfast.cli.render import out, words
 @click.option("--age", metavar="AGE", type=OrNone(Age()), help="What is older goes: 10d, 12h.")
 @click.option("--keep-free", metavar="SIZE", type=OrNone(Size()), help="What stays free on the disk.")
 @click.option("--bytes-per-day", metavar="SIZE", type=OrNone(Size()), help="Written in a day (UTC) at most.")
-@click.option(
-    "--thread-share", metavar="SHARE", type=OrNone(Share()), help="Of --bytes, for one thread: 50% to 100%."
-)
+@click.option("--thread-share", metavar="SHARE", type=OrNone(Share()), help="Of --bytes, for one thread: 50% to 100%.")
 @click.option("--dry-run", is_flag=True, help="Say what would hold and what would go, change nothing.")
 @shared
 def retention(given: Given, directory: str | None, size: Any, dry_run: bool, **more: Any) -> None:
@@ -69,7 +67,9 @@ def retention(given: Given, directory: str | None, size: Any, dry_run: bool, **m
 
 def _told(caps: Any) -> list[tuple[str, str]]:
     """Return what holds, by the names of the options."""
-    free = f"{caps.free_share:.0%} of the disk, 4 GiB at most" if caps.free_bytes is None else words.size(caps.free_bytes)
+    free = (
+        f"{caps.free_share:.0%} of the disk, 4 GiB at most" if caps.free_bytes is None else words.size(caps.free_bytes)
+    )
     return [
         ("bytes", words.size(caps.bytes)),
         ("records", "no limit" if caps.records is None else f"{caps.records:,}"),

@@ -111,9 +111,7 @@ def _after_fork_in_child() -> None:
     _importing, _forking = _thread.allocate_lock(), 0
 
 
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 def _absolute(path: str) -> str:

@@ -33,7 +33,6 @@ LOCK_WAIT_MS = 400  # it is held for milliseconds; on a busy machine its holder 
 _PAUSE_MS_MAX = 2  # the lock is held for about a millisecond: who looks seldom finds it taken again
 _TURN_WAIT_S = 60  # meanwhile records wait in the queue, which has a bound
 _STOPPED = "Tt"  # of ps(1)
-_CROWD_PAUSE_MS_MAX = 20  # many wait: that they look costs the one that has it the processor
 _SMALL_BYTES = 64 * 1024  # the lock, the slots, what was deleted, and what blocks round up to
 
 
@@ -75,16 +74,14 @@ def lock_in_turn(directory: str) -> FileLock:
 
     Raises ``Busy`` and ``OSError``.
     """
-    path = os.path.join(directory, LOCK)
     until = time.monotonic() + _TURN_WAIT_S
-    try:
-        return lock(directory)
-    except Busy:
-        while True:
-            if time.monotonic() > until or any(each.state in _STOPPED for each in lockfiles.holders(path)):
+    while True:
+        try:
+            return lock(directory)
+        except Busy:
+            holders = lockfiles.holders(os.path.join(directory, LOCK))
+            if time.monotonic() > until or any(each.state in _STOPPED for each in holders):
                 raise
-            with suppress(Busy):
-                return lockfiles.take(path, wait_ms=LOCK_WAIT_MS, pause_ms_max=_CROWD_PAUSE_MS_MAX)
 
 
 def lock_free(directory: str) -> FileLock | None:
