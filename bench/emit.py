@@ -232,6 +232,25 @@ def starts(folder: str, foreign: int) -> None:
     os.close(holder)
 
 
+def errors(folder: str, n: int = 200) -> None:
+    """How long after an ERROR is logged its segment is longer: it was handed to the system."""
+    handler = logs.handler(folder)
+    logger = logging.Logger("bench")
+    logger.addHandler(handler)
+    logger.error("first")
+    handler.flush()
+    (path,) = [each.path for each in os.scandir(folder) if ".jsonl" in each.name]
+    took = []
+    for number in range(n):
+        size, began = os.stat(path).st_size, time.perf_counter_ns()
+        logger.error("error %d", number)
+        while os.stat(path).st_size == size:
+            time.sleep(0.0002)
+        took.append(time.perf_counter_ns() - began)
+    handler.close()
+    print(f"{'ERROR on its way':28} wall {quantiles(took)}, load {os.getloadavg()[0]:.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", nargs="?")
@@ -252,6 +271,7 @@ def main() -> None:
             for _ in range(n):
                 redact.text(line)
             print(f"{name:28} {(time.thread_time() - began) / n * 1e6:11.1f} us each (in the writer's thread)")
+        errors(f"{folder}/errors")
         starts(folder, given.foreign)
     os._exit(0)  # the stalled threads never end
 

@@ -1,6 +1,6 @@
 """What a watcher costs: per event, to register, idle; and how soon a followed home's change is in the index.
 
-    PYTHONPATH=src python bench/watching.py [--dirs 200000] [--events 40000] [--idle-s 5] [--home 2000]
+    PYTHONPATH=src python bench/watching.py [--dirs 200000] [--events 40000] [--idle-s 5] [--polled-s 60] [--home 2000]
 
 ``--dirs`` directories are made under a temporary directory, nine of ten below names
 that are ignored. Times are of this process's CPU where they say CPU, else of the wall.
@@ -50,7 +50,7 @@ def make_dirs(root: str, count: int) -> None:
             os.makedirs(f"{base}/node_modules/m{number}")
 
 
-def registering(root: str, dirs: int) -> None:
+def registering(root: str, dirs: int, polled_s: float) -> None:
     for name, watches_max in (("1,024 watches (the default)", 1_024), ("25,000 watches", 25_000)):
         code = (
             "import time, sys, os; sys.path.insert(0, 'bench')\n"
@@ -59,9 +59,10 @@ def registering(root: str, dirs: int) -> None:
             f"watcher = Watcher('/nowhere/state', watches_max={watches_max})\n"
             f"subscription = watcher.subscribe({root!r}, recursive=True)\n"
             "took = time.perf_counter() - began; status = watcher.status()\n"
-            "cpu = sum(os.times()[:2]); time.sleep(10); cpu = sum(os.times()[:2]) - cpu\n"
+            f"cpu = sum(os.times()[:2]); time.sleep({polled_s}); cpu = sum(os.times()[:2]) - cpu\n"
             "print(f'{took:.2f} s, {rss_mib() - before:.1f} MiB more, {rss_mib():.0f} MiB in all,',"
-            " f'{status.watches} watches, {status.polled} polled; then idle {cpu * 10:.2f} % CPU')\n"
+            f" f'{{status.watches}} watches, {{status.polled}} polled; then idle {{cpu / {polled_s} * 100:.2f}} % CPU',"
+            f" 'over {polled_s:g} s, load', os.getloadavg()[0])\n"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         print(f"{dirs:,} directories, {name}: {done.stdout.strip()}", flush=True)
@@ -107,6 +108,28 @@ def idle(folder: str, seconds: float) -> None:
         time.sleep(seconds)
         print(f"idle, 20 roots: {(cpu_s() - began) / seconds * 100:.2f} % CPU", flush=True)
         del subscriptions
+
+
+def teardown(folder: str, rounds: int = 20) -> None:
+    """Close watchers of 1,024 directories while the kernel's queue and a subscriber's are full."""
+    for number in range(1_023):
+        os.makedirs(f"{folder}/d{number}")
+    took = []
+    for _ in range(rounds):
+        watcher = Watcher("/nowhere/state")
+        subscriptions = [watcher.subscribe(folder, recursive=True, debounce_ms=60_000) for _ in range(4)]
+        assert watcher.status().watches == 1_024
+        with watcher.core.lock:  # its thread reads nothing meanwhile, and the kernel's queue fills
+            for number in range(20_000):
+                name = f"{folder}/d{number % 1_023}/x{number % 5_000}"
+                os.close(os.open(name, os.O_CREAT | os.O_WRONLY))
+                os.unlink(name)
+        began = time.perf_counter()
+        watcher.close()
+        took.append((time.perf_counter() - began) * 1000)
+        del subscriptions
+    took.sort()
+    print(f"closing, 1,024 watches and full queues: p50 {statistics.median(took):.0f} ms, max {took[-1]:.0f} ms")
 
 
 def rollout(home: str, number: int, words: str) -> tuple[str, str]:
@@ -201,15 +224,17 @@ def main() -> None:
     parser.add_argument("--dirs", type=int, default=200_000)
     parser.add_argument("--events", type=int, default=40_000)
     parser.add_argument("--idle-s", type=float, default=5.0)
+    parser.add_argument("--polled-s", type=float, default=60.0)
     parser.add_argument("--home", type=int, default=2_000)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         events(f"{folder}/events", given.events)
         idle(f"{folder}/idle", given.idle_s)
+        teardown(f"{folder}/teardown")
         following(f"{folder}/follow", given.home, given.idle_s)
         os.mkdir(f"{folder}/dirs")
         make_dirs(f"{folder}/dirs", given.dirs)
-        registering(f"{folder}/dirs", given.dirs)
+        registering(f"{folder}/dirs", given.dirs, given.polled_s)
 
 
 if __name__ == "__main__":

@@ -331,3 +331,59 @@ def test_a_log_of_a_directory_is_read_without_sqlite_or_rich(log):
     )
 
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_limits_are_shown_set_taken_back_and_previewed(cli, log, state_dir):
+    usual = cli("logs", "retention")
+    assert [line.split()[0] for line in usual.lines] == [
+        *("Log", "bytes", "records", "age", "keep-free", "bytes-per-day", "thread-share"),
+    ]
+    assert "64.0 MiB" in usual.out and "10 days" in usual.out
+    assert not (state_dir / "logs" / "caps.json").exists()
+
+    log.write(*(record(str(number)) for number in range(50)))
+    log.end_frame()
+    preview = cli("logs", "retention", "--age", "0s", "--bytes", "1MB", "--dry-run", "--json").json
+    assert (preview["limits"]["bytes"], preview["limits"]["age_s"]) == (1_000_000, 0)
+    assert [(each["rule"], each["records"]) for each in preview["segments"]] == [("age", 50)]
+    told = cli("logs", "retention", "--age", "0s", "--dry-run")
+    assert "1 segment would go" in told.out and told.err == "Nothing was changed.\n"
+    assert not (state_dir / "logs" / "caps.json").exists()
+
+    options = ["--bytes", "50MB", "--records", "10000", "--age", "2d", "--keep-free", "1GiB"]
+    answer = cli("logs", "retention", *options, "--bytes-per-day", "200MB", "--thread-share", "75%", "--json").json
+    assert answer["dry_run"] is False
+    kept = {name: answer["limits"][name] for name in ("bytes", "records", "age_s", "free_bytes", "bytes_per_day")}
+    assert kept == {
+        "bytes": 50_000_000,
+        "records": 10_000,
+        "age_s": 2 * 86_400,
+        "free_bytes": 1 << 30,
+        "bytes_per_day": 200_000_000,
+    }
+    assert answer["limits"]["thread_share"] == 0.75
+    assert cli("logs", "stats", "--json").json["limits"] == answer["limits"]
+
+    names = ("--bytes", "--records", "--age", "--keep-free", "--bytes-per-day")
+    again = cli("logs", "retention", *(word for name in names for word in (name, "none")), "--thread-share", "50%")
+    assert again.out == usual.out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--bytes", "much"], "is no size"),
+        (["--bytes", "-1"], "is no size"),
+        (["--age", "soon"], "is no age"),
+        (["--records", "-1"], "--records"),
+        (["--thread-share", "150%"], "is no share"),
+        (["--thread-share", "10%"], "below a half"),
+        (["--dir", "/no/such/log", "--bytes", "1MB"], "there is no directory /no/such/log"),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_is_told_and_sets_nothing(cli, log, state_dir, options, said):
+    answer = cli("logs", "retention", *options)
+
+    assert answer.code != 0
+    assert said in answer.err
+    assert not (state_dir / "logs" / "caps.json").exists()

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from holdfast.logs import counts
+from holdfast.logs import counts, pump
 from holdfast.logs.model import Record
 from holdfast.logs.queue import SLOTS_MAX, Queue
 
@@ -193,22 +193,25 @@ def test_a_raised_level_ends_by_itself(make_logger, lines, monkeypatch):
 
 
 class Bell:
-    """A bell that tells when the thread waits at it without an end."""
+    """A bell that tells when the thread waits at it for an hour, or without an end."""
 
-    def __init__(self, bell):
+    def __init__(self, bell, awaited):
         self.bell = bell
+        self.awaited = awaited
         self.put, self.empty = bell.put, bell.empty
         self.slept = threading.Event()
+        self.sleeps = threading.Semaphore(0)
 
     def get(self, timeout=None):
-        if timeout is None:
+        if timeout == self.awaited:
             self.slept.set()
+            self.sleeps.release()
         return self.bell.get(timeout=timeout)
 
 
-def test_idle_the_thread_waits_without_a_timeout_and_writes_nothing(make_logger, lines):
+def test_idle_the_thread_sleeps_for_an_hour_and_writes_nothing(make_logger, lines):
     logger, handler = make_logger()
-    bell = handler._pump._bell = Bell(handler._pump._bell)
+    bell = handler._pump._bell = Bell(handler._pump._bell, pump.IDLE_S)
     logger.info("one")
     bell.slept.wait()
     bell.slept.clear()
@@ -216,6 +219,17 @@ def test_idle_the_thread_waits_without_a_timeout_and_writes_nothing(make_logger,
     bell.slept.wait()
 
     assert lines.appends == [1, 1] and lines.accounted() == 2
+
+
+def test_after_an_idle_hour_the_segment_is_sealed_and_then_it_sleeps_without_an_end(make_logger, lines, monkeypatch):
+    monkeypatch.setattr(pump, "IDLE_S", 0.05)
+    logger, handler = make_logger()
+    bell = handler._pump._bell = Bell(handler._pump._bell, None)
+    for turn in (1, 2):
+        logger.info("%d", turn)
+        for _ in range(3 - turn):  # the first time also before it knows of the record
+            assert bell.sleeps.acquire(timeout=20)
+        assert (lines.messages, lines.closed) == (["1", "2"][:turn], turn)
 
 
 def test_a_handler_nobody_used_began_no_thread(make_logger, lines):

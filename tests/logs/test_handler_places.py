@@ -38,6 +38,54 @@ def test_making_a_handler_opens_lists_makes_and_begins_nothing(tmp_path):
     assert done.stdout == "[]\n" and os.listdir(tmp_path) == []
 
 
+EARLY = """
+import logging, os, sys, threading
+from holdfast import logs
+handler = logs.handler(sys.argv[1])
+assert handler.stats().given == 0
+"""
+
+IMPORTED = """
+pause = threading.Event()
+while True:
+    found = [sys.modules.get(name) for name in ("holdfast.logs.segments", "backports.zstd", "compression.zstd")]
+    if sum(module is not None and not module.__spec__._initializing for module in found) == 2:
+        break
+    pause.wait(0.01)
+print(os.listdir(os.path.dirname(sys.argv[1])), handler._pump._seat.locked())
+"""
+
+FORKED = """
+log = logging.getLogger("host")
+log.addHandler(handler)
+while "holdfast.logs.segments" not in sys.modules:  # it appears there before it is imported
+    pass
+assert sys.modules["holdfast.logs.segments"].__spec__._initializing
+pid = os.fork()
+log.error("in the child" if pid == 0 else "in the parent")
+for _ in range(20):
+    handler.flush()
+if pid == 0:
+    os._exit(handler.stats().written)
+print(handler.stats().written, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "said"), [(IMPORTED, "[] False\n"), (FORKED, "1 1\n")], ids=["no record needed", "and a fork meanwhile"]
+)
+def test_what_writing_imports_is_imported_as_soon_as_a_handler_is_made(tmp_path, then, said):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", EARLY + then, str(tmp_path / "logs")],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == (said, "")
+
+
 def missing(path):
     pass
 

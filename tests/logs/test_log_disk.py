@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import random
 import shutil
@@ -16,6 +15,7 @@ import pytest
 from holdfast.logs import Caps, LogQuery, Record, SegmentWriter, retention
 from holdfast.logs.query import query
 from holdfast.logs.stats import stats
+from processes import Child
 
 KIB, MIB = 1 << 10, 1 << 20
 ROOMY = Caps(free_bytes=0)
@@ -181,17 +181,31 @@ def test_a_directory_that_became_a_file_is_an_answer_and_the_file_stays(tmp_path
     assert log.read_text() == "of somebody else"
 
 
+LOCK = """
+import fcntl
+file = open(sys.argv[1], "rb")
+fcntl.flock(file, fcntl.LOCK_EX)
+say("locked")
+hear()
+"""
+
+
 def test_the_lock_of_a_stopped_process_keeps_nobody_from_room_it_has(tmp_path, noise):
     writer = SegmentWriter(tmp_path, ROOMY)
     writer.append(some(noise, 4))
-    with open(tmp_path / "lock", "rb") as stopped:
-        fcntl.flock(stopped, fcntl.LOCK_EX)
+    stopped = Child(LOCK, tmp_path / "lock")
+    try:
+        assert stopped.line() == "locked"
+        stopped.stop()
         for _ in range(35):  # more than half of what is reserved at first: it asks, and does not wait
             assert writer.append(some(noise, 4)).written == 4
         other = SegmentWriter(tmp_path, ROOMY)
         kept = other.append([record("lost")])
         assert kept.dropped == 1
         assert "lock is locked by" in kept.why
+    finally:
+        stopped.kill()
+        stopped.end()
     writer.close()
     other.close()
     assert len(messages(tmp_path)) == 36 * 4

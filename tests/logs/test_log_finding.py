@@ -143,3 +143,14 @@ def test_lines_without_the_text_are_not_decoded(plain):
     )  # only the letters before the space
     assert len(list(finder(LogQuery(regex="s?00500x"))(text, plain))) == 1_000
     assert len(list(finder(LogQuery(regex="it00500x$"))(text, plain))) == 1
+
+
+def test_a_number_is_found_as_it_reads_however_it_was_written():
+    for written in NUMBERS:
+        line = b'{"id":1,"ts":1,"level":"INFO","target":"t","message":"m","pid":7,"fields":{"n":%s}}' % written.encode()
+        shown = body(record_of(line)).rpartition("=")[2]
+        for begin in range(len(shown)):
+            for end in range(begin + 1, len(shown) + 1):
+                asked = LogQuery(search=shown[begin:end])
+                text = b"{}\n" + line + b"\n{}"
+                assert line in list(finder(asked)(text, False)), (written, shown, asked)

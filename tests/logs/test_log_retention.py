@@ -256,6 +256,21 @@ def test_records_that_other_writers_have_room_for_count(tmp_path):
         each.close()
 
 
+@pytest.mark.parametrize(("first", "others"), [(1, 1), (60, 10)])
+def test_eighty_writers_that_had_something_to_say_leave_room_for_an_error_of_each(tmp_path, first, others):
+    writers = []
+    for number in range(80):  # a dozen say 3 MB, the others half a one, and all keep their segment open
+        writers.append(SegmentWriter(tmp_path, Caps(free_bytes=0), compress=False))
+        for _ in range(first if number < 12 else others):
+            assert writers[-1].append([record("x" * 10_000) for _ in range(5)]).written == 5
+    for number, writer in enumerate(writers):
+        assert writer.append([record(f"error {number}", level="ERROR")]).written == 1
+    assert stats(tmp_path).taken_bytes <= 64 * MIB
+    assert len(messages(tmp_path, levels=("ERROR",))) == 80
+    for writer in writers:
+        writer.close()
+
+
 def test_what_is_old_goes_though_its_writer_goes_on(tmp_path):
     writer = SegmentWriter(tmp_path, Caps(age_s=0, free_bytes=0))
     for turn in range(4):

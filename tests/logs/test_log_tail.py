@@ -15,7 +15,7 @@ import pytest
 from log_segments import Segment, record
 
 from holdfast.errors import Refused
-from holdfast.logs import Caps, SegmentWriter
+from holdfast.logs import Caps, SegmentWriter, reading
 from holdfast.logs.following import Cursor
 from holdfast.logs.matching import LogQuery
 from holdfast.logs.query import query
@@ -86,6 +86,19 @@ def test_the_log_may_come_into_being_later(tmp_path):
     segment.close()
 
     assert told.end() == ["first"]
+
+
+def test_a_line_that_never_ends_takes_no_memory_and_the_next_is_told(tmp_path):
+    path = tmp_path / "b0-7-1.jsonl"
+    line = msgspec.json.encode(record("inside")) + b"\n"
+    path.write_bytes(b"x" * (5 << 20) + line + msgspec.json.encode(record("next")) + b"\n" + b"y" * (3 << 20))
+    (segment,) = reading.listing(str(tmp_path))
+    cursor, found, most = Cursor(), [], 0
+    while cursor.is_behind(segment):
+        found += reading.records(cursor.advance(segment))
+        most = max(most, len(cursor._rest))
+    assert [each.message for each in found] == ["next"]
+    assert most <= (1 << 20) + (64 << 10)
 
 
 def test_half_a_line_is_told_when_it_is_whole(tmp_path):
@@ -169,7 +182,7 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from log_segments import record
-from holdfast.logs import Caps, SegmentWriter
+from holdfast.logs import Caps, SegmentWriter, reading
 directory, who, count = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 print("ready", flush=True)
 sys.stdin.readline()

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import subprocess
 
 import pytest
 
@@ -174,76 +172,6 @@ def test_six_writers_two_of_them_stopped_keep_below_the_cap(tmp_path, start):
     assert stats(str(tmp_path)).records > 1_000
 
 
-def kill_writers(directory, start, kills, seed):
-    draw = random.Random(seed)
-    for _ in range(kills):
-        child = start(WRITE, directory, 4 * MIB, 10_000)
-        assert child.line() == "ready"
-        child.tell()
-        last = 0
-        for _ in range(draw.randrange(1, 12)):
-            last = int(child.line().split()[0])
-        child.kill()
-        found = [each for each in query(str(directory), LogQuery()) if each.pid == child.pid]
-        assert len(found) >= last, "what was kept before it died is there"
-        assert len({each.id for each in found}) == len(found)
-        child.end()
-    assert taken(directory) <= 4 * MIB
-
-
-def test_a_killed_writer_loses_nothing_it_kept(tmp_path, start):
-    kill_writers(tmp_path, start, 15, seed=3)
-
-
-@pytest.mark.torture
-def test_a_killed_writer_loses_nothing_it_kept_a_thousand_times(tmp_path, start):
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
-    kill_writers(tmp_path, start, 1_000, seed)
-
-
-@pytest.mark.parametrize("how", ["a file", "read-only", "deleted"])
-def test_a_directory_that_is_not_to_be_had_is_an_answer(tmp_path, how):
-    folder = tmp_path / "log"
-    writer = SegmentWriter(folder, ROOMY)
-    if how == "a file":
-        folder.write_text("not a directory")
-        kept = writer.append([record("lost")])
-        assert (kept.written, kept.dropped) == (0, 1)
-        assert str(folder) in kept.why
-        folder.unlink()
-    else:
-        assert writer.append([record("first")]).written == 1
-        shutil.rmtree(folder)
-        if how == "read-only" and os.geteuid() != 0:
-            tmp_path.chmod(0o500)
-            assert writer.append([record("lost")]).dropped == 1
-            tmp_path.chmod(0o700)
-    writer._retry_ns = 0
-    assert writer.append([record("again")]).written == 1
-    assert messages(folder) == ["again"]
-
-
-def test_a_full_disk_is_an_answer_and_it_comes_back(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("no disk may be mounted here; the file and the deleted directory, above, are answers, too")
-    try:
-        writer = SegmentWriter(disk / "log", Caps(bytes=64 * MIB, free_bytes=0))
-        (disk / "foreign").write_bytes(bytes(os.statvfs(disk).f_bavail * 4096))
-        kept = writer.append([record("lost")])
-        assert kept.dropped == 1
-        assert "No space left" in kept.why or "disk" in kept.why
-        subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
-        writer._retry_ns = 0
-        assert writer.append([record("room again")]).written == 1
-        writer.close()
-        assert messages(disk / "log") == ["room again"]
-    finally:
-        subprocess.run(["umount", disk], check=True)
-
-
 def test_a_forked_child_writes_a_segment_of_its_own(tmp_path):
     writer = SegmentWriter(tmp_path, ROOMY)
     writer.append([record("before")])
@@ -273,44 +201,6 @@ def test_deleting_hides_and_counts_exactly_and_takes_whole_segments(tmp_path):
     writer.close()
     assert sorted(messages(tmp_path)) == ["new", "told late"]
     assert len(list(tmp_path.glob("*.zst"))) == 1
-
-
-def test_pruning_is_shown_before_it_is_done(tmp_path):
-    noise = random.Random(1)
-    writer = SegmentWriter(tmp_path, Caps(bytes=8 * MIB, free_bytes=0))
-    for _ in range(60):
-        writer.append([record(noise.randbytes(500).hex()) for _ in range(64)])
-    writer.close()
-    small = Caps(bytes=MIB, free_bytes=0)
-    shown = room.prune(str(tmp_path), small, dry_run=True)
-    assert shown
-    assert all((tmp_path / each.name).exists() for each in shown)
-    assert room.prune(str(tmp_path), small) == shown
-    assert taken(tmp_path) <= MIB
-    assert room.prune(str(tmp_path), small) == []
-
-
-def test_no_more_records_than_asked(tmp_path):
-    caps = Caps(bytes=8 * MIB, free_bytes=0, records=2_000)
-    noise = random.Random(1)
-    writer = SegmentWriter(tmp_path, caps)
-    for _ in range(200):
-        writer.append([record(noise.randbytes(300).hex()) for _ in range(64)])
-    writer.close()
-    room.prune(str(tmp_path), caps)
-    assert len(messages(tmp_path)) <= 2_000 + 1_500, "a segment goes as one"
-
-
-def test_files_of_others_are_left_alone(tmp_path):
-    other = tmp_path / "core.dump"
-    with open(other, "wb") as file:
-        file.truncate(30 << 30)
-    writer = SegmentWriter(tmp_path, Caps(bytes=2 * MIB, free_bytes=0))
-    noise = random.Random(1)
-    for _ in range(80):
-        assert writer.append([record(noise.randbytes(500).hex()) for _ in range(64)]).dropped == 0
-    writer.close()
-    assert other.stat().st_size == 30 << 30
 
 
 def test_the_day_has_an_end(tmp_path):

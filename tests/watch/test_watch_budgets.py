@@ -26,7 +26,8 @@ from watch_helpers import (
 from holdfast import holds
 from holdfast.sqlite import filesystems
 from holdfast.watch import Changed, Degraded, Rescan, RootGone
-from holdfast.watch.inotify import Inotify
+from holdfast.watch import watcher as watcher_module
+from holdfast.watch.inotify import Inotify, watches_allowed
 from holdfast.watch.manifest import FOLDER, Watched, listing
 from holdfast.watch.rules import PATHS_MAX, PENDING_BYTES_MAX, RATE_MAX, RATE_S, Breaker, Pending
 
@@ -61,6 +62,20 @@ def test_w05_what_is_polled_for_want_of_watches_is_watched_once_there_are_some(w
     assert watcher.status().polled == 0
 
 
+@pytest.mark.parametrize(("allowed", "watches"), [(50, 5), (0, 11), (10_000_000, 11)])
+def test_w05_never_more_than_a_tenth_of_what_the_user_may_have(watch, tree, monkeypatch, allowed, watches):
+    with open("/proc/sys/fs/inotify/max_user_watches", encoding="ascii") as file:
+        assert watches_allowed() == int(file.read())
+    monkeypatch.setattr(watcher_module, "watches_allowed", lambda: allowed)  # 0: the kernel does not say
+    for number in range(8):
+        (tree / "src" / f"d{number}").mkdir()
+    watcher = watch()
+    subscription = watcher.subscribe(tree, recursive=True)
+    assert len(kernel_watches()) == watcher.status().watches == watches
+    assert watcher.status().polled == 11 - watches
+    assert isinstance(subscription.next(0), Degraded) == (watches < 11)
+
+
 def test_w06_what_is_ignored_costs_no_watch_and_no_look(watch, tree):
     for number in range(5):
         inner = tree / "src" / f"p{number}"
@@ -73,6 +88,45 @@ def test_w06_what_is_ignored_costs_no_watch_and_no_look(watch, tree):
     (tree / "src" / "p0" / "node_modules" / "a" / "x").write_text("x")
     (tree / "src" / "p0" / "mine" / "a" / "x").write_text("x")
     assert paths_until(subscription, tree / "src/p0/mine/a/x") == {str(tree / "src/p0/mine/a/x")}
+
+
+def test_w06_what_is_ignored_is_not_even_asked_for(watch, tree):
+    watcher, noting = watch(), Stingy(errno.ENOSPC, allowed=1_000)
+    use(watcher, noting)
+    subscription = watcher.subscribe(tree, recursive=True)
+    for place in (tree, tree / "src"):
+        (place / "node_modules" / "a" / "b").mkdir(parents=True)
+        (place / ".git" / "objects").mkdir(parents=True)
+        (place / "mine" / "node_modules" / "c").mkdir(parents=True)
+    (tree / "src" / "mine" / "x").write_text("x")
+    paths_until(subscription, tree / "mine", tree / "src" / "mine" / "x")
+    watcher.subscribe(tree / "src", recursive=True)
+    assert set(noting.asked) == {str(tree / path) for path in ("", "src", "src/deep", "mine", "src/mine")}
+
+
+@pytest.mark.torture
+def test_w06_twenty_thousand_directories_cost_1024_watches_and_the_rest_is_polled(watch, tree):
+    for number in range(2_000):
+        (tree / "src" / f"p{number}" / "mine").mkdir(parents=True)
+        for inner in range(8):
+            (tree / "src" / f"p{number}" / "node_modules" / f"m{inner}").mkdir(parents=True)
+    before = memory_bytes()
+    watcher = watch(poll_s=0.1)
+    subscription = watcher.subscribe(tree, recursive=True)
+    status = watcher.status()
+    assert (status.watches, status.polled, len(kernel_watches())) == (1_024, 3 + 4_000 - 1_024, 1_024)
+    assert memory_bytes() - before <= 64 << 20
+    assert isinstance(subscription.next(10), Degraded)
+    (tree / "src" / "p7" / "node_modules" / "m1" / "x").write_text("x")
+    files = [tree / "src" / f"p{number}" / "mine" / "x" for number in (0, 1_000, 1_999)]
+    for file in files:
+        file.write_text("x")
+    assert paths_until(subscription, *files) == set(map(str, files))
+
+
+def memory_bytes():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 def test_w11_an_overflow_is_one_rescan_and_then_all_goes_on(watch, tree):
@@ -162,23 +216,31 @@ class Stingy(Inotify):
     def __init__(self, number: int, allowed: int, forbidden: str = "") -> None:
         super().__init__()
         self.number, self.allowed, self.forbidden = number, allowed, forbidden
+        self.asked = []
 
-    def add(self, folder, *, follow=False):
+    def add(self, folder, key, *, follow=False):
+        self.asked.append(folder)
         if self.allowed <= 0 or folder == self.forbidden:
             raise OSError(self.number, os.strerror(self.number), folder)
         self.allowed -= 1
-        return super().add(folder, follow=follow)
+        return super().add(folder, key, follow=follow)
+
+
+def use(watcher, inotify):
+    """Have ``watcher`` ask this instance instead of its own."""
+    core = watcher.core
+    with core.lock:
+        core._poller.unregister(core.tree.inotify.fd)
+        core.tree.inotify.close()
+        core.tree.inotify = inotify
+        core._poller.register(inotify.fd)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.ENOMEM])
 def test_w21_what_cannot_be_watched_is_said_polled_and_tried_again(watch, tree, number):
     watcher = watch(poll_s=60)
     core = watcher.core
-    with core.lock:
-        core.tree.inotify.close()
-        core._poller.unregister(core.tree.inotify.fd)
-        core.tree.inotify = Stingy(number, allowed=1)
-        core._poller.register(core.tree.inotify.fd)
+    use(watcher, Stingy(number, allowed=1))
     subscription = watcher.subscribe(tree / "src", recursive=True)
     event = subscription.next(10)
     assert isinstance(event, Degraded)
@@ -189,6 +251,29 @@ def test_w21_what_cannot_be_watched_is_said_polled_and_tried_again(watch, tree, 
     core.tree.inotify.allowed = 100
     paths_until(subscription, tree / "src" / "deep" / "missed")
     eventually(subscription, lambda: watcher.status().polled == 0)
+    (tree / "src" / "deep" / "x").write_text("x")
+    paths_until(subscription, tree / "src" / "deep" / "x")
+
+
+def test_w21_the_kernel_is_asked_again_after_1_2_4_to_60_seconds(watch, tree):
+    watcher = watch(poll_s=10_000)
+    core, stingy = watcher.core, Stingy(errno.ENOSPC, allowed=0)
+    use(watcher, stingy)
+    asked = []
+    with core.lock:  # its thread asks nothing meanwhile
+        subscription = watcher.subscribe(tree / "src" / "deep")
+        (one,) = core._watches.values()
+        begun_s = one.retry_s - 1.0
+        for tenth in range(2_500):
+            stingy.asked.clear()
+            core._ask(begun_s + tenth / 10, {})
+            if stingy.asked:
+                asked.append(tenth / 10)
+        assert asked == pytest.approx([1, 3, 7, 15, 31, 63, 123, 183, 243], abs=0.11 * len(asked))
+
+        stingy.allowed = 1
+        core._ask(begun_s + 1_000, {})
+        assert (one.shortfall, one.retry_s) == ("", 0.0)
     (tree / "src" / "deep" / "x").write_text("x")
     paths_until(subscription, tree / "src" / "deep" / "x")
 

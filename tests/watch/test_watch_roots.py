@@ -44,14 +44,21 @@ def test_a_file_may_be_among_the_roots_of_a_recursive_subscription(watch, tree):
     assert all_until_quiet(subscription) == []
 
 
-@pytest.mark.parametrize("folder", ["/", "/etc", "~", "/tmp"])
-def test_w04_no_large_directory_is_watched_for_one_file_in_it(watch, folder):
-    place = Place(os.path.realpath(os.path.expanduser(folder)), (0, 0), "holdfast-no-such-file")
-    assert must_poll(place)
+LARGE = ["/", "/etc", "~", "/tmp", "/var/tmp", "$TMPDIR", "/var", "/usr", "/home", "/root"]
+
+
+@pytest.mark.parametrize("folder", LARGE)
+def test_w04_no_large_directory_is_watched_for_one_file_in_it(watch, tmp_path, monkeypatch, folder):
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "to-it").symlink_to(tmp_path / "temporary")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "to-it"))
+    real = os.path.realpath(os.path.expandvars(os.path.expanduser(folder)))
+    assert must_poll(Place(real, (0, 0), "holdfast-no-such-file"))
     watcher = watch()
-    subscription = watcher.subscribe(f"{folder}/holdfast-no-such-file")
+    subscription = watcher.subscribe(f"{real}/holdfast-no-such-file")
     assert kernel_watches() == []
-    assert watcher.status().polled == len(subscription.roots) == 1
+    assert len(subscription.roots) == 1
+    assert watcher.status().polled == os.path.isdir(real)
 
 
 def test_w07_links_out_of_the_root_are_not_followed_and_circles_end(watch, tree, tmp_path):
@@ -68,28 +75,6 @@ def test_w07_links_out_of_the_root_are_not_followed_and_circles_end(watch, tree,
     assert kernel_watches() == sorted(map(key, [tree, tree / "src", tree / "src" / "deep", tmp_path / "outside"]))
     (tmp_path / "outside" / "x").write_text("x")
     paths_until(subscription, tree / "src" / "out" / "x")
-
-
-def test_w08_a_file_that_is_replaced_again_and_again_is_seen_each_time(either, tree):
-    file = tree / "src" / "settings.json"
-    subscription = either.subscribe(file, debounce_ms=0)
-    for number in range(40):
-        new = tree / "src" / "settings.json.new"
-        new.write_text("x" * (number + 1))
-        os.rename(new, file)
-        assert subscription.next(10) == Changed((str(file),)), number
-        if number % 5 == 0:
-            all_until_quiet(subscription, 0.03)
-
-
-@pytest.mark.torture
-def test_w08_a_thousand_replacements_a_thousand_times_seen(watch, tree):
-    file = tree / "src" / "settings.json"
-    subscription = watch().subscribe(file, debounce_ms=0)
-    for number in range(1_000):
-        (tree / "src" / "new").write_text(str(number))
-        os.rename(tree / "src" / "new", file)
-        assert subscription.next(10) == Changed((str(file),)), number
 
 
 def test_w08_deleted_made_again_and_swapped_as_editors_do(watch, tree):
@@ -128,7 +113,7 @@ def test_w08_a_file_behind_a_link_is_seen_and_so_is_a_link_that_leads_elsewhere(
 def test_w09_a_directory_deleted_and_made_again_is_watched_each_time(watch, tree, recursive):
     root = tree / "src"
     subscription = watch().subscribe(root, recursive=recursive, debounce_ms=0)
-    for number in range(30):
+    for number in range(100):
         shutil.rmtree(root)
         root.mkdir()
         the_next(subscription, Rescan)
@@ -138,7 +123,7 @@ def test_w09_a_directory_deleted_and_made_again_is_watched_each_time(watch, tree
 
 def test_w09_a_directory_below_the_root_too(either, tree):
     subscription = either.subscribe(tree, recursive=True, debounce_ms=0)
-    for number in range(30):
+    for number in range(100):
         shutil.rmtree(tree / "src")
         (tree / "src" / "deep").mkdir(parents=True)
         (tree / "src" / "deep" / f"x{number}").write_text("x")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import threading
 
 import pytest
-from watch_helpers import all_until_quiet, kernel_watches, key, paths_until, told
+from watch_helpers import all_until_quiet, paths_until, told
 
 from holdfast.errors import Refused
 from holdfast.watch import Changed
@@ -84,61 +83,6 @@ def test_asyncio_waits_without_a_thread_of_its_own_and_ends_with_the_subscriptio
         return [first, *found]
 
     assert asyncio.run(main()) == [Changed((str(tree / "src" / "a"),))]
-
-
-def test_w19_after_any_coming_and_going_the_kernel_watches_just_what_is_asked_for(watch, tree):
-    folders = [tree / "src" / f"d{number}" for number in range(6)]
-    for folder in folders:
-        (folder / "in").mkdir(parents=True)
-    watcher = watch()
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    errors = []
-
-    def churn(number):
-        rng = random.Random(seed + number)
-        subscription = watcher.subscribe()
-        mine = set()
-        try:
-            for _ in range(300):
-                folder = rng.choice(folders)
-                if folder in mine:
-                    assert subscription.remove(folder)
-                    mine.discard(folder)
-                else:
-                    subscription.add(folder, recursive=rng.random() < 0.5)
-                    mine.add(folder)
-            kept.append((subscription, mine))
-        except Exception as error:
-            errors.append(error)
-
-    kept = []
-    threads = [threading.Thread(target=churn, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert errors == []
-    asked = set()
-    for subscription, mine in kept:
-        assert set(subscription.roots) == set(map(str, mine))
-        asked |= {key(root) for root in mine}
-    deep = {key(folder / "in") for folder in folders}
-    assert asked <= set(kernel_watches()) <= asked | deep
-    assert len(kernel_watches()) == len(set(kernel_watches()))
-    for subscription, _ in kept:
-        subscription.close()
-    assert kernel_watches() == []
-
-
-def test_w19_what_another_still_wants_goes_on_without_a_gap(watch, tree):
-    watcher = watch()
-    whole, flat = watcher.subscribe(tree / "src", recursive=True), watcher.subscribe(tree / "src")
-    whole.close()
-    assert kernel_watches() == [key(tree / "src")]
-    (tree / "src" / "x").write_text("x")
-    paths_until(flat, tree / "src" / "x")
 
 
 def test_w20_nothing_is_told_of_a_root_once_remove_has_returned(watch, tree):

@@ -12,6 +12,7 @@ COMMANDS = {
     "tail": ("holdfast.cli.logs_query:tail", "Show the last records, and with -f those that come."),
     "stats": ("holdfast.cli.logs_care:stats", "Say how much is logged, of what level, since when."),
     "prune": ("holdfast.cli.logs_care:prune", "Let go what a limit does not allow, or say what would go."),
+    "retention": ("holdfast.cli.logs_retention:retention", "Show the limits that writers keep to, or set some."),
     "export": ("holdfast.cli.logs_care:export", "Copy records into a file of JSON lines, or a table for SQL."),
 }
 
@@ -23,7 +24,7 @@ def logs(ctx: click.Context, given: Given) -> None:
     """Read the log that programs write with holdfast, also while they write it.
 
     Reading creates nothing, changes nothing and holds nobody up. Writers keep to
-    their limits by themselves; `prune` is for a smaller one, once.
+    their limits by themselves: `retention` sets those; `prune` is for a smaller one, once.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Ages and sizes as options: what ``holdfast.quantities`` reads."""
+"""Ages, sizes and shares as options: what ``holdfast.quantities`` reads."""
 
 from __future__ import annotations
 
@@ -34,3 +34,36 @@ class Size(click.ParamType):  # type: ignore[type-arg]
             return quantities.size_bytes(value)
         except Refused as refused:
             self.fail(f"{refused}: {refused.remedy}", param, ctx)
+
+
+class Share(click.ParamType):  # type: ignore[type-arg]
+    """A part of the whole: ``75%``, ``0.75``."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the part, 1 for all."""
+        text = str(value).strip()
+        try:
+            found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            found = -1.0
+        if not 0 <= found <= 1:
+            self.fail(f"{value!r} is no share: Say 75% or 0.75.", param, ctx)
+        return found
+
+
+class OrNone(click.ParamType):  # type: ignore[type-arg]
+    """What ``inner`` reads, or ``none``: ``NONE`` then, for an option that is not given is None already."""
+
+    NONE = object()
+
+    def __init__(self, inner: click.ParamType) -> None:  # type: ignore[type-arg]
+        self._inner = inner
+        self.name = inner.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return it, or ``NONE``."""
+        if value is self.NONE or str(value).strip().lower() == "none":
+            return self.NONE
+        return self._inner.convert(value, param, ctx)

@@ -10,6 +10,8 @@ from holdfast.logs.reading import Segment, SegmentFile
 
 _READ_BYTES = 64 * 1024
 _LINES = 500
+_LINE_BYTES_MAX = 1 << 20  # ours have 16 KiB and a little; what does not end is somebody else's, and may grow for ever
+_NO_RECORD = b"\0"  # what a line begins with whose beginning was given up: so its end is no record
 _SKIP_BYTES_MAX = 8 << 20  # an index of a segment of 500 MB; what claims to be longer is damage
 
 
@@ -63,6 +65,8 @@ class Cursor:
             text = self._rest + (self._unpacked(data) if segment.packed else data)
             whole = text.rfind(b"\n") + 1
             self._text, self._rest = text[:whole], text[whole:]
+            if len(self._rest) > _LINE_BYTES_MAX:
+                self._rest = _NO_RECORD
         end = 0
         for _ in range(_LINES):
             newline = self._text.find(b"\n", end)

@@ -56,6 +56,11 @@ def retention(directory: str | os.PathLike[str], **limits: Unpack[Limits]) -> Ca
     return in_force(folder)
 
 
+def preview(directory: str, **limits: Unpack[Limits]) -> Caps:
+    """Return what ``retention`` would, and set nothing. Raises ``Refused``."""
+    return _on_disk(directory, instead(_set(directory) or Caps(), **limits))
+
+
 def instead(caps: Caps, **limits: Unpack[Limits]) -> Caps:
     """Return ``caps`` with these in place of its own. Raises ``Refused``, and ``TypeError`` for an unknown one."""
     if unknown := limits.keys() - Limits.__annotations__.keys():

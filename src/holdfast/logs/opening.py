@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from holdfast import folders
+from holdfast import folders, lockfiles  # noqa: F401 (what it does at a fork must be known before one waits for us)
 from holdfast.logs.handling import LogHandler
 
 if TYPE_CHECKING:
@@ -31,7 +34,8 @@ def handler(
 ) -> LogHandler:
     """Return a handler that keeps records in ``directory`` (None: ``logs`` in the default state directory).
 
-    Touches no disk: directory, segment and thread begin with the first record.
+    Touches nothing of the log: directory, segment and thread begin with the first record. What writing imports (70 ms)
+    is imported meanwhile, by a thread that ends with that; a fork waits for it.
 
     level: "TRACE" (5), "DEBUG", "INFO", "WARN", "ERROR", "OFF" or a number.
     caps: stricter limits than those of the directory (``retention``): then both hold. None: those
@@ -84,10 +88,15 @@ class Handler(LogHandler):
         guarded.append(place)
 
         def open_writer() -> Writer:
+            _import()
             from holdfast.logs.segments import SegmentWriter
 
             return SegmentWriter(place, caps, compress=compress)
 
+        is_off = os.environ.get(OFF, "").strip().lower() in ("off", "0", "no", "false")
+        if not is_off and "holdfast.logs.segments" not in sys.modules:
+            with suppress(RuntimeError):  # no thread to be had: then with the first record
+                _thread.start_new_thread(_import, ())
         super().__init__(
             open_writer,
             level=level,
@@ -96,8 +105,42 @@ class Handler(LogHandler):
             secrets=secrets,
             per_target=per_target_per_s,
             per_template=per_template_per_s,
-            off=os.environ.get(OFF, "").strip().lower() in ("off", "0", "no", "false"),
+            off=is_off,
         )
+
+
+_importing = _thread.allocate_lock()
+_forking = 0
+_FORK_WAIT_S = 1.0
+
+
+def _import() -> None:
+    with _importing, suppress(Exception):  # whoever opens the writer tries again, and tells
+        from holdfast.logs import frames, segments  # noqa: F401
+
+        frames.zstd()
+
+
+def _before_fork() -> None:
+    # A child in which a module is half imported by a thread that it does not have could never import it.
+    global _forking
+    if _importing.acquire(timeout=_FORK_WAIT_S):
+        _forking = _thread.get_ident()
+
+
+def _after_fork_in_parent() -> None:
+    global _forking
+    if _forking == _thread.get_ident():
+        _forking = 0
+        _importing.release()
+
+
+def _after_fork_in_child() -> None:
+    global _importing, _forking
+    _importing, _forking = _thread.allocate_lock(), 0
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 def _absolute(path: str) -> str:

@@ -29,6 +29,8 @@ from holdfast.origin import internal
 BATCH_MAX = 256
 GATHER_S = 0.2
 """A write may take 50 ms: together a record is on its way to the disk within 250 ms."""
+IDLE_S = 3_600.0
+"""Once nothing was logged for so long, the segment is sealed: it can be read by its index, and go when it is old."""
 _ERROR = len(LEVELS) - 1
 TARGET = "holdfast.logs"
 """The target of records that tell of drops."""
@@ -154,9 +156,12 @@ class Pump:
             asked: _Asked | None = None
             try:
                 try:
-                    asked = self._bell.get(timeout=self._again.tell_in_s())
+                    asked = self._bell.get(timeout=self._wait_s())
                 except Empty:
-                    self._write(self._again.tell(_now_us()))
+                    if self._again.tell_in_s() is None:
+                        self._seal()
+                    else:
+                        self._write(self._again.tell(_now_us()))
                     continue
                 if asked is None:
                     asked = self._gather()
@@ -168,6 +173,16 @@ class Pump:
             if asked is not None:
                 ended = asked.end
                 asked.done.release()
+
+    def _wait_s(self) -> float | None:
+        """Return how long to sleep: with nothing to tell and nothing to seal, until somebody rings."""
+        tell_in_s = self._again.tell_in_s()
+        return IDLE_S if tell_in_s is None and self._writer is not None else tell_in_s
+
+    def _seal(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
     def _gather(self) -> _Asked | None:
         """Wait for more, unless there is haste; return early with a question."""
@@ -196,9 +211,8 @@ class Pump:
             self._write(self._again.tell(_now_us()))
         if refused == self._refused:
             self._tell(closing=closing)
-        if closing and self._writer is not None:
-            writer, self._writer = self._writer, None
-            writer.close()
+        if closing:
+            self._seal()
 
     def _write(self, given: Iterable[Record]) -> None:
         lines = list(given)

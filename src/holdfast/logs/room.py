@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from holdfast import lockfiles
+from holdfast.errors import Busy
 from holdfast.lockfiles import FileLock
 from holdfast.logs import account, caps, gone, hiding, reading
 from holdfast.logs.account import Account
@@ -30,6 +31,8 @@ from holdfast.logs.reading import Segment
 LOCK = "lock"
 LOCK_WAIT_MS = 400  # it is held for milliseconds; on a busy machine its holder may have lost the processor meanwhile
 _PAUSE_MS_MAX = 2  # the lock is held for about a millisecond: who looks seldom finds it taken again
+_TURN_WAIT_S = 60  # meanwhile records wait in the queue, which has a bound
+_STOPPED = "Tt"  # of ps(1)
 _SMALL_BYTES = 64 * 1024  # the lock, the slots, what was deleted, and what blocks round up to
 
 
@@ -66,20 +69,41 @@ def lock(directory: str, wait_ms: int = LOCK_WAIT_MS) -> FileLock:
     return lockfiles.take(os.path.join(directory, LOCK), wait_ms=wait_ms, pause_ms_max=_PAUSE_MS_MAX)
 
 
+def lock_in_turn(directory: str) -> FileLock:
+    """As ``lock``, but wait a minute where many are at work: behind anybody who is not stopped.
+
+    Raises ``Busy`` and ``OSError``.
+    """
+    until = time.monotonic() + _TURN_WAIT_S
+    while True:
+        try:
+            return lock(directory)
+        except Busy:
+            holders = lockfiles.holders(os.path.join(directory, LOCK))
+            if time.monotonic() > until or any(each.state in _STOPPED for each in holders):
+                raise
+
+
 def lock_free(directory: str) -> FileLock | None:
     """As ``lock``, without waiting: None when somebody has it."""
     return lockfiles.take_free(os.path.join(directory, LOCK))
 
 
-def make_room(directory: str, wanted: int, limits: Caps, books: Account, alone: str | None = None) -> int:
+def make_room(
+    directory: str, wanted: int, limits: Caps, books: Account, alone: str | None = None, *, is_least: bool = True
+) -> int:
     """Let segments go until ``wanted`` more bytes may be reserved; tell ``books`` which. Call it under ``locked``.
 
-    ``alone`` is what segments of one thread alone are named by, when the bytes are for one.
+    ``alone`` is what segments of one thread alone are named by, when the bytes are for one. Unless it ``is_least``
+    what is needed, no more than half of the log may be reserved by open segments: they stay, and more writers may come.
     Returns how many segments are open. Raises ``NoRoomError`` when the bytes may not be
     reserved, and ``OSError``. Costs a look at each segment.
     """
     segments = _found(directory)
     writers = sum(each.is_open for each in segments)
+    opened = sum(each.blocks for each in segments if each.is_open)
+    if not is_least and opened + wanted > limits.bytes // 2:
+        raise NoRoomError(caps.BYTES, f"{writers} segments that are being written have half of the log")
     books.only(each.name for each in segments)
     for found, rule, why in _to_go(directory, segments, wanted, limits, books, alone):
         if found is None:

@@ -2,7 +2,7 @@
 
 Room is asked for before it is needed, and then without waiting for the lock: a
 holder of it that lost the processor stops nobody. Only a stream that has used up
-what it had waits, 400 ms at most.
+what it had waits: 400 ms, or up to a minute while whoever is before it is not stopped.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Stream:
         self._number = 0
         self._step = STEP_BYTES_MIN
         self._stepped_ns = 0
-        self._wait_ms = room.LOCK_WAIT_MS
+        self._is_patient = True
         self._path = ""
         self._identity = (0, 0)
         self._opened_s = 0.0
@@ -125,10 +125,10 @@ class Stream:
             if lock is None:
                 return  # the next batch asks again
         else:
-            # Long enough for many that begin at once; not each time, when whoever has it was stopped.
-            wait_ms, self._wait_ms = self._wait_ms, _IMPATIENT_MS
-            lock = room.lock(self._directory, wait_ms)
-            self._wait_ms = room.LOCK_WAIT_MS
+            # Long enough for many that begin at once; not each time, when that was not enough.
+            was_patient, self._is_patient = self._is_patient, False
+            lock = room.lock_in_turn(self._directory) if was_patient else room.lock(self._directory, _IMPATIENT_MS)
+            self._is_patient = True
         ended = -1
         is_sync = time.time() - self._opened_s > _SYNC_S
         try:
@@ -170,20 +170,20 @@ class Stream:
 
     def _take_room(self, step: int, wanted: int, books: Account) -> None:
         """Reserve ``step``, or, where that is too much, what is wanted at least."""
+        least = max(STEP_BYTES_MIN, wanted)
         try:
             try:
-                self._allocate(step, books)
+                self._allocate(step, books, is_least=step <= least)
             except (room.NoRoomError, OSError):
                 self._step = STEP_BYTES_MIN
-                least = max(STEP_BYTES_MIN, wanted)
                 if step <= least:
                     raise
-                self._allocate(least, books)
+                self._allocate(least, books, is_least=True)
         finally:
             self._tell(books)
 
-    def _allocate(self, step: int, books: Account) -> None:
-        self._writers = room.make_room(self._directory, step, self.caps, books, self._alone)
+    def _allocate(self, step: int, books: Account, *, is_least: bool) -> None:
+        self._writers = room.make_room(self._directory, step, self.caps, books, self._alone, is_least=is_least)
         if self._fd >= 0:
             _allocate(self._fd, self._reserved, step)
         else:

@@ -23,7 +23,6 @@ IN_UNMOUNT = 0x00002000
 IN_Q_OVERFLOW = 0x00004000
 IN_IGNORED = 0x00008000
 IN_ONLYDIR = 0x01000000
-IN_DONT_FOLLOW = 0x02000000
 IN_EXCL_UNLINK = 0x04000000
 IN_ISDIR = 0x40000000
 
@@ -46,13 +45,22 @@ class Inotify:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self.fd = self._checked(self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), "inotify")
 
-    def add(self, folder: str, *, follow: bool = False) -> int:
-        """Watch this directory and return its number; a directory already watched has the same. Raises ``OSError``.
+    def add(self, folder: str, key: tuple[int, int], *, follow: bool = False) -> int | None:
+        """Watch the directory with this device and inode, and return its number: the same as long as it is watched.
 
-        A link is followed only on request: whoever swaps the directory for a link does not choose what we watch.
+        None when ``folder`` leads to another directory by now: whoever turns a name on the way does not choose
+        what we watch. Raises ``OSError``. Holds a descriptor meanwhile.
         """
-        mask = MASK | IN_ONLYDIR | IN_EXCL_UNLINK | (0 if follow else IN_DONT_FOLLOW)
-        return self._checked(self._libc.inotify_add_watch(self.fd, os.fsencode(folder), mask), folder)
+        held = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+        try:
+            info = os.fstat(held)
+            if (info.st_dev, info.st_ino) != key:
+                return None
+            # By the descriptor, not by the name: what was looked at is what is watched.
+            by = f"/proc/self/fd/{held}".encode()
+            return self._checked(self._libc.inotify_add_watch(self.fd, by, MASK | IN_ONLYDIR | IN_EXCL_UNLINK), folder)
+        finally:
+            os.close(held)
 
     def remove(self, wd: int) -> None:
         """Watch it no more. One that is gone already is no error."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -30,6 +31,8 @@ class Tree:
         self.folders: dict[int, list[Folder]] = {}
         """By the kernel's number of a watch; one inode can be below several roots."""
         self.polled: dict[Folder, None] = {}
+        self._round: deque[Folder] = deque()
+        """Of what is polled, what is still to be looked at this time."""
         self._walls = walls
         self._watches_max = watches_max
         self._eyes = Eyes(walls)
@@ -103,7 +106,10 @@ class Tree:
         if parent is not None and name in parent.children:
             self.leave(parent.children[name])
         folder = Folder(watch, path, parent, key, self._is_remote(parent, key, real))
-        if not self._ask_kernel(folder, real):
+        asked = self._ask_kernel(folder, real)
+        if asked is None:
+            return None  # another one is there by now: whoever put it there made an event
+        if not asked:
             if self._entries >= POLLED_ENTRIES_MAX:
                 watch.shortfall = f"{real} and others are not watched: more than {POLLED_ENTRIES_MAX} files are polled"
                 return None
@@ -132,7 +138,8 @@ class Tree:
             return parent is not None and parent.is_remote
         return cannot_tell(real)  # something else is mounted here
 
-    def _ask_kernel(self, folder: Folder, real: str) -> bool:
+    def _ask_kernel(self, folder: Folder, real: str) -> bool | None:
+        """Return whether the kernel watches it; None when another directory is there."""
         watch = folder.watch
         if watch.poll or (folder.is_remote and not self.asks_all):
             return False
@@ -143,12 +150,15 @@ class Tree:
             watch.shortfall = watch.shortfall or f"all {self._watches_max} watches are in use"
             return False
         try:
-            wd = self.inotify.add(real, follow=watch.follow_links)
+            wd = self.inotify.add(real, folder.key, follow=watch.follow_links)
         except OSError as error:
             budget.give()
             if os.path.isdir(real):
                 watch.shortfall = watch.shortfall or f"{real} cannot be watched: {error.strerror}"
             return False
+        if wd is None:
+            budget.give()
+            return None
         if wd in self.folders:  # below another root, too
             budget.give()
         folder.wd = wd
@@ -165,11 +175,18 @@ class Tree:
         """Take one event of the kernel about ``name`` in ``folder``."""
         self._happened(folder, name, bool(mask & IN_ISDIR), bool(mask & CAME), bool(mask & WENT), batch)
 
-    def poll(self, batch: Batch) -> None:
-        """Look at everything that is polled, once."""
-        for folder in [*self.polled]:
+    def poll(self, batch: Batch, most_s: float) -> bool:
+        """Look at what is polled, for so much of the thread's time, then go on there; True once all was looked at."""
+        if not self._round:
+            self._round.extend(self.polled)
+        end_s = time.thread_time() + most_s
+        while self._round:
+            folder = self._round.popleft()
             if folder in self.polled:  # it may have been left meanwhile
                 self._compare(folder, batch)
+            if time.thread_time() >= end_s:
+                break
+        return not self._round
 
     def _compare(self, folder: Folder, batch: Batch) -> None:
         before, now = folder.seen, self._eyes.look(folder)
@@ -213,6 +230,8 @@ class Tree:
                 del self.polled[folder]
                 self._compare(folder, batch)
                 self._see(folder, {})
+            elif self.inotify is None or budget.taken() >= self._watches_max:
+                return  # nor would it take the others, and they may be many
 
     def prune(self, is_pruned: Callable[[Key], bool]) -> None:
         """Leave the folders that are protected by now."""
@@ -225,6 +244,7 @@ class Tree:
         budget.give(len(self.folders))
         self.folders.clear()
         self.polled.clear()
+        self._round.clear()
         inotify, self.inotify = self.inotify, None  # first: a fork in between must not close the number again
         if inotify is not None:
             inotify.close()
