@@ -7,6 +7,7 @@ import random
 import threading
 
 import pytest
+from log_writers import Lines
 
 from holdfast.logs import counts, pump
 from holdfast.logs.model import Record
@@ -238,3 +239,25 @@ def test_a_handler_nobody_used_began_no_thread(make_logger, lines):
     handler.flush()
     handler.close()
     assert not handler._pump._seat.locked() and lines.closed == 0
+
+
+def test_a_flush_waits_for_a_thread_that_is_slow_but_not_for_a_disk_that_is_stuck():
+    # A busy machine gives the thread no processor: it is at no disk, and what was logged is not given up.
+    pause = threading.Event()
+    lines = Lines()
+
+    def slowly(record):
+        pause.wait(0.02)
+        return record
+
+    its = pump.Pump(lambda: lines, slowly)
+    for number in range(20):
+        its.ring(2, its.queue.put(2, record(number, message=f"line {number}"), 100))
+    assert its.flush(0.1) is True
+    assert len(lines.all) == 20
+
+    lines.stuck = True
+    its.ring(2, its.queue.put(2, record(20, message="stuck"), 100))
+    assert its.flush(0.1) is False
+    lines.released.set()
+    assert its.close(0.1) is True

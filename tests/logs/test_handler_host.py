@@ -368,22 +368,3 @@ def test_many_handlers_in_many_threads_come_and_go(make_logger, lines):
         thread.join()
 
     assert len(lines.all) == 160
-
-
-def test_the_writing_thread_imports_nothing_a_child_forked_meanwhile_would_have_half(tmp_path):
-    # Seen: `log.info("starting")`, then workers forked: each failed to import the writer for as long as it lived.
-    code = """
-import logging, sys
-from holdfast import logs
-handler = logs.handler(sys.argv[1])
-before = set(sys.modules)
-handler.handle(logging.makeLogRecord({"msg": "starting", "levelno": logging.ERROR}))
-handler.flush()
-new = sorted(name for name in set(sys.modules) - before if name.startswith(("holdfast", "backports", "compression")))
-print(handler.stats().written, *new)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "log")], capture_output=True, text=True, timeout=60
-    )
-
-    assert (done.stdout, done.stderr) == ("1\n", "")

@@ -192,12 +192,12 @@ class LogHandler(logging.Handler):
     # --- the end --------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Hand everything logged so far to the file; gives up after a second when the disk does not answer."""
+        """Hand everything logged so far to the file; gives up once the disk has kept one batch for a second."""
         with suppress(Exception):
             self._pump.flush(FLUSH_S)
 
     def close(self) -> None:
-        """Flush and seal the segment, for at most a second. A record that comes later begins a new one."""
+        """Flush, as ``flush`` does, and seal the segment. A record that comes later begins a new one."""
         with suppress(Exception):
             self._pump.close(FLUSH_S)
         super().close()

@@ -116,7 +116,7 @@ _FORK_WAIT_S = 1.0
 
 def _import() -> None:
     with _importing, suppress(Exception):  # whoever opens the writer tries again, and tells
-        from holdfast.logs import frames, segments  # noqa: F401
+        from holdfast.logs import frames, rates, redact, segments  # noqa: F401
 
         frames.zstd()
 

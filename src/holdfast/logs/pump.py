@@ -13,8 +13,8 @@ import _thread
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
@@ -31,6 +31,9 @@ GATHER_S = 0.2
 """A write may take 50 ms: together a record is on its way to the disk within 250 ms."""
 IDLE_S = 3_600.0
 """Once nothing was logged for so long, the segment is sealed: it can be read by its index, and go when it is old."""
+PATIENCE_S = 10.0
+"""A flush waits so long for a thread that gets no processor: an orderly end on a busy machine loses nothing."""
+_LOOK_S = 0.05
 _ERROR = len(LEVELS) - 1
 TARGET = "holdfast.logs"
 """The target of records that tell of drops."""
@@ -86,6 +89,7 @@ class Pump:
         self._again = Repeats()
         self._bell: SimpleQueue[_Asked | None] = SimpleQueue()
         self._rung = self._hurried = False
+        self._at_disk_s: float | None = None
         self._seat = _thread.allocate_lock()
         self._ident = 0
 
@@ -106,7 +110,7 @@ class Pump:
             self._bell.put(None)
 
     def flush(self, wait_s: float) -> bool:
-        """Have everything that was queued written; False when that took longer than ``wait_s``."""
+        """Have everything that was queued written; False when the disk keeps one batch for longer than ``wait_s``."""
         return self._ask(_Asked(end=False), wait_s)
 
     def close(self, wait_s: float) -> bool:
@@ -119,22 +123,30 @@ class Pump:
         if not self._seat.locked():
             if not self.queue.waiting() and not counts.fresh(self.drops.so_far(), self._told):
                 return True
-            self._begin()
+            if not self._begin():
+                return False
         self._bell.put(asked)
-        return asked.done.acquire(timeout=wait_s)
+        until_s = time.monotonic() + PATIENCE_S
+        while not asked.done.acquire(timeout=min(wait_s, _LOOK_S)):
+            now_s, at_disk_s = time.monotonic(), self._at_disk_s
+            if now_s >= until_s or (at_disk_s is not None and now_s - at_disk_s >= wait_s):
+                return False
+        return True
 
     def end_soon(self) -> None:
         """As ``close``, without waiting. Begins no thread."""
         self._bell.put(_Asked(end=True))
 
-    def _begin(self) -> None:
+    def _begin(self) -> bool:
         """Begin the thread. It takes the seat itself: here an exception out of a signal handler could lose it."""
         if self._seat.locked():
-            return
+            return True
         try:
             _thread.start_new_thread(self._run, ())
         except RuntimeError:
             self._rung = False  # the interpreter is ending, or the machine has no thread left; the next record tries
+            return False
+        return True
 
     # --- the thread ---------------------------------------------------------------
 
@@ -182,7 +194,8 @@ class Pump:
     def _seal(self) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
-            writer.close()
+            with self._at_disk():
+                writer.close()
 
     def _gather(self) -> _Asked | None:
         """Wait for more, unless there is haste; return early with a question."""
@@ -229,13 +242,22 @@ class Pump:
         try:
             if self._writer is None:
                 self._writer = self._open_writer()
-            kept = self._writer.append(lines)
+            with self._at_disk():
+                kept = self._writer.append(lines)
         except Exception as error:
             self._note(error)
             return 0
         if kept.why:
             self._note(kept.why)
         return kept.written
+
+    @contextmanager
+    def _at_disk(self) -> Iterator[None]:
+        self._at_disk_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._at_disk_s = None
 
     def _tell(self, *, closing: bool) -> None:
         """Write a record of the drops no record told yet.
