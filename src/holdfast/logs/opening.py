@@ -20,19 +20,8 @@ OFF = "HOLDFAST_LOGS"
 """The variable that turns every handler off: ``off``, ``0``, ``no`` or ``false``."""
 
 
-def handler(
-    directory: str | os.PathLike[str] | None = None,
-    level: int | str = "INFO",
-    *,
-    caps: Caps | None = None,
-    compress: bool = True,
-    protect: Sequence[str | os.PathLike[str]] = (),
-    redact: bool = True,
-    secrets: Sequence[str] = (),
-    per_target_per_s: int | None = None,
-    per_template_per_s: int | None = None,
-) -> LogHandler:
-    """Return a handler that keeps records in ``directory`` (None: ``logs`` in the default state directory).
+class Handler(LogHandler):
+    """Keeps records in ``directory`` (None: ``logs`` in the default state directory).
 
     Touches nothing of the log: directory, segment and thread begin with the first record. What writing imports (70 ms)
     is imported meanwhile, by a thread that ends with that; a fork waits for it.
@@ -49,21 +38,6 @@ def handler(
 
     Raises ``ValueError`` for a level that is none, ``re.error`` for such a secret.
     """
-    return Handler(
-        directory,
-        level,
-        caps=caps,
-        compress=compress,
-        protect=protect,
-        redact=redact,
-        secrets=secrets,
-        per_target_per_s=per_target_per_s,
-        per_template_per_s=per_template_per_s,
-    )
-
-
-class Handler(LogHandler):
-    """``handler`` as a class, for ``logging.config.fileConfig``, which takes nothing else."""
 
     def __init__(
         self,
@@ -107,6 +81,10 @@ class Handler(LogHandler):
             per_template=per_template_per_s,
             off=is_off,
         )
+
+
+handler = Handler
+"""The same by the name that reads better in a call. ``logging.config.fileConfig`` takes nothing but a class."""
 
 
 _importing = _thread.allocate_lock()
