@@ -240,6 +240,17 @@ def test_structlog_keeps_its_event_and_its_fields(logger, kept, last):
     assert line.fields["user"] == "ann" and line.fields["n"] == 2
 
 
+@pytest.mark.parametrize("last", ["wrap_for_formatter", "render_to_log_kwargs"])
+def test_a_thread_bound_in_structlog_is_the_records_thread_and_nothing_of_structlogs_own_is_kept(logger, kept, last):
+    final = getattr(structlog.stdlib, last, None) or getattr(structlog.stdlib.ProcessorFormatter, last)
+    bridge = structlog.wrap_logger(logger, processors=[final], wrapper_class=structlog.stdlib.BoundLogger)
+    bridge.bind(thread_id="T9", trace_id="0af7").warning("slow", took_ms=3)
+
+    record = kept()[-1]
+    assert (record.message, record.thread_id, record.trace_id) == ("slow", "T9", "0af7")
+    assert record.fields == {"took_ms": 3}
+
+
 def test_dict_config_makes_it(tmp_path):
     logging.config.dictConfig(
         {

@@ -96,6 +96,8 @@ DIRECTORY = click.option(
 def folder(given: Given, directory: str | None) -> str:
     """Return where the log is, whether or not there is one."""
     if directory is not None:
+        if not directory:
+            raise click.UsageError("--dir is empty: a variable that is not set, perhaps")
         return os.path.abspath(os.path.expanduser(directory))
     from holdfast.state.directory import LOGS, real
 
@@ -104,7 +106,7 @@ def folder(given: Given, directory: str | None) -> str:
 
 def tell_if_none(directory: str, *, waits: bool = False) -> None:
     """Say so when there is no such directory: an answer, but perhaps not what was meant."""
-    if not os.path.isdir(directory):
+    if not os.path.lexists(directory):
         out.note(f"There is no log in {words.tilde(directory)}{' yet; waiting for one.' if waits else '.'}")
 
 

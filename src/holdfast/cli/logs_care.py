@@ -36,7 +36,9 @@ def stats(given: Given, directory: str | None) -> None:
     from holdfast.cli.render import logs as render
     from holdfast.logs.stats import stats as measure
 
-    seen = measure(folder(given, directory))
+    where = folder(given, directory)
+    tell_if_none(where)
+    seen = measure(where)
     if given.json:
         out.document(render.stats_document(seen))
         return
@@ -110,8 +112,12 @@ def export(given: Given, directory: str, asked: LogQuery, jsonl: str | None, sql
     """
     from holdfast.logs import export as exporting
 
-    if (jsonl is None) == (sqlite is None):
+    if not jsonl and not sqlite:
         raise click.UsageError("say where to: --jsonl PATH or --sqlite PATH")
+    if jsonl and sqlite:
+        raise click.UsageError("one of the two: --jsonl PATH or --sqlite PATH")
+    if sqlite == "-":
+        raise click.UsageError("a table cannot be written to stdout: --sqlite takes a path, --jsonl - is stdout")
     if resume and jsonl in (None, "-"):
         raise click.UsageError("--resume goes on in a file: say which with --jsonl PATH")
     tell_if_none(directory)

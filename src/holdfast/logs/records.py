@@ -61,10 +61,6 @@ def made(record: logging.LogRecord, formatter: logging.Formatter | None) -> tupl
     fields: dict[str, Any] | None = None
     size = 200
     thread_id, trace_id = current()
-    if not own.keys() <= _PLAIN:
-        extra = {key: own[key] for key in own if key not in _PLAIN}
-        thread_id, trace_id, fields, spent = _fields(extra, thread_id, trace_id)
-        size += spent
     exception = None
     if formatter is not None:
         message, more, left_out = _formatted(record, formatter), None, 0
@@ -73,9 +69,12 @@ def made(record: logging.LogRecord, formatter: logging.Formatter | None) -> tupl
         if record.exc_info or record.exc_text or record.stack_info:
             exception = cut(_exception(record), EXCEPTION_BYTES, keep_end=True)
             size += _bytes(exception)
-    if more:
-        said, spent = plain_dict(more)
-        fields = {**said, **(fields or {})}
+    if more or not own.keys() <= _PLAIN:
+        extra = {key: own[key] for key in own if key not in _PLAIN}
+        if isinstance(record.msg, dict):  # what structlog tells its own formatter
+            extra.pop("_logger", None)
+            extra.pop("_name", None)
+        thread_id, trace_id, fields, spent = _fields({**more, **extra} if more else extra, thread_id, trace_id)
         size += spent
     message = cut(message, BODY_BYTES - (size - 200), left_out=left_out)
     return Record(

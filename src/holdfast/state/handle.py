@@ -49,7 +49,7 @@ _WORDS_S = 1.0
 
 
 class State:
-    """Threads, and later jobs, board and logs, of some homes. Threads may share it; close it when done.
+    """Threads, jobs, memories and logs, of some homes. Threads may share it; close it when done.
 
     ``engine`` is None for a ``peek`` where no state was ever kept: reads are
     then answered from the files.
