@@ -15,6 +15,8 @@ from holdfast.holds import rules
 from holdfast.holds.model import Denied, Hold, Owner
 
 _SQL = sql.load("holdfast.holds")
+EPOCH = _SQL["get_epoch"]
+"""What ``epoch`` asks, to be a part of a larger statement."""
 _EPOCHS_BEYOND = 64 * 1024
 _TRIES_MAX = 5  # each lost try means someone else got the resource
 
