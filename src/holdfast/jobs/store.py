@@ -114,27 +114,22 @@ def claim_next(
     hows = [kind_of(kind) for kind in kinds]
     if not hows:
         raise Refused("claim_next was given no kinds of jobs")
-    if (claimed := claim_at_once(tx, hows, owner, lease_ms=lease_ms)) is not None:
-        return claimed
-    for how in hows:
-        _wake(tx, how.name)
-    claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead)
+    claimed, capped = _claim_ready(tx, hows, owner, lease_ms, is_dead)
     if claimed is None and recover(tx, [how.name for how in hows], is_dead=is_dead):
         claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead)
     return claimed if claimed is not None else Idle(_until_ms(tx, hows), tuple(capped))
 
 
-def claim_at_once(
-    tx: Write, kinds: Sequence[Kind | str], owner: Owner, *, lease_ms: int | None = None
+def claim_ready(
+    tx: Write,
+    kinds: Sequence[Kind | str],
+    owner: Owner,
+    *,
+    lease_ms: int | None = None,
+    is_dead: IsDead = owners.is_dead,
 ) -> Claimed | None:
-    """Do as ``claim_next`` when that is two statements, else None: one kind, no cap, a job ready and none to wake.
-
-    None says nothing of whether there is work.
-    """
-    if len(kinds) != 1 or (how := kind_of(kinds[0])).running_max is not None:
-        return None
-    found = tx.row(_AT_ONCE, kind=how.name, now_ms=tx.now_ms)
-    return None if found is None else _take(tx, found, how, owner, lease_ms, int(found["epoch"]))
+    """Do as ``claim_next``, but look for no dead workers when nothing is ready. For the end of the job before."""
+    return _claim_ready(tx, [kind_of(kind) for kind in kinds], owner, lease_ms, is_dead)[0]
 
 
 def recover(tx: Write, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead) -> int:
@@ -230,6 +225,18 @@ def end_all(tx: Write) -> int:
 def kind_of(kind: Kind | str) -> Kind:
     """Return the kind; a bare name has the defaults."""
     return Kind(kind) if isinstance(kind, str) else kind
+
+
+def _claim_ready(
+    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead
+) -> tuple[Claimed | None, list[Capped]]:
+    if len(hows) == 1 and hows[0].running_max is None:  # almost always there is nothing to see to first
+        found = tx.row(_AT_ONCE, kind=hows[0].name, now_ms=tx.now_ms)
+        if found is not None:
+            return _take(tx, found, hows[0], owner, lease_ms, int(found["epoch"])), []
+    for how in hows:
+        _wake(tx, how.name)
+    return _take_ready(tx, hows, owner, lease_ms, is_dead)
 
 
 def _take_ready(
