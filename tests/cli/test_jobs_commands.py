@@ -50,7 +50,7 @@ def test_jobs_are_listed_and_cancelled(cli):
 def test_a_command_whose_claim_was_lost_is_ended_with_all_it_started(monkeypatch):
     monkeypatch.setattr(commands, "_GRACE_S", 0.05)
     stubborn = "trap '' TERM; sleep 1000"
-    command = ["sh", "-c", f"sh -c \"{stubborn}\" & echo begun; {stubborn}"]
+    command = ["sh", "-c", f'sh -c "{stubborn}" & echo begun; {stubborn}']
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as child:
         assert child.stdout.readline() == b"begun\n"
         lost = threading.Event()
