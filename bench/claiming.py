@@ -142,6 +142,7 @@ from huey import SqliteHuey
 huey = SqliteHuey(filename=where, fsync=mode == "full", timeout=60)
 def one():
     task = huey.dequeue()
+    if task is None: return None
     huey.put_result(task.id, 1)
     return task.id
 @huey.task()
