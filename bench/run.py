@@ -1,6 +1,7 @@
 """Runs the benches one after the other and writes one Markdown table.
 
-    python -m bench [all | index listing search show startup contention million] [--n 10000] [--no-peer] [--out FILE]
+    python -m bench [all | index listing search show startup contention million claiming]
+                    [--n 10000] [--no-peer] [--out FILE]
 
 Exits 1 when a target was missed or something could not be measured.
 """
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import contention, homes, index, listing, measure, million, search, show, startup
+from bench import claiming, contention, homes, index, listing, measure, million, search, show, startup
 
 Bench = Callable[[int, bool], list[measure.Result]]
 BENCHES: dict[str, Bench] = {
@@ -22,6 +23,7 @@ BENCHES: dict[str, Bench] = {
     "show": show.measured,
     "contention": lambda _, peer: contention.measured([8, 40], 7, 1.0, peer),
     "million": lambda _n, _peer: million.measured([1_000, 100_000, 1_000_000], 5),
+    "claiming": lambda _, peer: claiming.measured([1, 4, 8, 16], 3, 2.0, peer),
     "startup": lambda _, peer: startup.measured(50_000, 15, peer),
 }
 

@@ -1,6 +1,12 @@
 """``holdfast jobs``: asked for, done by a command, explained, tried again."""
 
+import subprocess
+import threading
+from types import SimpleNamespace
+
 from cli_helpers import process
+
+from holdfast.cli import jobs as commands
 
 
 def test_a_job_is_asked_for_done_by_a_command_and_shown(cli):
@@ -39,3 +45,15 @@ def test_jobs_are_listed_and_cancelled(cli):
     missing = cli("jobs", "why", "k", "3")
     assert (missing.code, "there is no job k/3" in missing.err) == (1, True)
     assert cli("jobs", "enqueue", "k", "3", "--payload", "{").code == 64
+
+
+def test_a_command_whose_claim_was_lost_is_ended_with_all_it_started(monkeypatch):
+    monkeypatch.setattr(commands, "_GRACE_S", 0.05)
+    stubborn = "trap '' TERM; sleep 1000"
+    command = ["sh", "-c", f'sh -c "{stubborn}" & echo begun; {stubborn}']
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as child:
+        assert child.stdout.readline() == b"begun\n"
+        lost = threading.Event()
+        lost.set()
+        assert commands._wait(SimpleNamespace(lost=lost), child) != 0
+        assert child.stdout.read() == b""  # its end comes when the last of them is gone

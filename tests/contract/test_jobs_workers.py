@@ -9,8 +9,10 @@ import pytest
 from job_steps import BOB, claim, do, enqueue, get
 
 from holdfast import jobs
-from holdfast.errors import Refused, Stale
+from holdfast.errors import Damaged, Refused, Stale
 from holdfast.jobs import Done, GiveUp, Kind, Later, Report, Status, Watermark, Worker, guard
+from holdfast.jobs import worker as worker_module
+from holdfast.sql import statement
 
 SHORT = Kind("k", lease_ms=150)
 
@@ -143,6 +145,54 @@ def test_a_worker_that_is_cancelled_gives_its_jobs_back(real):
 
     asyncio.run(main())
     assert (get(real).status, get(real).attempts) == (Status.RESTING, 0)
+
+
+def test_a_job_ends_and_the_next_is_claimed_in_one_commit(real, monkeypatch):
+    monkeypatch.setattr(worker_module, "_RECOVER_MS", 10**9)  # no look for the dead, however slow this machine
+    for number in range(5):
+        enqueue(real, str(number))
+    before = real.status().transactions
+    assert Worker(real, ["k"], lambda work: None).run(jobs_max=5) == Report(done=5)
+    assert real.status().transactions - before == 1 + 5  # the first claim, and five ends
+
+
+def test_a_job_is_done_though_the_next_one_cannot_be_claimed(real):
+    for key in "12":
+        enqueue(real, key)
+    with real.write() as tx:
+        tx.run(statement("UPDATE jobs SET payload = '{' WHERE key = '2'"))
+    with pytest.raises(Damaged):
+        Worker(real, ["k"], lambda work: "kept").run()
+    assert get(real, "1").result == "kept"
+    with real.read() as tx:
+        assert tx.row(statement("SELECT status FROM jobs WHERE key = '2'"))["status"] == "ready"
+
+
+def test_threads_that_go_on_from_job_to_job_claim_no_more_than_they_may(real):
+    for number in range(20):
+        enqueue(real, str(number))
+    assert Worker(real, ["k"], lambda work: None).run(threads=3, jobs_max=7) == Report(done=7)
+    with real.read() as tx:
+        assert jobs.counts(tx)["k"] == {Status.DONE: 7, Status.READY: 13}
+
+
+def test_one_thread_renews_the_claims_of_all_jobs_of_a_worker_each_in_its_turn(real):
+    for kind in "ab":
+        with real.write() as tx:
+            jobs.enqueue(tx, kind, "1")
+    together = threading.Barrier(2)
+    keepers = []
+
+    def fn(work):
+        together.wait(20)
+        first_ms = work.claim.hold.expires_ms
+        while get(real, "1", work.job.kind).expires_ms <= first_ms:
+            work.check()
+        keepers.append([each.name for each in threading.enumerate() if "keeper" in each.name])
+
+    kinds = [Kind("a", lease_ms=1_500), Kind("b", lease_ms=400)]
+    assert Worker(real, kinds, fn).run(threads=2, jobs_max=2) == Report(done=2)
+    assert [len(names) for names in keepers] == [1, 1]
 
 
 # --- a claim that is lost ----------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import DONE, prepare
 from engines import open_engine
-from holdfast import holds, postgres
+from holdfast import holds, jobs, postgres
 from holdfast.errors import Busy
 from holdfast.sql import statement
 
@@ -154,7 +154,14 @@ def test_a_dump_that_was_loaded_into_another_server_raises_the_epoch_once(stoppi
     with store.write() as tx:
         tx.run(statement("UPDATE counters SET value = value - 1 WHERE name = 'system'"))
         before = holds.epoch(tx)
-    assert holds.know_server(store) is True
-    assert holds.know_server(store) is False
-    with store.read() as tx:
+        hold = holds.take(tx, "r", holds.me("ann"), lease_ms=60_000)
+        jobs.enqueue(tx, "k", "1")
+        claim = jobs.claim_next(tx, ["k"], holds.me("ann"))
+    assert holds.know_server(store, jobs.end_all) is True
+    assert holds.know_server(store, jobs.end_all) is False
+    with store.write() as tx:
         assert holds.epoch(tx) > before + 1_024
+        assert holds.release(tx, hold) is False
+        again = jobs.claim_next(tx, ["k"], holds.me("bob"))
+        assert (again.job.key, again.attempt) == ("1", 1)
+        assert again.fence > claim.fence

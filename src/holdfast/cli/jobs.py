@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,6 +32,7 @@ COMMANDS = {
 }
 STATUSES = ("ready", "resting", "running", "done", "failed", "cancelled")
 _FAILURE_BYTES = 2_000
+_GRACE_S = 2.0  # between SIGTERM and SIGKILL
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS, invoke_without_command=True)
@@ -196,7 +200,8 @@ def run(given: Given, kind: str, command: tuple[str, ...], until_idle: bool, par
     The command finds the job in its environment: HOLDFAST_JOB_KIND, _KEY,
     _ATTEMPT, _FENCE and _PAYLOAD (JSON). Exit code 0 is done, and what it
     printed is the result; 75 is "later", and costs no attempt; any other is a
-    failure. When the claim is lost the command is ended.
+    failure. When the claim is lost the command is ended, and whatever it started:
+    SIGTERM, and SIGKILL two seconds later.
 
     \b
     Examples:
@@ -243,7 +248,16 @@ def _wait(work: Work, child: subprocess.Popen[bytes]) -> int:
             return child.wait(timeout=0.1)
         except subprocess.TimeoutExpired:
             if work.lost.is_set():
-                child.kill()
+                _end_group(child.pid)
+
+
+def _end_group(number: int) -> None:
+    """End the command and whatever it started: politely, then certainly."""
+    # Not waited for in between: until then its number, which is the group's, is nobody else's.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(number, signal.SIGTERM)
+        time.sleep(_GRACE_S)
+        os.killpg(number, signal.SIGKILL)
 
 
 def _tail(file: Any) -> str:

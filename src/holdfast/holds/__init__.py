@@ -1,6 +1,6 @@
 """Who may work on what, and until when. Leases, claims, locks and gates are all one thing: a hold."""
 
-from holdfast.holds.keeper import Keeper, kept
+from holdfast.holds.keeper import Keeper, Watch, kept
 from holdfast.holds.model import Denied, Hold, Owner
 from holdfast.holds.owner import describe, is_dead, me
 from holdfast.holds.rules import over
@@ -11,6 +11,7 @@ __all__ = [
     "Hold",
     "Keeper",
     "Owner",
+    "Watch",
     "confirm",
     "describe",
     "end_all",

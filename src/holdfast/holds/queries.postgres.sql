@@ -16,5 +16,5 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value
 SELECT value AS known, server_system() AS found FROM counters WHERE name = 'system'
 
 -- name: put_server
--- Differs: as above.
-UPDATE counters SET value = server_system() WHERE name = 'system'
+-- Differs: as above. Of several who open it at once, one changes the row.
+UPDATE counters SET value = server_system() WHERE name = 'system' AND value <> server_system()

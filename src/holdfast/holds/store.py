@@ -15,6 +15,8 @@ from holdfast.holds import rules
 from holdfast.holds.model import Denied, Hold, Owner
 
 _SQL = sql.load("holdfast.holds")
+EPOCH = _SQL["get_epoch"]
+"""What ``epoch`` asks, to be a part of a larger statement."""
 _EPOCHS_BEYOND = 64 * 1024
 _TRIES_MAX = 5  # each lost try means someone else got the resource
 
@@ -70,19 +72,23 @@ def raise_epoch(tx: Write, least: int) -> int:
     return raised
 
 
-def know_server(engine: Engine) -> bool:
+def know_server(engine: Engine, ended: Callable[[Write], object] = lambda _tx: None) -> bool:
     """Raise the epoch when the database was loaded into another server since it was last opened; True then.
 
-    A dump is a database of another day: the fences it gave since are forgotten. One read.
+    A dump is a database of another day: the fences it gave since are forgotten, and who held something in it does
+    not know of this server. So every hold ends, and ``ended`` is called to end what lies elsewhere. One read.
     """
     with engine.read() as tx:
         seen = tx.row(_SQL["get_server"])
     if seen is None or seen["known"] == seen["found"]:
         return False
     with engine.write() as tx:
-        tx.run(_SQL["put_server"])
+        if tx.run(_SQL["put_server"]) == 0:  # another process was first
+            return False
         # Beyond any that its server, promoted a few times since, can have given.
         raise_epoch(tx, epoch(tx) + _EPOCHS_BEYOND)
+        end_all(tx)
+        ended(tx)
     return True
 
 

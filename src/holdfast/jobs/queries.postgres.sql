@@ -6,6 +6,16 @@ ORDER BY priority DESC, due_ms, job_id
 LIMIT 1
 FOR UPDATE SKIP LOCKED
 
+-- name: which_at_once
+-- Differs: as above.
+status = 'ready' AND kind = :kind
+    AND NOT EXISTS (SELECT 1 FROM jobs AS r WHERE r.status = 'resting' AND r.kind = :kind AND r.due_ms <= :now_ms)
+    AND NOT EXISTS (SELECT 1 FROM jobs AS r WHERE r.status = 'running' AND r.kind = :kind AND r.expires_ms <= :now_ms)
+    AND NOT EXISTS (SELECT 1 FROM job_caps AS c WHERE c.kind IN ('', :kind) AND c.running_max IS NOT NULL)
+ORDER BY priority DESC, due_ms, job_id
+LIMIT 1
+FOR UPDATE OF jobs SKIP LOCKED
+
 -- name: wake
 -- Differs: two workers that wake the same jobs at once each take other rows, and cannot lock each other out.
 UPDATE jobs

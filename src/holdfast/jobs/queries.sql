@@ -20,6 +20,18 @@ status = 'ready' AND kind = :kind
 ORDER BY priority DESC, due_ms, job_id
 LIMIT 1
 
+-- name: which_at_once
+-- The same row, when there is nothing to see to before it: no rest or lease that is over, and no cap.
+status = 'ready' AND kind = :kind
+    AND NOT EXISTS (SELECT 1 FROM jobs AS r WHERE r.status = 'resting' AND r.kind = :kind AND r.due_ms <= :now_ms)
+    AND NOT EXISTS (SELECT 1 FROM jobs AS r WHERE r.status = 'running' AND r.kind = :kind AND r.expires_ms <= :now_ms)
+    AND NOT EXISTS (SELECT 1 FROM job_caps AS c WHERE c.kind IN ('', :kind) AND c.running_max IS NOT NULL)
+ORDER BY priority DESC, due_ms, job_id
+LIMIT 1
+
+-- name: job_and_epoch
+SELECT j.*, ({epoch}) AS epoch FROM ({job}) AS j
+
 -- name: which_expired
 status = 'running' AND kind = :kind AND expires_ms <= :now_ms
 ORDER BY expires_ms

@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from holdfast import holds
-from holdfast.engine import Read, Write
+from holdfast.engine import Read, Row, Write
 from holdfast.errors import Busy, Refused, Stale
 from holdfast.holds import Owner
 from holdfast.holds import owner as owners
 from holdfast.holds import rules as hold_rules
+from holdfast.holds.store import EPOCH
 from holdfast.jobs import asking, caps, rules
 from holdfast.jobs.asking import row as get_row
 from holdfast.jobs.model import (
@@ -37,10 +38,11 @@ from holdfast.jobs.rows import SQL, blank, dumped, job, pair, said
 IsDead = Callable[[Owner], bool]
 _NEXT = SQL["select_job"].fill(which=SQL["which_next"])
 _NEXT_FREE = SQL["select_job"].fill(which=SQL["which_next_free"])
+_AT_ONCE = SQL["job_and_epoch"].fill(epoch=EPOCH, job=SQL["select_job"].fill(which=SQL["which_at_once"]))
 _EXPIRED = SQL["select_job"].fill(which=SQL["which_expired"])
 _RUNNING = SQL["select_job"].fill(which=SQL["which_running"])
 _TRIES_MAX = 5  # each lost try means that somebody else got the job
-_AT_ONCE = 100  # jobs woken or given up for lost per claim: a claim stays short, and the next one goes on
+_LOST_MAX = 100  # jobs woken or given up for lost per claim: a claim stays short, and the next one goes on
 
 
 def claim(
@@ -112,12 +114,22 @@ def claim_next(
     hows = [kind_of(kind) for kind in kinds]
     if not hows:
         raise Refused("claim_next was given no kinds of jobs")
-    for how in hows:
-        _wake(tx, how.name)
-    claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead)
+    claimed, capped = _claim_ready(tx, hows, owner, lease_ms, is_dead)
     if claimed is None and recover(tx, [how.name for how in hows], is_dead=is_dead):
         claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead)
     return claimed if claimed is not None else Idle(_until_ms(tx, hows), tuple(capped))
+
+
+def claim_ready(
+    tx: Write,
+    kinds: Sequence[Kind | str],
+    owner: Owner,
+    *,
+    lease_ms: int | None = None,
+    is_dead: IsDead = owners.is_dead,
+) -> Claimed | None:
+    """Do as ``claim_next``, but look for no dead workers when nothing is ready. For the end of the job before."""
+    return _claim_ready(tx, [kind_of(kind) for kind in kinds], owner, lease_ms, is_dead)[0]
 
 
 def recover(tx: Write, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead) -> int:
@@ -215,6 +227,18 @@ def kind_of(kind: Kind | str) -> Kind:
     return Kind(kind) if isinstance(kind, str) else kind
 
 
+def _claim_ready(
+    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead
+) -> tuple[Claimed | None, list[Capped]]:
+    if len(hows) == 1 and hows[0].running_max is None:  # almost always there is nothing to see to first
+        found = tx.row(_AT_ONCE, kind=hows[0].name, now_ms=tx.now_ms)
+        if found is not None:
+            return _take(tx, found, hows[0], owner, lease_ms, int(found["epoch"])), []
+    for how in hows:
+        _wake(tx, how.name)
+    return _take_ready(tx, hows, owner, lease_ms, is_dead)
+
+
 def _take_ready(
     tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead
 ) -> tuple[Claimed | None, list[Capped]]:
@@ -229,20 +253,24 @@ def _take_ready(
         found = tx.row(_NEXT_FREE, kind=how.name)
         if found is None:
             continue
-        outcome = rules.decide(
-            job(found),
-            owner,
-            kind=how,
-            watermark=None,
-            now_ms=tx.now_ms,
-            lease_ms=how.lease_ms if lease_ms is None else lease_ms,
-            epoch=now_epoch,
-        )
-        assert isinstance(outcome, Claimed), outcome  # a ready job is due, and has attempts left: see `odd_jobs`
-        claimed = _put(tx, outcome)
-        assert claimed is not None  # the row is ours since we looked
-        return claimed, capped
+        return _take(tx, found, how, owner, lease_ms, now_epoch), capped
     return None, capped
+
+
+def _take(tx: Write, found: Row, how: Kind, owner: Owner, lease_ms: int | None, epoch: int) -> Claimed:
+    outcome = rules.decide(
+        job(found),
+        owner,
+        kind=how,
+        watermark=None,
+        now_ms=tx.now_ms,
+        lease_ms=how.lease_ms if lease_ms is None else lease_ms,
+        epoch=epoch,
+    )
+    assert isinstance(outcome, Claimed), outcome  # a ready job is due, and has attempts left: see `odd_jobs`
+    claimed = _put(tx, outcome)
+    assert claimed is not None  # the row is ours since we looked
+    return claimed
 
 
 def _by_first(tx: Write, hows: Sequence[Kind]) -> Sequence[Kind]:
@@ -257,8 +285,8 @@ def _by_first(tx: Write, hows: Sequence[Kind]) -> Sequence[Kind]:
 
 
 def _wake(tx: Write, kind: str) -> None:
-    tx.run(SQL["wake"], kind=kind, now_ms=tx.now_ms, limit=_AT_ONCE)
-    for found in tx.rows(_EXPIRED, kind=kind, now_ms=tx.now_ms, limit=_AT_ONCE):
+    tx.run(SQL["wake"], kind=kind, now_ms=tx.now_ms, limit=_LOST_MAX)
+    for found in tx.rows(_EXPIRED, kind=kind, now_ms=tx.now_ms, limit=_LOST_MAX):
         _lose(tx, job(found), dead=False)
 
 

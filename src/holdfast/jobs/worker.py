@@ -14,16 +14,18 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from holdfast import holds
 from holdfast.clock import boot_ms
-from holdfast.engine import Engine
+from holdfast.engine import Engine, Write
 from holdfast.errors import Busy
+from holdfast.holds import Watch
 from holdfast.jobs import store
 from holdfast.jobs.model import Claimed, Idle, Kind
 from holdfast.jobs.working import End, Later, Work
 
+T = TypeVar("T")
 POLL_MS = 50
 _RECOVER_MS = 1_000  # how often a worker looks for workers that died
 _BUSY_S = 0.5
@@ -90,8 +92,9 @@ class Worker:
         waited out.
         """
         self._left = -1 if jobs_max is None else jobs_max
+        watch = Watch()
         crew = [
-            threading.Thread(target=self._loop, args=(until_idle,), name=f"holdfast-worker-{number}")
+            threading.Thread(target=self._loop, args=(until_idle, watch), name=f"holdfast-worker-{number}")
             for number in range(threads)
         ]
         with draining(self.stop):
@@ -99,14 +102,16 @@ class Worker:
                 each.start()
             for each in crew:
                 each.join()
+        watch.end()
         if self._error is not None:
             raise self._error
         return self.report
 
-    def _loop(self, until_idle: bool) -> None:
+    def _loop(self, until_idle: bool, watch: Watch) -> None:
         try:
-            while not self.stopping.is_set() and (claim := self._next(until_idle)) is not None:
-                work = Work(self._engine, claim, stopping=self.stopping)
+            claim: Claimed | None = None
+            while (claim := claim or self._next(until_idle)) is not None:
+                work = Work(self._engine, claim, stopping=self.stopping, watch=watch)
                 try:
                     answer = self._fn(work)
                 except Exception as error:
@@ -114,10 +119,36 @@ class Worker:
                 except BaseException:
                     work.end(Later())
                     raise
-                self._count(work.end(answer))
+                claim = self._end(work, answer)
         except BaseException as error:
             self._error = error
             self.stopping.set()
+
+    def _end(self, work: Work, answer: Any) -> Claimed | None:
+        """End the job, and claim the next in the same transaction: one commit for both. None: ask for it."""
+        goes_on = self._goes_on()
+        claim = None
+        try:
+            ended, claim = work.end_and(answer, self._claim_ready if goes_on else None)
+        finally:
+            with self._lock:
+                self._left += goes_on and claim is None
+        self._count(ended)
+        return claim
+
+    def _goes_on(self) -> bool:
+        if self.stopping.is_set() or boot_ms() - self._recovered_ms >= _RECOVER_MS:
+            return False
+        with self._lock:
+            if self._left == 0:
+                return False
+            self._left -= 1
+            return True
+
+    def _claim_ready(self, tx: Write) -> Claimed | None:
+        if self.stopping.is_set():
+            return None
+        return store.claim_ready(tx, self._kinds, holds.me(self._label))
 
     def _next(self, until_idle: bool) -> Claimed | None:
         """Return the next job, waiting for one; None when there is to be none any more."""
@@ -180,35 +211,40 @@ class Worker:
         Cancelling this gives the jobs at hand back, with their attempts.
         """
         self._left = -1 if jobs_max is None else jobs_max
-        async with asyncio.TaskGroup() as group:
-            for _ in range(tasks):
-                group.create_task(self._loop_async(until_idle))
+        watch = Watch()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(tasks):
+                    group.create_task(self._loop_async(until_idle, watch))
+        finally:
+            watch.end()
         return self.report
 
-    async def _loop_async(self, until_idle: bool) -> None:
-        while not self.stopping.is_set():
-            claim = await self._next_async(until_idle)
-            if claim is None:
-                return
-            self._count(await self._do_async(claim))
+    async def _loop_async(self, until_idle: bool, watch: Watch) -> None:
+        claim: Claimed | None = None
+        while (claim := claim or await self._next_async(until_idle)) is not None:
+            claim = await self._do_async(claim, watch)
 
     async def _next_async(self, until_idle: bool) -> Claimed | None:
         while not self.stopping.is_set():
             # Waiting is done here and not in a thread: those of the loop are few, and ends of jobs need them.
-            asking = asyncio.ensure_future(asyncio.to_thread(self._ask, until_idle))
-            try:
-                found = await asyncio.shield(asking)
-            except asyncio.CancelledError:
-                claimed = await asking  # it may have claimed one meanwhile, which nobody would do
-                if isinstance(claimed, Claimed):
-                    await asyncio.to_thread(Work(self._engine, claimed).end, Later())
-                raise
+            found = await self._claiming(self._ask, until_idle)
             if not isinstance(found, float):
                 return found
             await asyncio.sleep(found)
         return None
 
-    async def _do_async(self, claim: Claimed) -> End:
+    async def _claiming(self, ask: Callable[..., T], *given: Any) -> T:
+        asking = asyncio.ensure_future(asyncio.to_thread(ask, *given))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            claimed = await asking  # it may have claimed one meanwhile, which nobody would do
+            if isinstance(claimed, Claimed):
+                await asyncio.to_thread(Work(self._engine, claimed).end, Later())
+            raise
+
+    async def _do_async(self, claim: Claimed, watch: Watch) -> Claimed | None:
         loop = asyncio.get_running_loop()
         task: asyncio.Future[Any] | None = None
 
@@ -216,7 +252,13 @@ class Worker:
             if task is not None:
                 task.cancel()
 
-        work = Work(self._engine, claim, stopping=self.stopping, on_lost=lambda: loop.call_soon_threadsafe(cancel))
+        work = Work(
+            self._engine,
+            claim,
+            stopping=self.stopping,
+            on_lost=lambda: loop.call_soon_threadsafe(cancel),
+            watch=watch,
+        )
         fn: Callable[[Work], Awaitable[Any]] = self._fn
         try:
             task = asyncio.ensure_future(fn(work))
@@ -231,7 +273,7 @@ class Worker:
             answer = Later()
         except Exception as error:
             answer = error
-        return await asyncio.to_thread(work.end, answer)
+        return await self._claiming(self._end, work, answer)
 
 
 @contextlib.contextmanager

@@ -7,15 +7,16 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from holdfast.engine import Engine
-from holdfast.errors import Busy, HoldfastError, Stale
-from holdfast.holds import Keeper
+from holdfast.engine import Engine, Write
+from holdfast.errors import Busy, Full, HoldfastError, Stale
+from holdfast.holds import Keeper, Watch
 from holdfast.jobs import guard, store
 from holdfast.jobs.guard import Staged
 from holdfast.jobs.model import Claimed, Job, Watermark
 
+T = TypeVar("T")
 End = Literal["done", "failed", "given up", "released", "lost"]
 _END_WAIT_MS = 5_000
 _BUSY_S = 0.2
@@ -57,13 +58,14 @@ class Work:
         *,
         stopping: threading.Event | None = None,
         on_lost: Callable[[], object] = lambda: None,
+        watch: Watch | None = None,
     ) -> None:
         self.claim = claim
         self.stopping = stopping or threading.Event()
         self._engine = engine
         self._staged: list[Staged] = []
         lease_ms = claim.hold.expires_ms - claim.hold.renewed_ms
-        self._keeper = Keeper(engine, claim.hold, lease_ms, renew=self._renew, on_lost=on_lost)
+        self._keeper = Keeper(engine, claim.hold, lease_ms, renew=self._renew, on_lost=on_lost, watch=watch)
         self.lost = self._keeper.lost
 
     @property
@@ -114,30 +116,44 @@ class Work:
         Files that were staged are published in the transaction that finishes
         the job. A claim that was lost changes nothing, and publishes nothing.
         """
+        return self.end_and(answer, None)[0]
+
+    def end_and(self, answer: Any, then: Callable[[Write], T | None] | None) -> tuple[End, T | None]:
+        """Do as ``end``, with ``then`` in the same transaction, and return what that returned, too.
+
+        What ``then`` raises costs the end nothing: it is written without. It is left out when there are staged files,
+        because these come into their place only after the commit, and when the disk has room for no more than ends.
+        """
         try:
-            ended = self._end_in_time(answer)
+            ended = self._end_in_time(answer, None if self._staged else then)
         finally:
             self._keeper.stop()
         for staged in self._staged:
             guard.settle(self._engine, staged)
         return ended
 
-    def _end_in_time(self, answer: Any) -> End:
+    def _end_in_time(self, answer: Any, then: Callable[[Write], T | None] | None) -> tuple[End, T | None]:
         while True:
             try:
-                with self._engine.write(wait_ms=_END_WAIT_MS, reserve=True) as tx:
-                    return self._write_end(tx, answer)
+                with self._engine.write(wait_ms=_END_WAIT_MS, reserve=then is None) as tx:
+                    ended = self._write_end(tx, answer)
+                    found = None if then is None else _tried(then, tx)
+                return ended, found
+            except _ThenFailed:
+                then = None
             except Stale:
-                return "lost"
-            except Busy:
+                return "lost", None
+            except Busy as error:
+                if isinstance(error, Full) and then is not None:
+                    then = None
                 # The work is done: worth waiting for as long as the claim is renewed, or can be.
-                if self.lost.wait(_BUSY_S) or not self._is_mine():
-                    return "lost"
+                elif self.lost.wait(_BUSY_S) or not self._is_mine():
+                    return "lost", None
             except HoldfastError as error:
                 # It cannot be written as it is (no JSON, another's path): a failure of the job, like others.
                 if isinstance(answer, BaseException):
                     raise
-                answer = error
+                answer, then = error, None
 
     def _is_mine(self) -> bool:
         try:
@@ -169,6 +185,17 @@ class Work:
 
     def _renew(self, tx: Any, _hold: object, *, lease_ms: int, note: str) -> None:
         store.renew(tx, self.claim, lease_ms=lease_ms, note=note)
+
+
+class _ThenFailed(Exception):
+    """Rolls back an end, to be written again without what was to come with it."""
+
+
+def _tried(then: Callable[[Write], T | None], tx: Write) -> T | None:
+    try:
+        return then(tx)
+    except Exception as error:
+        raise _ThenFailed from error
 
 
 def _told(error: BaseException) -> str:

@@ -126,6 +126,9 @@ def _set_up(connection: apsw.Connection, patience: Callable[[int], bool]) -> Non
         (apsw.SQLITE_DBCONFIG_DQS_DML, 0),
         (apsw.SQLITE_DBCONFIG_DQS_DDL, 0),
         (apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1),
+        # Plans must not hang on bound values: a statement that may use a partial index is else prepared again each
+        # time it is run (the next job of a kind: 25 us, and 2.8 us with this).
+        (apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1),
     ):
         connection.config(option, value)
     run_all(connection, _EVERY_CONNECTION)

@@ -112,10 +112,12 @@ def _open_file(path: str, clock: Clock | None) -> Engine:
 
 
 def _open_database(url: str, clock: Clock | None) -> Engine:
+    from holdfast.jobs.store import end_all  # which a state in a file does not need to open
+
     engine = postgres.Store.open(url, clock=clock)
     try:
         schema.migrate(engine)
-        holds.know_server(engine)
+        holds.know_server(engine, end_all)
     except BaseException:
         engine.close()
         raise
