@@ -71,7 +71,7 @@ class MovedTable(msgspec.Struct, frozen=True):
     name: str
     rows: int
     bytes: int
-    sha256: str
+    hash: str
 
 
 class MoveReport(msgspec.Struct, frozen=True, kw_only=True):

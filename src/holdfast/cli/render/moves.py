@@ -22,7 +22,7 @@ def document(done: MoveReport) -> dict[str, Any]:
 def lines(done: MoveReport) -> Iterator[str]:
     """Yield each table with its rows and hash, and what counts now."""
     for table in done.tables:
-        yield f"  {table.name:<20}{table.rows:>10,}  {table.sha256[:16]}"
+        yield f"  {table.name:<20}{table.rows:>10,}  {table.hash[:16]}"
     what = f"{words.count(done.rows, 'row')}, {words.size(done.bytes)}"
     if done.dry_run:
         yield f"Would move {what}, from {_place(done.source)} to {_place(done.target)}; nothing was done"
