@@ -40,11 +40,15 @@ TABLES = (
     "backfill_notes", "counters",
 )  # fmt: skip
 LOCAL = ("clock_anchors", "migrations", "readers", "header", "commits", "moves")
-"""What a database knows of itself. Of `counters`, the epoch, the timeline and the server are its own, too."""
+"""What a database knows of itself. Of `counters`, the epoch, the server and its name are its own, too."""
 
-NOT_MOVED = ("logs/, receipts/, backups/ and cache.db", "search.db: made again", "the homes and their rollouts")
+NOT_MOVED = (
+    "logs/, receipts/, backups/, memory/ and cache.db",
+    "search.db: made again",
+    "the homes and their rollouts",
+)
 
-_OWN = {"counters": "name NOT IN ('epoch', 'timeline', 'system')"}
+_OWN = {"counters": "name NOT IN ('epoch', 'timeline', 'system', 'state_id')"}
 _INDEXES = sql.load_script("holdfast.threads", "indexes.sql")
 _PAGE = 1000
 _WAIT_MS = 5_000
