@@ -12,7 +12,7 @@ import holdfast
 from engines import open_engine
 from holdfast import holds, postgres, schema
 from holdfast.errors import Busy, Damaged, Refused, Stale
-from holdfast.state import moving
+from holdfast.state import moved, moving_rows
 from processes import children
 from rows import findings, statement
 
@@ -55,7 +55,7 @@ def content(where, *, clean=False):
     """Return every row of every table that is moved, read by SQL of this test's own."""
     found = {}
     with store_at(where) as store, store.read() as tx:
-        for table in moving.TABLES:
+        for table in moving_rows.TABLES:
             rows = [dict(row) for row in tx.rows(statement(f"SELECT * FROM {table}"))]
             if table == "counters":
                 rows = [row for row in rows if row["name"] == "revision"]
@@ -87,7 +87,7 @@ def random_rows(store, rng, count):
         )):  # fmt: skip
             columns.setdefault(row["t"], []).append((row["c"], row["type"], row["needed"]))
     made = {}
-    for table in moving.TABLES[:-1]:
+    for table in moving_rows.TABLES[:-1]:
         with store.write() as tx:
             for n in range(1, count + 1):
                 values = {c: _value(rng, table, c, kind, needed, n, made) for c, kind, needed in columns[table]}
@@ -136,7 +136,7 @@ def _value(rng, table, column, kind, needed, n, made):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_row_goes_there_and_comes_back(state_dir, tmp_path, schema_url, seed, monkeypatch):
-    monkeypatch.setattr(moving, "_PAGE", 7 + seed)
+    monkeypatch.setattr(moving_rows, "_PAGE", 7 + seed)
     back = tmp_path / "back"
     with opened(state_dir), store_at(state_dir) as store:
         random_rows(store, random.Random(seed), 40)
@@ -184,6 +184,7 @@ def test_the_new_place_goes_on_and_old_fences_are_refused_there(ends, left):
     done = holdfast.move(target, source=source)
 
     assert done.ended == 1  # of a process that is gone
+    assert done.epoch > hold.fence >> 40
     new = home.change(lambda: home.thread("since"))
     with opened(target, home) as state:
         assert sorted(thread.label for thread in state.threads.list(archived=None)) == [
@@ -415,5 +416,12 @@ def test_no_table_is_forgotten_by_a_move(tmp_path, schema_url):
         with open_engine(where) as store:
             schema.migrate(store)
             with store.read() as tx:
-                found = {row["table_name"] for row in tx.rows(moving.SQL["columns_kept"])}
-        assert found - set(moving.LOCAL) == set(moving.TABLES)
+                found = {row["table_name"] for row in tx.rows(moved.SQL["columns_kept"])}
+        assert found - set(moving_rows.LOCAL) == set(moving_rows.TABLES)
+
+
+def test_a_directory_gets_the_indexes_that_lists_are_read_by(schema_url, left_on_server, tmp_path):
+    holdfast.move(tmp_path / "back", source=schema_url)
+    with store_at(str(tmp_path / "back")) as store, store.read() as tx:
+        names = {row["name"] for row in tx.rows(statement("SELECT name FROM sqlite_schema WHERE type = 'index'"))}
+    assert {"threads_by_updated", "threads_by_created", "threads_by_parent"} <= names

@@ -30,17 +30,9 @@ from holdfast.sqlite import Store
 from holdfast.state import directory, moved
 from holdfast.state.canonical import Digest, Value, without_nul
 from holdfast.state.moved import SQL, Mark
+from holdfast.state.moving_rows import TABLES, Columns, columns_of, count, own, pages, quoted
 from holdfast.state.places import AnyStore, Place, is_migrated
 from holdfast.threads import homes as home_rows
-
-# In this order a row comes after those it refers to.
-TABLES = (
-    "labels", "homes", "files", "threads", "thread_edges", "tool_lists", "thread_tools", "said_waiting", "holds",
-    "jobs", "job_requests", "job_caps", "job_files", "thread_memories", "memory_scopes", "memory_generations",
-    "backfill_notes", "counters",
-)  # fmt: skip
-LOCAL = ("clock_anchors", "migrations", "readers", "header", "commits", "moves")
-"""What a database knows of itself. Of `counters`, the epoch, the server and its name are its own, too."""
 
 NOT_MOVED = (
     "logs/, receipts/, backups/, memory/ and cache.db",
@@ -48,9 +40,7 @@ NOT_MOVED = (
     "the homes and their rollouts",
 )
 
-_OWN = {"counters": "name NOT IN ('epoch', 'timeline', 'system', 'state_id')"}
 _INDEXES = sql.load_script("holdfast.threads", "indexes.sql")
-_PAGE = 1000
 _WAIT_MS = 5_000
 _LOOK_AGAIN_S = 0.5
 
@@ -132,7 +122,7 @@ def undo_move(source: str | os.PathLike[str] | None = None) -> Mark:
     """Take up again a state that was moved away, as it was left; return the mark it had.
 
     The target stays as it is: whoever works there goes on, and sees nothing of this. Fences rise above those that the
-    target began with. Raises ``Refused`` when it was not moved, or its target is not complete.
+    target began with. Raises ``Refused`` when it was not moved away.
     """
     place = Place(source)
     with closing(place.open()) as old, old.write(wait_ms=_WAIT_MS) as tx:
@@ -185,23 +175,23 @@ def _fill(
     tx: Read, old: AnyStore, new: AnyStore, origin: Place, goal: Place, say: OnProgress
 ) -> tuple[MoveReport, Mark]:
     """Copy what ``tx`` sees into ``new``, compare, and raise its epoch. Marked it was before, and it stays so."""
-    columns = _columns(tx, old)
+    columns = columns_of(tx, old.path)
     with new.read() as there:
-        if (theirs := _columns(there, new)) != columns:
+        if (theirs := columns_of(there, new.path)) != columns:
             odd = sorted(set(theirs.items()) ^ set(columns.items()))[0][0]
             raise Unsupported(f"the table {odd} has not the same columns in {origin.shown} and in {goal.shown}")
     mark = _mark(origin, goal, tx.now_ms)
     resumed = _take(new, mark)
     say(MoveProgress("marked"))
     clean = without_nul if new.kind == "postgres" else _as_is
-    total = sum(_count(tx, table) for table in TABLES)
+    total = sum(count(tx, table) for table in TABLES)
     copied: dict[str, Digest] = {}
     done = 0
     for table in TABLES:
         copied[table] = Digest()
         names = columns[table][0]
-        put = SQL["move_put"].fill(rows=table, columns=_quoted(names), values=", ".join(f":{name}" for name in names))
-        for page in _pages(tx, table, columns[table]):
+        put = SQL["move_put"].fill(rows=table, columns=quoted(names), values=", ".join(f":{name}" for name in names))
+        for page in pages(tx, table, columns[table]):
             rows = [tuple(map(clean, row)) for row in page]
             copied[table].add(rows)
             with new.write(wait_ms=_WAIT_MS) as there:
@@ -233,7 +223,7 @@ def _take(new: AnyStore, mark: Mark) -> bool:
         seen = moved.read(tx)
         _refuse_taken(tx, seen, mark)
         for table in reversed(TABLES):
-            tx.run(SQL["move_clear"].fill(rows=table, which=_own(table)))
+            tx.run(SQL["move_clear"].fill(rows=table, which=own(table)))
         moved.put(tx, mark)
         return seen is not None
 
@@ -242,7 +232,7 @@ def _refuse_taken(tx: Read, seen: Mark | None, mark: Mark) -> None:
     if seen is not None and (seen.role != "moving" or (seen.host, seen.source) != (mark.host, mark.source)):
         raise Refused(seen.sentence(), remedy="Name an empty place with --to.")
     if seen is None:
-        held = [f"{count} in {table}" for table in TABLES[:-1] if (count := _count(tx, table))]
+        held = [f"{rows} in {table}" for table in TABLES[:-1] if (rows := count(tx, table))]
         if held:
             raise Refused(
                 f"{mark.target} holds something already: rows {', '.join(held)}",
@@ -253,7 +243,7 @@ def _refuse_taken(tx: Read, seen: Mark | None, mark: Mark) -> None:
 def _compare(tx: Read, columns: dict[str, Columns], copied: dict[str, Digest], goal: Place, say: OnProgress) -> None:
     for table in TABLES:
         found = Digest()
-        for page in _pages(tx, table, columns[table]):
+        for page in pages(tx, table, columns[table]):
             found.add(page)
         say(MoveProgress("checking", table))
         if (found.rows, found.hex()) != (copied[table].rows, copied[table].hex()):
@@ -315,10 +305,10 @@ def _look(old: AnyStore, origin: Place, goal: Place) -> MoveReport:
                     resumed = seen is not None
     tables = []
     with old.read() as tx:
-        columns = _columns(tx, old)
+        columns = columns_of(tx, old.path)
         for table in TABLES:
             digest = Digest()
-            for page in _pages(tx, table, columns[table]):
+            for page in pages(tx, table, columns[table]):
                 digest.add(page)
             tables.append(MovedTable(table, digest.rows, digest.bytes, digest.hex()))
     return _report(origin, goal, tuple(tables), resumed=resumed, dry_run=True)
@@ -346,50 +336,6 @@ def _workers(tx: Read) -> Iterator[str]:
             owner = owners.load(row["owner"])
             if not holds.is_dead(owner):
                 yield f"{holds.describe(owner)} works on the job {row['kind']} {row['key']}"
-
-
-Columns: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
-"""All columns of a table by name, and those of its primary key in order."""
-
-
-def _columns(tx: Read, store: AnyStore) -> dict[str, Columns]:
-    names: dict[str, list[str]] = {}
-    keys: dict[str, list[tuple[int, str]]] = {}
-    for row in tx.rows(SQL["columns_kept"]):
-        names.setdefault(row["table_name"], []).append(row["column_name"])
-        if row["key"]:
-            keys.setdefault(row["table_name"], []).append((row["key"], row["column_name"]))
-    if unknown := names.keys() - set(TABLES) - set(LOCAL):
-        raise Unsupported(f"{store.path} has tables that no move knows: {', '.join(sorted(unknown))}")
-    return {table: (tuple(names[table]), tuple(name for _, name in sorted(keys[table]))) for table in TABLES}
-
-
-def _pages(tx: Read, table: str, columns: Columns) -> Iterator[list[tuple[Value, ...]]]:
-    """Yield every row that is moved, in the order of the primary key, some at a time."""
-    names, key = columns
-    at = [names.index(name) for name in key]
-    first = SQL["move_page"].fill(columns=_quoted(names), rows=table, key=_quoted(key), after=_own(table))
-    marks = ", ".join(f":{name}" for name in key)
-    after = f"({_quoted(key)}) > ({marks}) AND {_own(table)}"
-    later = SQL["move_page"].fill(columns=_quoted(names), rows=table, key=_quoted(key), after=after)
-    page = tx.tuples(first, page=_PAGE)
-    while page:
-        yield page
-        last = {name: page[-1][place] for name, place in zip(key, at, strict=True)}
-        page = tx.tuples(later, page=_PAGE, **last) if len(page) == _PAGE else []
-
-
-def _count(tx: Read, table: str) -> int:
-    row = tx.row(SQL["move_count"].fill(rows=table, which=_own(table)))
-    return int(row["found"]) if row else 0
-
-
-def _own(table: str) -> str:
-    return _OWN.get(table, "1 = 1")
-
-
-def _quoted(names: tuple[str, ...]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
 
 
 def _as_is(value: Value) -> Value:
