@@ -100,8 +100,8 @@ def move(
 
     Ends with ``source`` refusing to be opened or written, and every fence it
     gave refused in ``to``. ``wait``: until nobody holds anything or works on a
-    job; otherwise ``Busy`` names them. Reads each row twice and writes it
-    once: about 20,000 threads a second. The source takes no writes meanwhile.
+    job; otherwise ``Busy`` names them. The source takes no writes meanwhile:
+    51,000 rows of 44 MB took 4.5 s to a server beside it, 2.3 s back.
 
     Raises ``Refused`` (nothing there; ``to`` holds something, with how much;
     one of them takes part in another move), ``Busy``, ``Damaged`` (``to``
@@ -113,7 +113,7 @@ def move(
     if origin.shown == goal.shown:
         raise Refused(f"{origin.shown} would be moved to itself", remedy="Name another place with --to.")
     say = on_progress or _nobody
-    with closing(origin.open()) as old:
+    with closing(origin.open(peek=dry_run)) as old:
         report = _look(old, origin, goal) if dry_run else _move(old, origin, goal, wait, say)
     return msgspec.structs.replace(report, duration_ms=round((time.monotonic() - began) * 1000))
 
@@ -276,7 +276,7 @@ def _end(mark: Mark, origin: Place, goal: Place, say: OnProgress) -> MoveReport:
         raise Refused(mark.sentence(), remedy=mark.remedy())
     if not goal.exists():
         raise Refused(f"{mark.sentence()}, but nothing is there", remedy="`holdfast move --undo --from` the source.")
-    with closing(goal.store()) as new, new.read() as tx:
+    with closing(goal.store(peek=True)) as new, new.read() as tx:
         seen = moved.read(tx)
     if seen is None or seen.id != mark.id:
         raise Refused(f"{mark.sentence()}: that move has ended", remedy=mark.remedy())
@@ -297,7 +297,7 @@ def _look(old: AnyStore, origin: Place, goal: Place) -> MoveReport:
         raise Refused(f"{origin.shown} is of an older holdfast", remedy="Open it once with this one, then look again.")
     resumed = False
     if goal.exists():
-        with closing(goal.store()) as new:
+        with closing(goal.store(peek=True)) as new:
             if is_migrated(new):
                 with new.read() as there:
                     seen = moved.read(there)

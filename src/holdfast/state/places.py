@@ -29,11 +29,11 @@ class Place:
         """For people, and for a mark; with ``host`` it is this place and no other."""
         self.host = "" if self.url else owners.host()
 
-    def open(self) -> AnyStore:
-        """Open what is there. Raises ``Refused`` when nothing is."""
+    def open(self, *, peek: bool = False) -> AnyStore:
+        """Open what is there, ``peek``: only to look. Raises ``Refused`` when nothing is."""
         if self.url is None and not os.path.exists(self._file):
             raise Refused(f"nothing is kept at {self.shown} that could be moved", remedy="Name another with --from.")
-        store = self.store()
+        store = self.store(peek=peek)
         with _closed_on_error(store):
             if not is_migrated(store):
                 raise Refused(f"nothing is kept at {self.shown} that could be moved", remedy="Name it with --from.")
@@ -56,10 +56,12 @@ class Place:
     def _file(self) -> str:
         return os.path.join(self.directory, directory.STATE_DB)
 
-    def store(self) -> AnyStore:
-        """Open it, whatever it is; a file is made when there is none."""
+    def store(self, *, peek: bool = False) -> AnyStore:
+        """Open it, whatever it is. Without ``peek`` a file is made when there is none."""
         if self.url is None:
-            return Store.open(self._file, clock=wall_ms)
+            return (Store.peek if peek else Store.open)(self._file, clock=wall_ms)
+        if peek:
+            return postgres.Store.peek(self.url)
         return postgres.Store.open(self.url, limits=postgres.Limits(statement_ms=_SLOW_MS, idle_ms=_SLOW_MS))
 
 
