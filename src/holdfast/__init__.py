@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from holdfast.state.backfill import Backfill
     from holdfast.state.carrying import InHomeChange
     from holdfast.state.compressing import CompressProgress, CompressReport
+    from holdfast.state.moving import MoveReport, move, undo_move
     from holdfast.state.overlays import UNSET
     from holdfast.threads.model import (
         Deleted,
@@ -73,6 +74,9 @@ _FROM = {
     "open": "holdfast.state",
     "peek": "holdfast.state",
     "backup": "holdfast.state",
+    "MoveReport": "holdfast.state.moving",
+    "move": "holdfast.state.moving",
+    "undo_move": "holdfast.state.moving",
     "rebuild": "holdfast.state",
     "restore": "holdfast.state",
 }
@@ -101,6 +105,7 @@ __all__ = [
     "InHomeChange",
     "IndexReport",
     "LiveThread",
+    "MoveReport",
     "Page",
     "Problem",
     "Progress",
@@ -117,10 +122,12 @@ __all__ = [
     "Unsupported",
     "__version__",
     "backup",
+    "move",
     "open",
     "peek",
     "rebuild",
     "restore",
+    "undo_move",
 ]
 
 

@@ -122,6 +122,7 @@ THREAD = "01a1fa0b-589d-7420-a3a3-86c4f7ca642c"
         ["threads", "reindex"],
         ["backup"],
         ["restore", "--yes", "BACKUP"],
+        ["move", "--to", "ELSEWHERE"],
         ["memory", "run", "--dry-run"],
         ["memory", "list"],
         ["memory", "forget", THREAD],
@@ -132,13 +133,17 @@ THREAD = "01a1fa0b-589d-7420-a3a3-86c4f7ca642c"
     ids=" ".join,
 )
 def test_every_json_key_is_documented(home, capsys, tmp_path, arguments):
-    if arguments[:1] in (["backup"], ["restore"]):
+    arguments = [str(tmp_path / "new") if word == "ELSEWHERE" else word for word in arguments]
+    if arguments[:1] in (["backup"], ["restore"], ["move"]):
         assert main(["index", "--no-search"]) == main(["backup", str(tmp_path / "copy.db")]) == 0
         capsys.readouterr()
         arguments = [str(tmp_path / "copy.db") if word == "BACKUP" else word for word in arguments]
     assert main([*arguments, "--json"]) == 0
     path = " ".join(
-        ["holdfast", *(word for word in arguments if word in ("threads", "index", "backup", "restore", "status"))]
+        [
+            "holdfast",
+            *(word for word in arguments if word in ("threads", "index", "backup", "restore", "move", "status")),
+        ]
     )
     path = next((each for each in COMMANDS if each == " ".join(["holdfast", *arguments[:2]])), path)
     text = section("holdfast index" if path.endswith("reindex") else path)

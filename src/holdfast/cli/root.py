@@ -14,6 +14,7 @@ COMMANDS = {
     "logs": ("holdfast.cli.logs:logs", "Query, follow, measure and export the log."),
     "backup": ("holdfast.cli.backup:backup", "Copy state.db while others use it, checked."),
     "restore": ("holdfast.cli.backup:restore", "Put a backup in the place of state.db; what was there is kept."),
+    "move": ("holdfast.cli.move:move", "Move the state into a PostgreSQL database, or back."),
     "status": ("holdfast.cli.status:status", "Show what is indexed, how big it is, and what is wrong."),
     "holds": ("holdfast.cli.holds:holds", "Show who is working on what, and until when."),
     "jobs": ("holdfast.cli.jobs:jobs", "List, explain and steer work that happens once."),

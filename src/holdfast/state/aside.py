@@ -14,7 +14,7 @@ from holdfast import folders, schema
 from holdfast.clock import wall_ms
 from holdfast.errors import Busy, Damaged, HoldfastError
 from holdfast.sqlite import Store, openers, seat_holder
-from holdfast.state import directory, said
+from holdfast.state import directory, moved, said
 
 
 def refuse_when_in_use(db: str, *, remedy: str) -> None:
@@ -34,6 +34,7 @@ def refuse_when_not_ours(db: str, look: Callable[[Store], object] = schema.check
     except (HoldfastError, FileNotFoundError):
         return
     with engine, suppress(Damaged, Busy):
+        moved.refuse(engine)  # or it would count again, beside what it was moved to
         look(engine)
 
 

@@ -20,7 +20,7 @@ from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.sqlite import Store, reading_copy, unsound
 from holdfast.sqlite.copying import OnProgress
-from holdfast.state import backups, directory
+from holdfast.state import backups, directory, moved
 from holdfast.threads import homes as home_rows
 from holdfast.threads import store as threads
 from holdfast.threads.probes import probes as thread_probes
@@ -92,6 +92,7 @@ def back_up(
     ``Busy`` (others write so much that the copy was given up), ``Unsupported``.
     """
     began = time.monotonic()
+    moved.refuse(engine)
     schema.check_readable(engine)
     with engine.read() as tx:
         known = [home.path for home in home_rows.listing(tx)]

@@ -14,7 +14,7 @@ from holdfast.ingest import gate
 from holdfast.ingest.model import OnProgress
 from holdfast.postgres import is_url
 from holdfast.sqlite import Store
-from holdfast.state import directory, said
+from holdfast.state import directory, moved, said
 from holdfast.state.handle import State
 from holdfast.threads import homes as home_rows
 from holdfast.threads.model import Home
@@ -102,6 +102,7 @@ def _open_file(path: str, clock: Clock | None) -> Engine:
     _drop_second_name(path, db)
     engine = Store.open(db, clock=clock or wall_ms)
     try:
+        moved.refuse(engine)
         schema.migrate(engine)
         if clock is None:
             engine.clock = schema.anchored_clock(engine)
@@ -116,6 +117,7 @@ def _open_database(url: str, clock: Clock | None) -> Engine:
 
     engine = postgres.Store.open(url, clock=clock)
     try:
+        moved.refuse(engine)
         schema.migrate(engine)
         holds.know_server(engine, end_all)
     except BaseException:
@@ -142,6 +144,7 @@ def peek_state(
     except FileNotFoundError:
         return State(path, None, known, read_only=True, search=False)
     try:
+        moved.refuse(engine)
         if not schema.check_readable(engine):  # empty: its creation was cut short, and nothing was ever said
             engine.close()
             return State(path, None, known, read_only=True, search=False)

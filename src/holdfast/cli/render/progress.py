@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from holdfast.sqlite.copying import OnProgress as OnCopied
     from holdfast.state.compressing import CompressProgress
     from holdfast.state.compressing import OnProgress as OnCompressed
+    from holdfast.state.moving import MoveProgress
+    from holdfast.state.moving import OnProgress as OnMoved
 
 _QUIET_S = 0.3  # a bar that is gone before it is read is only flicker
 _HOME_CHARS = 24  # with a bar and the numbers beside it that fits 80 columns
@@ -47,6 +49,13 @@ def copy_bar() -> Iterator[OnCopied | None]:
     """Yield what to pass as ``on_progress`` to whatever copies a database; None when nobody looks."""
     with _shown() as shown:
         yield None if shown is None else shown.copy
+
+
+@contextmanager
+def move_bar() -> Iterator[OnMoved | None]:
+    """Yield what to pass as ``on_progress`` to whatever moves a state; None when nobody looks."""
+    with _shown() as shown:
+        yield None if shown is None else shown.move
 
 
 @contextmanager
@@ -93,6 +102,14 @@ class _Bar:
 
     def copy(self, done: int, total: int) -> None:
         self._show("", "Copying", done * 100 // max(total, 1), done >> 20, total >> 20, False)
+
+    def move(self, progress: MoveProgress) -> None:
+        text = f"Waiting for {progress.by}" if progress.by else f"Moving {progress.table}"
+        percent = progress.rows_done * 100 // max(progress.rows, 1)
+        if progress.by or progress.step == "copying":
+            self._show("", text, percent, progress.rows_done, progress.rows, progress.by is not None)
+        elif progress.step == "checking":
+            self._show("", f"Comparing {progress.table}", 100, 0, 0, False)
 
     def remember(self, progress: MemoryProgress) -> None:
         text = "Reading threads" if progress.phase == "extract" else "Putting notes together"
