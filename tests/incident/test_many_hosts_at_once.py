@@ -18,12 +18,14 @@ directory, hosts = sys.argv[1], int(sys.argv[2])
 warm(sys.argv[3])
 gate, go = os.pipe()
 told, tell = os.pipe()
+alive, stay = os.pipe()
 pids = []
 for number in range(hosts):
     pid = os.fork()
     if pid == 0:
         try:
             os.close(go)
+            os.close(stay)
             os.read(gate, 1)  # all go at once
             handler = logs.handler(directory, "TRACE")
             log = logging.getLogger("host")
@@ -39,7 +41,7 @@ for number in range(hosts):
             ):
                 handler.flush()
             os.write(tell, b"x")
-            signal.pause()  # it lives, with its segment open
+            os.read(alive, 1)  # it lives, with its segment open, as long as who forked it
         finally:
             os._exit(1)
     pids.append(pid)
