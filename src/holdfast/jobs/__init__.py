@@ -11,6 +11,7 @@ with state.write() as tx:
 """
 
 from holdfast.jobs.asking import cancel, cap, enqueue, forget, get, retry
+from holdfast.jobs.ending import confirm, end_all, fail, finish, give_up, release, renew
 from holdfast.jobs.guard import Staged, point, publish, published, stage
 from holdfast.jobs.looking import counts, listing, outcome, why
 from holdfast.jobs.model import (
@@ -30,18 +31,7 @@ from holdfast.jobs.model import (
     UpToDate,
     Watermark,
 )
-from holdfast.jobs.store import (
-    claim,
-    claim_next,
-    confirm,
-    end_all,
-    fail,
-    finish,
-    give_up,
-    recover,
-    release,
-    renew,
-)
+from holdfast.jobs.store import claim, claim_next, recover
 from holdfast.jobs.worker import Report, Worker
 from holdfast.jobs.working import Done, GiveUp, Later, Work
 

@@ -28,9 +28,9 @@ from holdfast import folders
 from holdfast.engine import Engine, Read, Write
 from holdfast.errors import Refused, Stale
 from holdfast.holds.owner import host
+from holdfast.jobs.ending import lost
 from holdfast.jobs.model import Claimed
 from holdfast.jobs.rows import SQL
-from holdfast.jobs.store import lost
 
 _GENERATION = re.compile(r"([0-9a-f]{16})(-\d+)?")
 _KEPT = 2  # the one that counts, and the one before it, which somebody may still be reading

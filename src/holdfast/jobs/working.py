@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from holdfast.engine import Engine, Write
 from holdfast.errors import Busy, Full, HoldfastError, Stale
 from holdfast.holds import Keeper, Watch
-from holdfast.jobs import guard, store
+from holdfast.jobs import ending, guard
 from holdfast.jobs.guard import Staged
 from holdfast.jobs.model import Claimed, Job, Watermark
 
@@ -165,13 +165,13 @@ class Work:
     def _write_end(self, tx: Any, answer: Any) -> End:
         match answer:
             case BaseException():
-                store.fail(tx, self.claim, _told(answer))
+                ending.fail(tx, self.claim, _told(answer))
                 return "failed"
             case GiveUp(why=why):
-                store.give_up(tx, self.claim, why)
+                ending.give_up(tx, self.claim, why)
                 return "given up"
             case Later(in_ms=in_ms):
-                store.release(tx, self.claim, retry_in_ms=in_ms)
+                ending.release(tx, self.claim, retry_in_ms=in_ms)
                 return "released"
             case Done(result=result, watermark=watermark):
                 pass
@@ -180,11 +180,11 @@ class Work:
         for staged in self._staged:
             guard.check_generation(staged)
             guard.publish(tx, staged)
-        store.finish(tx, self.claim, result, watermark=watermark)
+        ending.finish(tx, self.claim, result, watermark=watermark)
         return "done"
 
     def _renew(self, tx: Any, _hold: object, *, lease_ms: int, note: str) -> None:
-        store.renew(tx, self.claim, lease_ms=lease_ms, note=note)
+        ending.renew(tx, self.claim, lease_ms=lease_ms, note=note)
 
 
 class _ThenFailed(Exception):

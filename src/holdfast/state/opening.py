@@ -113,7 +113,7 @@ def _open_file(path: str, clock: Clock | None) -> Engine:
 
 
 def _open_database(url: str, clock: Clock | None) -> Engine:
-    from holdfast.jobs.store import end_all  # which a state in a file does not need to open
+    from holdfast.jobs.ending import end_all  # which a state in a file does not need to open
 
     engine = postgres.Store.open(url, clock=clock)
     try:

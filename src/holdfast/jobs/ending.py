@@ -1,0 +1,114 @@
+"""End a claim, or make it last. Each function joins the caller's transaction.
+
+Every end changes one row and carries the fence in the same statement: who
+comes too late changes nothing, and is told ``Stale``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from holdfast.engine import Read, Write
+from holdfast.errors import Refused, Stale
+from holdfast.holds import owner as owners
+from holdfast.jobs import rules
+from holdfast.jobs.asking import row as get_row
+from holdfast.jobs.model import Claimed, Exhausted, Job, Resting, Status, Terminal, Watermark, resource
+from holdfast.jobs.rows import SQL, dumped, pair, said
+
+
+def renew(tx: Write, claim: Claimed, *, lease_ms: int | None = None, note: str = "") -> Claimed:
+    """Extend the claim by ``lease_ms`` from now, and say how far the work is. Raises ``Stale`` when it was lost."""
+    lease_ms = claim.kind.lease_ms if lease_ms is None else lease_ms
+    if lease_ms <= 0:
+        raise Refused(f"{claim.hold.resource}: to end a claim, release it; a lease of {lease_ms} ms is none")
+    expires_ms = tx.now_ms + lease_ms
+    _end(tx, "renew", claim, expires_ms=expires_ms, note=note)
+    return replace(claim, hold=replace(claim.hold, renewed_ms=tx.now_ms, expires_ms=expires_ms, note=note))
+
+
+def confirm(tx: Read, claim: Claimed) -> None:
+    """Raise ``Stale`` unless ``claim`` is in force in this very transaction."""
+    seen = get_row(tx, claim.job.kind, claim.job.key)
+    if seen is None or not is_in_force(seen, claim.fence, tx.now_ms):
+        raise lost(tx, claim)
+
+
+def is_in_force(seen: Job, fence: int, now_ms: int) -> bool:
+    """Return True when ``seen`` is being done under ``fence``."""
+    return seen.status == Status.RUNNING and seen.fence == fence and seen.expires_ms > now_ms
+
+
+def finish(tx: Write, claim: Claimed, result: Any = None, *, watermark: Watermark | None = None) -> None:
+    """Say that the job was done, for ``watermark``: by default the input it was claimed for.
+
+    When newer input was asked for meanwhile, it is ready again. ``result`` is
+    a JSON value of at most 64 KiB. Raises ``Stale`` when the claim was lost;
+    whatever else is in this transaction is undone with it.
+    """
+    rules.check_watermark(watermark)
+    size, digest = pair(claim.watermark if watermark is None else watermark)
+    _end(tx, "finish", claim, done_size=size, done_hash=digest, result=dumped(result, "result"))
+
+
+def fail(tx: Write, claim: Claimed, error: object, *, retry_in_ms: int | None = None) -> Resting | Exhausted | Terminal:
+    """Say that the job failed, and return what comes of it.
+
+    It rests for ``retry_in_ms``, or as long as its kind's backoff says; with
+    its attempts used up it is ``Exhausted``, and ``Terminal`` where failure
+    is for ever. Raises ``Stale`` when the claim was lost.
+    """
+    rest_ms = rules.backoff_ms(claim.kind, claim.job.key, claim.attempt) if retry_in_ms is None else retry_in_ms
+    _end(tx, "fail", claim, retry_ms=tx.now_ms + max(rest_ms, 0), failure=said(error), given_up=0)
+    seen = _seen(tx, claim)
+    if seen.status == Status.RESTING:
+        return Resting(seen, seen.due_ms, seen.failure)
+    return _failed(seen)
+
+
+def give_up(tx: Write, claim: Claimed, why: object) -> Exhausted | Terminal:
+    """Say that this input will never do, whatever is left of its attempts. Raises ``Stale`` when the claim was lost."""
+    _end(tx, "fail", claim, retry_ms=0, failure=said(why), given_up=1)
+    return _failed(_seen(tx, claim))
+
+
+def release(tx: Write, claim: Claimed, *, retry_in_ms: int = 0) -> None:
+    """Give the job back undone, for others, and its attempt with it. Raises ``Stale`` when the claim was lost."""
+    _end(tx, "release", claim, retry_ms=tx.now_ms + max(retry_in_ms, 0))
+
+
+def end_all(tx: Write) -> int:
+    """Make every claim void, and its job ready; return how many there were. For a database that was put back."""
+    return tx.run(SQL["end_every_claim"])
+
+
+def _end(tx: Write, statement: str, claim: Claimed, **params: object) -> None:
+    if tx.run(SQL[statement], job_id=claim.job.job_id, fence=claim.fence, now_ms=tx.now_ms, **params) != 1:
+        raise lost(tx, claim)
+
+
+def lost(tx: Read, claim: Claimed) -> Stale:
+    """Return what to raise for a claim that is over: how it ended."""
+    name = resource(claim.job.kind, claim.job.key)
+    seen = get_row(tx, claim.job.kind, claim.job.key)
+    if seen is None or seen.fence == claim.fence or seen.owner is None:
+        became = "is gone" if seen is None else f"is {seen.status}"
+        if seen is not None and seen.status == Status.RUNNING:
+            became = f"had no renewal for {tx.now_ms - seen.renewed_ms} ms"
+        return Stale(f"the claim of {name} (fence {claim.fence}) ended before the work did: the job {became}")
+    return Stale(
+        f"{name} changed hands: fence {claim.fence} is over, {owners.describe(seen.owner)} got fence {seen.fence}"
+    )
+
+
+def _seen(tx: Read, claim: Claimed) -> Job:
+    seen = get_row(tx, claim.job.kind, claim.job.key)
+    assert seen is not None  # its row was just changed
+    return seen
+
+
+def _failed(seen: Job) -> Exhausted | Terminal:
+    if seen.on_failure == "terminal":
+        return Terminal(seen, seen.failure)
+    return Exhausted(seen, seen.attempts, seen.failure)
