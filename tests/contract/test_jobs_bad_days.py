@@ -15,7 +15,7 @@ SHORT = Kind("k", lease_ms=300)
 
 WORKER = """
 from holdfast import jobs
-from holdfast.jobs import Kind, Worker, guard, store
+from holdfast.jobs import Kind, Worker, ending, guard
 engine = open_engine(ARGS[0])
 out, stop_at, lease_ms = ARGS[1], ARGS[2], int(ARGS[3])
 def pausing(name, module, attribute, before=False):
@@ -35,8 +35,8 @@ def fn(work):
             if stop_at == "half written": pause(stop_at)
     if stop_at == "staged": pause(stop_at)
     return ARGS[4]
-pausing("files published, job not finished", store, "finish", before=True)
-pausing("about to commit", store, "finish")
+pausing("files published, job not finished", ending, "finish", before=True)
+pausing("about to commit", ending, "finish")
 pausing("committed", guard, "settle", before=True)
 pausing("link made, not in place", os, "symlink")
 pausing("link in place", guard, "_sweep", before=True)
