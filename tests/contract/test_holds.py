@@ -213,8 +213,9 @@ def test_a_decision_made_on_a_row_that_has_moved_since_changes_nothing(engine, c
     second = take(engine, BOB)
     with engine.write() as tx:
         late = replace(second, owner=ANN, fence=first.fence + 1)
-        assert holds.store._put(tx, late, seen_fence=first.fence) is False
-        assert holds.store._put(tx, late, seen_fence=0) is False
+        assert holds.store._put(tx, late, first) is False
+        assert holds.store._put(tx, late, None) is False
+        assert holds.store._put(tx, late, replace(second, renewed_ms=second.renewed_ms - 1)) is False
     assert seen(engine) == second
 
 

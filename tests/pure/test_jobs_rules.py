@@ -60,7 +60,7 @@ def expected(job, watermark, dead, stale_after_ms, capped):
         ("Running", job.status == Status.RUNNING and not dead and not silent),
         ("UpToDate", job.was_done and not newer(asked, job.done)),
         ("Exhausted", left <= 0 or (job.status == Status.FAILED and not refilled)),
-        ("Resting", job.due_ms > NOW_MS),
+        ("Resting", job.status != Status.READY and job.due_ms > NOW_MS),
         ("Capped", bool(capped)),
         ("Claimed", True),
     ]

@@ -1,3 +1,10 @@
+-- name: lock_hold
+-- Differs: many writers.
+SELECT resource, owner, fence, taken_ms, renewed_ms, expires_ms, note
+FROM holds
+WHERE resource = :resource
+FOR UPDATE
+
 -- name: get_epoch
 -- Differs: the server's timeline is in it. A copy that was promoted may have missed the last transactions, and would
 -- give fences again that were given before; it also may have missed that the epoch was raised. So each step of

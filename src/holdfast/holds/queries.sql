@@ -3,6 +3,12 @@ SELECT resource, owner, fence, taken_ms, renewed_ms, expires_ms, note
 FROM holds
 WHERE resource = :resource
 
+-- name: lock_hold
+-- The same row; until the end of the transaction nobody else changes it.
+SELECT resource, owner, fence, taken_ms, renewed_ms, expires_ms, note
+FROM holds
+WHERE resource = :resource
+
 -- name: list_holds
 SELECT resource, owner, fence, taken_ms, renewed_ms, expires_ms, note
 FROM holds
@@ -17,19 +23,22 @@ INSERT INTO counters (name, value) VALUES ('epoch', :epoch)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
 -- name: put_hold
--- Compare and set: `seen_fence` is the fence the decision was made on, 0 for
--- "no row". If another writer moved it meanwhile, nothing changes, and the
--- caller decides again.
+-- Compare and set: the decision was made on this fence (0: no row) and these
+-- times. If another writer moved or renewed it meanwhile, nothing changes, and
+-- the caller decides again.
 INSERT INTO holds (resource, owner, fence, taken_ms, renewed_ms, expires_ms, note)
 VALUES (:resource, :owner, :fence, :taken_ms, :renewed_ms, :expires_ms, :note)
 ON CONFLICT (resource) DO UPDATE
 SET owner = excluded.owner, fence = excluded.fence, taken_ms = excluded.taken_ms,
     renewed_ms = excluded.renewed_ms, expires_ms = excluded.expires_ms, note = excluded.note
-WHERE holds.fence = :seen_fence
+WHERE holds.fence = :seen_fence AND holds.renewed_ms = :seen_renewed_ms AND holds.expires_ms = :seen_expires_ms
 
 -- name: renew_hold
+-- One that began before the last renewal, and came after it, takes nothing of that away.
 UPDATE holds
-SET renewed_ms = :now_ms, expires_ms = :expires_ms, note = :note
+SET renewed_ms = CASE WHEN renewed_ms > :now_ms THEN renewed_ms ELSE :now_ms END,
+    expires_ms = CASE WHEN renewed_ms > :now_ms AND expires_ms > :expires_ms THEN expires_ms ELSE :expires_ms END,
+    note = :note
 WHERE resource = :resource AND fence = :fence AND expires_ms > :now_ms AND expires_ms <> renewed_ms
 
 -- name: end_hold

@@ -49,9 +49,9 @@ def take(
             holder_is_dead=seen is not None and is_dead(seen.owner),
             stale_after_ms=stale_after_ms,
         )
-        if isinstance(decision, Denied) or _put(tx, decision, seen_fence=seen.fence if seen else 0):
+        if isinstance(decision, Denied) or _put(tx, decision, seen):
             return decision
-        # Another session moved the row after we looked, and its row is now
+        # Another session moved or renewed the row after we looked, and its row is now
         # visible to us. On SQLite we are the only writer and never get here.
     raise Busy(f"{resource} changed hands {_TRIES_MAX} times while we tried to take it")
 
@@ -122,9 +122,10 @@ def renew(tx: Write, hold: Hold, *, lease_ms: int, note: str | None = None) -> H
     return Hold(hold.resource, hold.owner, hold.fence, hold.taken_ms, tx.now_ms, expires_ms, said)
 
 
-def confirm(tx: Read, hold: Hold) -> None:
-    """Raise ``Stale`` unless ``hold`` is in force in this very transaction."""
-    seen = get(tx, hold.resource)
+def confirm(tx: Write, hold: Hold) -> None:
+    """Raise ``Stale`` unless ``hold`` is in force. Nobody else gets it before this transaction ends."""
+    row = tx.row(_SQL["lock_hold"], resource=hold.resource)
+    seen = None if row is None else _hold(row)
     if seen is None or seen.fence != hold.fence or rules.over(seen, now_ms=tx.now_ms):
         raise _lost(tx, hold)
 
@@ -152,7 +153,7 @@ def _lost(tx: Read, hold: Hold) -> Stale:
     )
 
 
-def _put(tx: Write, hold: Hold, seen_fence: int) -> bool:
+def _put(tx: Write, hold: Hold, seen: Hold | None) -> bool:
     changed = tx.run(
         _SQL["put_hold"],
         resource=hold.resource,
@@ -162,7 +163,9 @@ def _put(tx: Write, hold: Hold, seen_fence: int) -> bool:
         renewed_ms=hold.renewed_ms,
         expires_ms=hold.expires_ms,
         note=hold.note,
-        seen_fence=seen_fence,
+        seen_fence=seen.fence if seen else 0,
+        seen_renewed_ms=seen.renewed_ms if seen else 0,
+        seen_expires_ms=seen.expires_ms if seen else 0,
     )
     return changed == 1
 

@@ -13,6 +13,7 @@ from holdfast.engine import Read, Write
 from holdfast.errors import Refused, Stale
 from holdfast.holds import owner as owners
 from holdfast.jobs import rules
+from holdfast.jobs.asking import locked
 from holdfast.jobs.asking import row as get_row
 from holdfast.jobs.model import Claimed, Exhausted, Job, Resting, Status, Terminal, Watermark, resource
 from holdfast.jobs.rows import SQL, dumped, pair, said
@@ -28,9 +29,9 @@ def renew(tx: Write, claim: Claimed, *, lease_ms: int | None = None, note: str =
     return replace(claim, hold=replace(claim.hold, renewed_ms=tx.now_ms, expires_ms=expires_ms, note=note))
 
 
-def confirm(tx: Read, claim: Claimed) -> None:
-    """Raise ``Stale`` unless ``claim`` is in force in this very transaction."""
-    seen = get_row(tx, claim.job.kind, claim.job.key)
+def confirm(tx: Write, claim: Claimed) -> None:
+    """Raise ``Stale`` unless ``claim`` is in force. Nobody else gets it before this transaction ends."""
+    seen = locked(tx, claim.job.kind, claim.job.key)
     if seen is None or not is_in_force(seen, claim.fence, tx.now_ms):
         raise lost(tx, claim)
 
@@ -60,17 +61,17 @@ def fail(tx: Write, claim: Claimed, error: object, *, retry_in_ms: int | None = 
     is for ever. Raises ``Stale`` when the claim was lost.
     """
     rest_ms = rules.backoff_ms(claim.kind, claim.job.key, claim.attempt) if retry_in_ms is None else retry_in_ms
-    _end(tx, "fail", claim, retry_ms=tx.now_ms + max(rest_ms, 0), failure=said(error), given_up=0)
-    seen = _seen(tx, claim)
-    if seen.status == Status.RESTING:
-        return Resting(seen, seen.due_ms, seen.failure)
-    return _failed(seen)
+    return _failed(tx, claim, retry_ms=tx.now_ms + max(rest_ms, 0), failure=said(error), given_up=0)
 
 
-def give_up(tx: Write, claim: Claimed, why: object) -> Exhausted | Terminal:
-    """Say that this input will never do, whatever is left of its attempts. Raises ``Stale`` when the claim was lost."""
-    _end(tx, "fail", claim, retry_ms=0, failure=said(why), given_up=1)
-    return _failed(_seen(tx, claim))
+def give_up(tx: Write, claim: Claimed, why: object) -> Resting | Exhausted | Terminal:
+    """Say that this input will never do, whatever is left of its attempts.
+
+    Newer input that was asked for meanwhile is to be done: then the job is
+    ``Resting``, until a time that is over unless a later one was asked for.
+    Raises ``Stale`` when the claim was lost.
+    """
+    return _failed(tx, claim, retry_ms=0, failure=said(why), given_up=1)
 
 
 def release(tx: Write, claim: Claimed, *, retry_in_ms: int = 0) -> None:
@@ -80,7 +81,7 @@ def release(tx: Write, claim: Claimed, *, retry_in_ms: int = 0) -> None:
 
 def end_all(tx: Write) -> int:
     """Make every claim void, and its job ready; return how many there were. For a database that was put back."""
-    return tx.run(SQL["end_every_claim"])
+    return tx.run(SQL["end_every_claim"], now_ms=tx.now_ms)
 
 
 def _end(tx: Write, statement: str, claim: Claimed, **params: object) -> None:
@@ -102,13 +103,13 @@ def lost(tx: Read, claim: Claimed) -> Stale:
     )
 
 
-def _seen(tx: Read, claim: Claimed) -> Job:
+def _failed(tx: Write, claim: Claimed, **params: object) -> Resting | Exhausted | Terminal:
+    size, digest = pair(claim.watermark)
+    _end(tx, "fail", claim, claimed_size=size, claimed_hash=digest, **params)
     seen = get_row(tx, claim.job.kind, claim.job.key)
     assert seen is not None  # its row was just changed
-    return seen
-
-
-def _failed(seen: Job) -> Exhausted | Terminal:
+    if seen.status == Status.RESTING:
+        return Resting(seen, seen.due_ms, seen.failure)
     if seen.on_failure == "terminal":
         return Terminal(seen, seen.failure)
     return Exhausted(seen, seen.attempts, seen.failure)

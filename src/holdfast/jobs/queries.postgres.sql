@@ -1,3 +1,8 @@
+-- name: which_key_locked
+-- Differs: many writers.
+kind = :kind AND key = :key
+FOR UPDATE
+
 -- name: which_next_free
 -- Differs: PostgreSQL has many writers. Each takes a row no other has locked, so ten workers that ask at once get ten
 -- different jobs, and none waits.

@@ -8,6 +8,10 @@ WHERE {which}
 -- name: which_key
 kind = :kind AND key = :key
 
+-- name: which_key_locked
+-- The same row; until the end of the transaction nobody else changes it.
+kind = :kind AND key = :key
+
 -- name: which_next
 -- In the order of the index `jobs_ready`: one row is read, however many wait.
 status = 'ready' AND kind = :kind
@@ -83,26 +87,32 @@ WHERE job_id = :job_id AND status = :seen_status AND fence = :seen_fence
     AND wanted_size = :seen_size AND wanted_hash = :seen_hash
 
 -- name: renew
+-- One that began before the last renewal, and came after it, takes nothing of that away.
 UPDATE jobs
-SET renewed_ms = :now_ms, expires_ms = :expires_ms, note = :note
+SET renewed_ms = CASE WHEN renewed_ms > :now_ms THEN renewed_ms ELSE :now_ms END,
+    expires_ms = CASE WHEN renewed_ms > :now_ms AND expires_ms > :expires_ms THEN expires_ms ELSE :expires_ms END,
+    note = :note
 WHERE job_id = :job_id AND fence = :fence AND status = 'running' AND expires_ms > :now_ms
 
 -- name: finish
 -- The comparison is `rules.advances`: input that came while this was being done is work of its own.
 UPDATE jobs
 SET status = CASE
-        WHEN wanted_size > :done_size OR (wanted_size = :done_size AND wanted_hash <> :done_hash) THEN 'ready'
-        ELSE 'done'
+        WHEN NOT (wanted_size > :done_size OR (wanted_size = :done_size AND wanted_hash <> :done_hash)) THEN 'done'
+        WHEN not_before_ms > :now_ms THEN 'resting'
+        ELSE 'ready'
     END,
     done_size = :done_size, done_hash = :done_hash, attempts = 0, retry_ms = 0, due_ms = not_before_ms,
     result = :result, failure = NULL, expires_ms = renewed_ms, changed_ms = :now_ms
 WHERE job_id = :job_id AND fence = :fence AND status = 'running' AND expires_ms > :now_ms
 
 -- name: fail
--- `attempts` is that of the row: it is 0 when newer input came meanwhile, which has a budget of its own.
+-- `attempts` is that of the row: it is 0 when newer input came meanwhile, which has a budget of its own, and is not
+-- what was given up.
 UPDATE jobs
 SET status = CASE
-        WHEN on_failure = 'terminal' OR attempts >= attempts_max OR :given_up = 1 THEN 'failed'
+        WHEN on_failure = 'terminal' OR attempts >= attempts_max THEN 'failed'
+        WHEN :given_up = 1 AND wanted_size = :claimed_size AND wanted_hash = :claimed_hash THEN 'failed'
         ELSE 'resting'
     END,
     retry_ms = :retry_ms, due_ms = CASE WHEN not_before_ms > :retry_ms THEN not_before_ms ELSE :retry_ms END,
@@ -117,11 +127,13 @@ SET status = 'resting', attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE
 WHERE job_id = :job_id AND fence = :fence AND status = 'running' AND expires_ms > :now_ms
 
 -- name: lose
--- Its worker is gone or was silent too long. The attempt was counted when it was claimed.
+-- Its worker is gone or was silent too long. The attempt was counted when it was claimed. Compare and set: a
+-- renewal that came since it was judged keeps the claim.
 UPDATE jobs
-SET status = CASE WHEN attempts >= attempts_max THEN 'failed' ELSE 'ready' END,
+SET status = CASE WHEN attempts >= attempts_max THEN 'failed' WHEN due_ms > :now_ms THEN 'resting' ELSE 'ready' END,
     failure = :failure, expires_ms = renewed_ms, changed_ms = :now_ms
 WHERE job_id = :job_id AND fence = :fence AND status = 'running'
+    AND renewed_ms = :seen_renewed_ms AND expires_ms = :seen_expires_ms
 
 -- name: wake
 UPDATE jobs
@@ -161,7 +173,7 @@ ON CONFLICT (kind) DO UPDATE SET running_max = excluded.running_max
 UPDATE jobs
 SET status = :status, attempts = 0, retry_ms = 0, not_before_ms = :now_ms, due_ms = :now_ms, done_size = :done_size,
     done_hash = :done_hash, failure = :failure, expires_ms = renewed_ms, changed_ms = :now_ms
-WHERE job_id = :job_id AND status = :seen_status AND fence = :seen_fence
+WHERE job_id = :job_id
 
 -- name: forget
 UPDATE jobs
@@ -172,7 +184,8 @@ WHERE kind = :kind AND key = :key AND status <> 'forgotten'
 
 -- name: end_every_claim
 UPDATE jobs
-SET status = 'ready', expires_ms = renewed_ms, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END
+SET status = CASE WHEN due_ms > :now_ms THEN 'resting' ELSE 'ready' END, expires_ms = renewed_ms,
+    attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END
 WHERE status = 'running'
 
 -- name: counts

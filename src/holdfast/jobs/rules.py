@@ -88,7 +88,8 @@ def decide(
         return UpToDate(job)
     if attempts >= job.attempts_max or (job.status == Status.FAILED and not refilled):
         return Exhausted(job, attempts, job.failure)
-    if job.due_ms > now_ms:
+    # What is ready was found to be due, by a clock that may have been a moment ahead of ours.
+    if job.status != Status.READY and job.due_ms > now_ms:
         return Resting(job, job.due_ms, job.failure if job.retry_ms == job.due_ms else None)
     if capped:
         return capped[0]

@@ -233,7 +233,15 @@ def _lose(tx: Write, seen: Job, *, dead: bool) -> int:
     assert seen.owner is not None
     what = "died" if dead else f"was not heard of for {tx.now_ms - seen.renewed_ms} ms"
     failure = f"its worker ({owners.describe(seen.owner)}) {what} in attempt {seen.attempts} of {seen.attempts_max}"
-    return tx.run(SQL["lose"], job_id=seen.job_id, fence=seen.fence, failure=failure, now_ms=tx.now_ms)
+    return tx.run(
+        SQL["lose"],
+        job_id=seen.job_id,
+        fence=seen.fence,
+        seen_renewed_ms=seen.renewed_ms,
+        seen_expires_ms=seen.expires_ms,
+        failure=failure,
+        now_ms=tx.now_ms,
+    )
 
 
 def _until_ms(tx: Read, hows: Sequence[Kind]) -> int | None:

@@ -132,8 +132,8 @@ class Jobs:
         with self._state.engine_to_write().write(reserve=True) as tx:
             return jobs.fail(tx, claim, error, retry_in_ms=retry_in_ms)
 
-    def give_up(self, claim: Claimed, why: object) -> Exhausted | Terminal:
-        """Say that this input will never do. Raises ``Stale`` when the claim was lost."""
+    def give_up(self, claim: Claimed, why: object) -> Resting | Exhausted | Terminal:
+        """Say that this input will never do; newer input is ``Resting``. Raises ``Stale`` when the claim was lost."""
         with self._state.engine_to_write().write(reserve=True) as tx:
             return jobs.give_up(tx, claim, why)
 
