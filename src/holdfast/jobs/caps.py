@@ -30,29 +30,41 @@ def of(tx: Read, kinds: Iterable[Kind], running_max: int | None) -> dict[str, Ca
     return found
 
 
-def lock(tx: Write, kinds: Iterable[str]) -> None:
-    """Have others that claim under these caps wait until we are done, or each would count without the other."""
-    for kind in sorted(kinds):  # in one order: two who want the same two do not wait for each other
-        tx.run(SQL["lock_cap"], kind=kind)
+def hold(tx: Write, kinds: Iterable[Kind], running_max: int | None) -> dict[str, Caps]:
+    """Do as ``of``, and have others that claim under these caps wait, or each would count without the other.
+
+    To be called before any job is changed: who has a cap may wait for a job.
+    """
+    kinds, held = list(kinds), set[str]()
+    while True:  # once more when there are caps: one that was changed while we waited for it counts as it is now
+        found = of(tx, kinds, running_max)
+        wanted = {kind for each in found.values() for kind in each} - held
+        if not wanted:
+            return found
+        for kind in sorted(wanted):  # in one order: two who want the same two do not wait for each other
+            tx.run(SQL["lock_cap"], kind=kind)
+        held |= wanted
 
 
 def reached(tx: Write, caps: Caps, *, is_dead: Callable[[Owner], bool], lose: Lose) -> tuple[Capped, ...]:
-    """Return the caps that are reached. A cap that seems to be is looked at again without the jobs of the dead."""
+    """Return the caps that are reached. A cap that seems to be is looked at again without the dead and the silent."""
     found = []
     for kind, most in sorted(caps.items()):
-        if (running := count(tx, kind)) >= most > 0:
+        # Also those whose lease is over by our clock: a renewal that began in time may be about to be kept.
+        if (running := count(tx, kind, also_silent=True)) >= most > 0:
             rows = tx.rows(_RUNNING, kind=kind) if kind else tx.rows(_RUNNING_ANY)
             if lose(tx, rows, is_dead):
-                running = count(tx, kind)
+                running = count(tx, kind, also_silent=True)
         if running >= most:
             found.append(Capped(kind or None, running, most))
     return tuple(found)
 
 
-def count(tx: Read, kind: str) -> int:
+def count(tx: Read, kind: str, *, also_silent: bool = False) -> int:
     """Return how many jobs of ``kind`` run; '' for all kinds. Reads only those that run."""
+    since_ms = -1 if also_silent else tx.now_ms
     if kind:
-        row = tx.row(SQL["count_running"], kind=kind, now_ms=tx.now_ms)
+        row = tx.row(SQL["count_running"], kind=kind, now_ms=since_ms)
     else:
-        row = tx.row(SQL["count_running_any"], now_ms=tx.now_ms)
+        row = tx.row(SQL["count_running_any"], now_ms=since_ms)
     return int(row["running"]) if row else 0

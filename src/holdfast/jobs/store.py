@@ -60,8 +60,7 @@ def claim(
     rules.check(how, key)
     rules.check_watermark(watermark)
     now_epoch = holds.epoch(tx)
-    limited = caps.of(tx, [how], running_max)[how.name]
-    caps.lock(tx, limited)
+    limited = caps.hold(tx, [how], running_max)[how.name]
     for _ in range(_TRIES_MAX):
         seen = get_row(tx, how.name, key)
         if seen is not None and (dead := _is_lost(seen, tx.now_ms, stale_after_ms, is_dead)) is not None:
@@ -76,7 +75,7 @@ def claim(
             lease_ms=how.lease_ms if lease_ms is None else lease_ms,
             epoch=now_epoch,
             stale_after_ms=stale_after_ms,
-            capped=caps.reached(tx, limited, is_dead=is_dead, lose=_lose_dead),
+            capped=caps.reached(tx, limited, is_dead=is_dead, lose=_lose_over),
         )
         if not isinstance(outcome, Claimed):
             return outcome
@@ -125,11 +124,11 @@ def claim_ready(
 
 
 def recover(tx: Write, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead) -> int:
-    """Make the jobs of dead workers ready again, or failed when that was their last attempt; return how many.
+    """Make the jobs of workers that died or fell silent ready again, or failed at their last attempt; return how many.
 
     One look at /proc for each process that runs a job of these kinds.
     """
-    return sum(_lose_dead(tx, tx.rows(_RUNNING, kind=kind), is_dead) for kind in kinds)
+    return sum(_lose_over(tx, tx.rows(_RUNNING, kind=kind), is_dead) for kind in kinds)
 
 
 def is_any_due(tx: Read, kinds: Iterable[str]) -> bool:
@@ -161,8 +160,6 @@ def _claim_ready(
         found = tx.row(_AT_ONCE, kind=hows[0].name, now_ms=tx.now_ms)
         if found is not None:
             return _take(tx, found, hows[0], owner, lease_ms, int(found["epoch"])), []
-    for how in hows:
-        _wake(tx, how.name)
     return _take_ready(tx, hows, owner, lease_ms, is_dead)
 
 
@@ -171,10 +168,11 @@ def _take_ready(
 ) -> tuple[Claimed | None, list[Capped]]:
     now_epoch = holds.epoch(tx)
     capped: list[Capped] = []
-    limited = caps.of(tx, hows, None)
-    caps.lock(tx, {kind for each in limited.values() for kind in each})
+    limited = caps.hold(tx, hows, None)
+    for how in hows:
+        _wake(tx, how.name)
     for how in _by_first(tx, hows):
-        if reached := caps.reached(tx, limited[how.name], is_dead=is_dead, lose=_lose_dead):
+        if reached := caps.reached(tx, limited[how.name], is_dead=is_dead, lose=_lose_over):
             capped += reached
             continue
         found = tx.row(_NEXT_FREE, kind=how.name)
@@ -217,15 +215,15 @@ def _wake(tx: Write, kind: str) -> None:
         _lose(tx, job(found), dead=False)
 
 
-def _lose_dead(tx: Write, rows: Iterable[Any], is_dead: IsDead) -> int:
+def _lose_over(tx: Write, rows: Iterable[Any], is_dead: IsDead) -> int:
     judged: dict[str, bool] = {}
     lost = 0
     for found in rows:
         text = found["owner"]
         if text not in judged:
             judged[text] = is_dead(owners.load(text))
-        if judged[text]:
-            lost += _lose(tx, job(found), dead=True)
+        if judged[text] or found["expires_ms"] <= tx.now_ms:
+            lost += _lose(tx, job(found), dead=judged[text])
     return lost
 
 
