@@ -1,10 +1,13 @@
 """``holdfast jobs``: asked for, done by a command, explained, tried again."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import threading
 from types import SimpleNamespace
 
-from cli_helpers import process
+from cli_helpers import COMMAND, process, terminal, without_style
 
 from holdfast.cli import jobs as commands
 
@@ -57,3 +60,46 @@ def test_a_command_whose_claim_was_lost_is_ended_with_all_it_started(monkeypatch
         lost.set()
         assert commands._wait(SimpleNamespace(lost=lost), child) != 0
         assert child.stdout.read() == b""  # its end comes when the last of them is gone
+
+
+def test_a_command_that_there_is_not_costs_no_attempt(cli):
+    cli("jobs", "enqueue", "k", "1")
+    ran = process("jobs", "run", "k", "--until-idle", "--", "no-such-command")
+    assert (ran.code, "no-such-command is no command" in ran.err) == (64, True)
+    assert cli("jobs", "show", "k", "1", "--json").json["job"]["attempts"] == 0
+
+
+def test_a_second_ctrl_c_ends_the_command_too(cli, tmp_path):
+    cli("jobs", "enqueue", "k", "1")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    running = subprocess.Popen(
+        [*COMMAND, "jobs", "run", "k", "--", "sh", "-c", f"exec >{pipe}; echo begun; sleep 60"],
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    with pipe.open() as said:
+        assert said.readline() == "begun\n"
+        code = None
+        while code is None:  # the first one drains, a later one ends
+            running.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = running.wait(timeout=0.5)
+        assert said.read() == ""  # its end comes when the last that can write is gone
+    with running.stderr as told:
+        assert (code, told.read()) == (130, "holdfast: interrupted\n")
+
+
+def test_a_narrow_terminal_shows_what_became_of_each_job(cli):
+    cli("jobs", "enqueue", "memory:extract", "1:01a1fa0b000070008000000000000000")
+    assert (
+        process("jobs", "run", "memory:extract", "--until-idle", "--", "sh", "-c", "echo no disk >&2; exit 5").code == 0
+    )
+    shown = without_style(terminal("jobs", "list", columns=80).out)
+    assert all(word in shown for word in ("memory:extract", "STATUS", "resting", "1/3", "just now")), shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_state_that_is_neither_a_directory_nor_postgresql_is_refused(cli):
+    wrong = process("jobs", "list", "--state", "mysql://db/agents")
+    assert (wrong.code, "mysql:// is no state" in wrong.err) == (64, True)

@@ -41,6 +41,8 @@ def test_what_is_no_job_is_refused_and_leaves_nothing(engine):
     for words in (
         {"key": ""},
         {"key": "x" * 1_001},
+        {"key": "a\0b"},
+        {"priority": 1 << 63},
         {"kind": ""},
         {"payload": object(), "idempotency_key": "r"},
         {"payload": "x" * 65_536, "idempotency_key": "r"},
@@ -402,6 +404,16 @@ def test_why_says_what_keeps_a_job_waiting_and_what_will_change_it(engine, clock
     do(engine, "cancel", "k", "later", "changed my mind")
     assert "cancelled (changed my mind)" in why(engine, "later")
     assert why(engine, "no such") is None
+
+
+def test_why_tells_what_was_given_up_and_what_was_put_off_from_attempts_used_up(engine, clock):
+    enqueue(engine)
+    do(engine, "give_up", claim(engine), "not text")
+    assert "given up after attempt 1 of 3" in why(engine)
+    assert why(engine).endswith(": not text")
+    do(engine, "retry", "k", "1")
+    do(engine, "release", claim(engine), retry_in_ms=2_500)
+    assert "all its attempts left; it is tried again in 2.5 s" in why(engine)
 
 
 def test_jobs_are_listed_by_kind_and_status_and_counted(engine, clock):

@@ -11,7 +11,7 @@ import pytest
 from holdfast import holds, jobs
 from holdfast.errors import Busy, Full, Refused
 from holdfast.memory import extracting, merging
-from holdfast.memory.model import Settings
+from holdfast.memory.model import NotThisThread, Settings
 from homes import NOON_MS, thread_id
 from memory_models import MERGED, Parrot
 
@@ -153,6 +153,24 @@ def test_a_used_up_budget_ends_the_run_and_costs_no_attempt(state):
     assert state.memory.run(Parrot(), ONE, phase="extract").extract.kept == 3
 
 
+class WrongKey(Refused, NotThisThread):
+    pass
+
+
+def test_what_every_thread_would_meet_ends_the_run_and_costs_no_attempt(state):
+    calls = []
+
+    def model(prompt):
+        calls.append(prompt)
+        raise WrongKey("status 401")
+
+    for _ in range(Settings().attempts_max + 1):
+        report = state.memory.run(model, ONE, phase="extract").extract
+        assert ([why for _, why in report.failed], report.stopped) == (["status 401"], 2)
+    assert len(calls) == Settings().attempts_max + 1
+    assert state.memory.run(Parrot(), ONE, phase="extract").extract.kept == 3
+
+
 def test_a_worker_that_lost_its_claim_stores_nothing(state, made):
     claimed = threading.Event()
     stolen = threading.Event()
@@ -241,6 +259,13 @@ def test_a_handle_on_another_home_does_not_take_the_notes_of_the_first_away(stat
     other.thread("elsewhere", id=thread_id(9))
     merged = open_state(other, clock=now).memory.run(Parrot(), force=True).merge
     assert (merged.outcome, merged.selected, merged.removed) == ("published", 4, 0)
+
+
+def test_files_are_not_made_of_nothing_so_the_first_notes_wait_for_no_cooldown(state):
+    model = Parrot()
+    assert state.memory.run(model, phase="merge").merge.outcome == "unchanged"
+    assert state.memory.files() == {}
+    assert state.memory.run(model).merge.outcome == "published"
 
 
 def test_new_notes_wait_for_the_cooldown_unless_told_otherwise(state, now):

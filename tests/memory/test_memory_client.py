@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.errors import Busy, Full, Refused
 from holdfast.memory.client import OpenAICompatible
-from holdfast.memory.model import Prompt
+from holdfast.memory.model import NotThisThread, Prompt
 from model_server import ModelServer, breaks_off, completion, drips, hangs, is_huge, says, serving
 
 KEY = "no-shape-of-a-secret-0123456789"
@@ -127,6 +127,26 @@ def test_the_key_follows_no_redirect(client):
     with pytest.raises(Refused, match="sends us elsewhere"):
         asked(ASKED)
     assert elsewhere.server.requests == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_wrong_key_or_address_is_wrong_for_every_thread(client, status):
+    with pytest.raises(NotThisThread):
+        client(says(b"no", status))(ASKED)
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_what_may_be_the_prompt_s_own_fault_is_not_said_of_every_thread(client, status):
+    with pytest.raises((Refused, Busy)) as raised:
+        client(says(b"no", status), attempts_max=1)(ASKED)
+    assert not isinstance(raised.value, NotThisThread)
+
+
+def test_nobody_there_is_said_of_every_thread():
+    with OpenAICompatible("http://127.0.0.1:1/v1", "m", attempts_max=1) as asked:
+        with pytest.raises(Busy, match="no answer") as raised:
+            asked(ASKED)
+    assert isinstance(raised.value, NotThisThread)
 
 
 def test_an_error_shows_neither_the_key_nor_another_secret(client, caplog):

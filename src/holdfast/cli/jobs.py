@@ -208,9 +208,15 @@ def run(given: Given, kind: str, command: tuple[str, ...], until_idle: bool, par
       holdfast jobs run mail --until-idle -- ./send.sh
       holdfast jobs run summary --parallel 4 -- python summarise.py
     """
+    _check_command(command[0])
+    children: set[int] = set()
     with _opened(given) as state:
-        worker = state.jobs.worker([kind], lambda work: _command(work, command))
-        report = worker.run(threads=parallel, until_idle=until_idle)
+        worker = state.jobs.worker([kind], lambda work: _command(work, command, children))
+        try:
+            report = worker.run(threads=parallel, until_idle=until_idle)
+        except KeyboardInterrupt:
+            _end_all(children)
+            raise
     ended = {name: getattr(report, name) for name in ("done", "failed", "given_up", "released", "lost")}
     if given.json:
         out.document(ended)
@@ -218,7 +224,29 @@ def run(given: Given, kind: str, command: tuple[str, ...], until_idle: bool, par
         out.note(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in ended.items() if count) or "No jobs.")
 
 
-def _command(work: Work, command: tuple[str, ...]) -> Any:
+def _check_command(name: str) -> None:
+    """Raise ``Refused`` when there is no such command: found out job by job it would cost each of them an attempt."""
+    import shutil
+
+    from holdfast.errors import Refused
+
+    if shutil.which(name) is None:
+        raise Refused(f"{name} is no command that can be run", remedy="Name one on $PATH, or an executable file.")
+
+
+def _end_all(children: set[int]) -> None:
+    """End what commands started, in a hurry: with this process gone, others do these jobs at once."""
+    import contextlib
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a third Ctrl-C is not to leave them behind
+    for number in list(children):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(number, signal.SIGKILL)
+    signal.signal(signal.SIGINT, before)
+
+
+def _command(work: Work, command: tuple[str, ...], children: set[int]) -> Any:
     import tempfile
 
     from holdfast.errors import Busy
@@ -233,11 +261,16 @@ def _command(work: Work, command: tuple[str, ...]) -> Any:
         child = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=complained, start_new_session=True
         )
-        code = _wait(work, child)
+        children.add(child.pid)
+        try:
+            code = _wait(work, child)
+        finally:
+            children.discard(child.pid)
         if code == Busy.exit_code:
             return Later(1_000)
         if code != 0:
-            raise RuntimeError(f"exit code {code}: {_tail(complained)}")
+            why = _tail(complained)
+            raise RuntimeError(f"exit code {code}: {why}" if why else f"exit code {code}")
         text = _tail(said)
     return text or None
 

@@ -55,11 +55,13 @@ def enqueue(
     of then, whatever it asks for now. Cancelled jobs, and those that failed
     for ever, stay so: ``retry`` them.
 
-    Raises ``Refused`` for a payload that is no JSON or over 64 KiB.
+    Raises ``Refused`` for a payload that is no JSON or over 64 KiB, and for a
+    name, a watermark or a priority that is none.
     """
     how = Kind(kind) if isinstance(kind, str) else kind
     rules.check(how, key)
     rules.check_watermark(watermark)
+    rules.check_priority(priority)
     if attempts_max is not None and attempts_max < 1:
         raise Refused(f"{how.name}/{key}: attempts_max is at least 1, not {attempts_max}")
     size, digest = pair(watermark)

@@ -80,6 +80,11 @@ def why(tx: Read, kind: str, key: str) -> str | None:
             )
         case UpToDate():
             return "It is done for the newest input that was asked for; newer input makes it ready again."
+        case Exhausted(attempts=attempts, failure=failure) if attempts < seen.attempts_max:
+            return (
+                f"It was given up after attempt {attempts} of {seen.attempts_max}, so nobody tries it;"
+                f" newer input or `holdfast jobs retry` changes that: {failure}"
+            )
         case Exhausted(attempts=attempts, failure=failure):
             return (
                 f"{attempts} of {seen.attempts_max} attempts for this input were used, so nobody tries it;"
@@ -87,6 +92,9 @@ def why(tx: Read, kind: str, key: str) -> str | None:
             )
         case Resting(until_ms=until_ms, failure=None):
             return f"It was asked for not before a time that is {_seconds(until_ms - tx.now_ms)} from now."
+        case Resting(until_ms=until_ms, failure=failure) if not seen.attempts:
+            left = _seconds(until_ms - tx.now_ms)
+            return f"It rests, with all its attempts left; it is tried again in {left}. What went wrong last: {failure}"
         case Resting(until_ms=until_ms, failure=failure):
             left = _seconds(until_ms - tx.now_ms)
             return (

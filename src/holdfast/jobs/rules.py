@@ -27,6 +27,7 @@ from holdfast.jobs.model import (
 
 NAME_MAX = 100
 KEY_MAX = 1_000
+PRIORITY_MAX = (1 << 63) - 1
 
 
 def advances(old: Watermark | None, new: Watermark | None) -> bool:
@@ -119,10 +120,18 @@ def check(kind: Kind, key: str) -> None:
     for what, text, most in (("kind", kind.name, NAME_MAX), ("key", key, KEY_MAX)):
         if not 0 < len(text) <= most:
             raise Refused(f"a job's {what} has 1 to {most} characters, this one {len(text)}")
+        if "\0" in text:  # PostgreSQL keeps none, and two names must not become one
+            raise Refused(f"a job's {what} holds no NUL character, as this one does: {text!r}")
     if kind.attempts_max < 1 or kind.backoff_ms < 0 or kind.backoff_max_ms < 0:
         raise Refused(f"kind {kind.name}: attempts_max is at least 1, and a rest is not negative")
     if kind.on_failure not in ("retry", "terminal"):
         raise Refused(f"kind {kind.name}: on_failure is 'retry' or 'terminal', not {kind.on_failure!r}")
+
+
+def check_priority(priority: int) -> None:
+    """Raise ``Refused`` for a number that no database holds."""
+    if not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
+        raise Refused(f"a priority is {-PRIORITY_MAX} to {PRIORITY_MAX}, not {priority}")
 
 
 def check_watermark(watermark: Watermark | None) -> None:

@@ -18,10 +18,11 @@ import msgspec
 
 from holdfast.errors import Busy, Full, HoldfastError, Refused, Unsupported
 from holdfast.logs import redact
-from holdfast.memory.model import Prompt
+from holdfast.memory.model import NotThisThread, Prompt
 from holdfast.memory.rules import bad_answer
 from holdfast.memory.serializing import BYTES_PER_TOKEN
 
+_WRONG = {401, 403, 404}  # the key or the address: no other prompt would do better
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 _ERROR_BYTES_MAX = 4_096
 _ERROR_CHARS_SHOWN = 300
@@ -50,9 +51,18 @@ class _Completion(msgspec.Struct):
 class _Again(Exception):
     """The server may answer a second time. ``after_s``: as it asked itself."""
 
-    def __init__(self, what: str, after_s: float | None = None) -> None:
+    def __init__(self, what: str, after_s: float | None = None, *, away: bool = False) -> None:
         super().__init__(what)
         self.after_s = after_s
+        self.away = away
+
+
+class _WrongServer(Refused, NotThisThread):
+    """The key or the address is wrong."""
+
+
+class _Away(Busy, NotThisThread):
+    """No connection could be made."""
 
 
 class OpenAICompatible:
@@ -173,7 +183,7 @@ class OpenAICompatible:
                 if wait_s is None:
                     wait_s = min(_RETRY_MAX_S, _RETRY_FIRST_S * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
                 if attempt == self._attempts_max or time.monotonic() + wait_s >= ends:
-                    raise Busy(
+                    raise (_Away if again.away else Busy)(
                         f"no answer from {self!r} after {attempt} tries: {again}",
                         remedy="It is tried again later; ask the server's own status page.",
                     ) from None
@@ -203,6 +213,8 @@ class OpenAICompatible:
                 extensions={"trace": note},
             ) as response:
                 return self._read(response, len(body))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise _Again(type(error).__name__, away=True) from None
         except httpx.TimeoutException:
             raise _Again("it did not answer in time") from None
         except httpx.HTTPError as error:
@@ -244,7 +256,7 @@ class OpenAICompatible:
         if status in _AGAIN:
             return _Again(f"status {status}", _after_s(response.headers.get("Retry-After")))
         if 300 <= status < 400:
-            return Refused(
+            return _WrongServer(
                 f"{self!r} sends us elsewhere (status {status}), and the key goes to no other address",
                 remedy="Name the address it really has as base_url.",
             )
@@ -252,7 +264,8 @@ class OpenAICompatible:
         if len(body) == _ERROR_BYTES_MAX:
             body = body[: -_ERROR_BYTES_MAX // 4]  # the end may be half a key, which looks like none
         said = self._shown(body.decode(errors="replace"))
-        return Refused(f"{self!r} refused: status {status}: {said}", remedy="Check base_url, model and key.")
+        wrong = _WrongServer if status in _WRONG else Refused
+        return wrong(f"{self!r} refused: status {status}: {said}", remedy="Check base_url, model and key.")
 
     def _body(self, response: Any, bytes_max: int, *, short: bool = False) -> bytes | None:
         """Return the body, or None when it is longer than ``bytes_max``; ``short``: then its beginning."""

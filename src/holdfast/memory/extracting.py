@@ -19,7 +19,16 @@ from holdfast.errors import Full, HoldfastError, Stale
 from holdfast.jobs import Claimed, Kind, Watermark
 from holdfast.jobs.working import Work
 from holdfast.memory import rules, store
-from holdfast.memory.model import Candidate, ExtractReport, Model, OnProgress, Progress, Settings, key_of
+from holdfast.memory.model import (
+    Candidate,
+    ExtractReport,
+    Model,
+    NotThisThread,
+    OnProgress,
+    Progress,
+    Settings,
+    key_of,
+)
 from holdfast.memory.serializing import serialize
 
 KIND = "memory:extract"
@@ -53,7 +62,8 @@ def extract(
 
     ``settings.workers`` at once. Ends early when ``stop`` is set: what is
     under way is given back, its attempt with it. A failure of one thread is in
-    the report, never raised; ``Full`` (the token budget) ends the run.
+    the report, never raised; ``Full`` (the token budget) and what every thread
+    would meet (``NotThisThread``) end the run.
     """
     seen, found, skipped = _due(engine, homes, settings, cwds)
     report = ExtractReport(seen=seen, due=len(found), skipped=dict(skipped))
@@ -183,7 +193,7 @@ class _Work:
             self._claimed(work, candidate)
         except Stale:
             self._note("lost")
-        except Full as error:
+        except (Full, NotThisThread) as error:
             self.stop.set()
             self._end(functools.partial(jobs.release, claim=outcome))
             self._fail(candidate, error)

@@ -120,6 +120,8 @@ class _Seen:
 
     @property
     def is_due(self) -> bool:
+        if self.before is None and not self.memories:
+            return False  # files of nothing would keep the first real ones waiting for the cooldown
         return self.gone or self.notes != self.notes_before or bool(self.edited) or not rules.are_artefacts(self.made)
 
     def report(self) -> MergeReport:

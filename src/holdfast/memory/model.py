@@ -58,7 +58,14 @@ class Prompt(msgspec.Struct, frozen=True):
 
 
 Model = Callable[[Prompt], str]
-"""Answers a prompt with the text of one JSON object. May raise; ``Busy`` and the rest are failures to try again."""
+"""Answers a prompt with the text of one JSON object. May raise: a failed attempt at that thread, to try again.
+
+``Full``, and what is a ``NotThisThread``, end the run instead, and cost no attempt.
+"""
+
+
+class NotThisThread(Exception):
+    """Mixed into an error of a model that every thread would meet, as it is set up now: a wrong key, nobody there."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
 from holdfast import folders
@@ -40,6 +41,11 @@ def database(state: str | os.PathLike[str] | None, state_dir: str | os.PathLike[
     for asked in (state, state_dir, None if state or state_dir else os.environ.get("HOLDFAST_STATE")):
         if isinstance(asked, str) and is_url(asked):
             return asked
+        if isinstance(asked, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", asked):
+            raise Refused(
+                f"{asked.partition('://')[0]}:// is no state: it is kept in a directory, or in PostgreSQL",
+                remedy="Name a directory, or write postgresql://user@host/database.",
+            )
     return None
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from holdfast.jobs import Job, Status, Watermark
 
 _COLOURS = {"running": "cyan", "failed": "red", "resting": "yellow", "done": "green", "cancelled": "dim"}
+_KIND_WIDTH = 16
 
 
 def job_document(job: Job) -> dict[str, Any]:
@@ -54,8 +55,12 @@ def print_jobs(jobs: Sequence[Job], now_ms: int) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("KIND", "KEY", "STATUS", "ATTEMPTS", "CHANGED"):
-        table.add_column(name, no_wrap=True)
+    # A key and a failure may be cut off; what became of a job may not.
+    widths = [max(len(row[at]) for row in rows) for at in range(5)]
+    table.add_column("KIND", no_wrap=True, min_width=min(widths[0], _KIND_WIDTH))
+    table.add_column("KEY", no_wrap=True)
+    for at, name in enumerate(("STATUS", "ATTEMPTS", "CHANGED"), start=2):
+        table.add_column(name, no_wrap=True, min_width=max(widths[at], len(name)))
     table.add_column("NOTE OR FAILURE", overflow="ellipsis", no_wrap=True)
     for row in rows:
         texts = [Text(safe.line(text)) for text in row]
