@@ -143,9 +143,9 @@ def test_what_may_be_the_prompt_s_own_fault_is_not_said_of_every_thread(client, 
 
 
 def test_nobody_there_is_said_of_every_thread():
-    with OpenAICompatible("http://127.0.0.1:1/v1", "m", attempts_max=1) as asked:
-        with pytest.raises(Busy, match="no answer") as raised:
-            asked(ASKED)
+    asked = OpenAICompatible("http://127.0.0.1:1/v1", "m", attempts_max=1)
+    with asked, pytest.raises(Busy, match="no answer") as raised:
+        asked(ASKED)
     assert isinstance(raised.value, NotThisThread)
 
 
