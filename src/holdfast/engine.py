@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from holdfast.clock import Clock
 from holdfast.sql import Statement
+
+if TYPE_CHECKING:
+    from holdfast.waking import Changes
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -48,6 +51,10 @@ class Write(Read, Protocol):
 
     def run_many(self, statement: Statement, params: Iterable[Mapping[str, object]], /) -> int:
         """Execute once per mapping, and return how many rows changed in all."""
+        ...
+
+    def hint(self) -> None:
+        """Have those who wait for changes look at once, when this is kept; without it they look a little later."""
         ...
 
 
@@ -102,6 +109,14 @@ class Engine(Protocol):
 
     def submit_read(self, fn: Callable[[Read], T]) -> Submission[T]:
         """Run ``fn(tx)`` in a read transaction on another thread."""
+        ...
+
+    def changes(self) -> Changes:
+        """Return a waiter: ``.wait(timeout_s)`` returns when something may have changed, by any process.
+
+        SQLite notices every commit, PostgreSQL those that asked for it (``tx.hint()``). Look at intervals of
+        yours, too: a change that is not told is no error. One thread per store, as long as anybody waits.
+        """
         ...
 
     def close(self) -> None:

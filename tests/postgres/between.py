@@ -23,6 +23,11 @@ class Between:
         self.folder = folder
         self.at_commit: list[str] = []
         self.round_trips = 0
+        self.is_pooler = False
+        """Names a session of its own invention, as a pooler in transaction mode does, and hears nothing for it."""
+        self.loses_words = False
+        """Passes no notification on, and is a server in every other way."""
+        self.listens = 0
         self._held: list[tuple[socket.socket, bytes]] = []
         self._deaf: set[socket.socket] = set()
         self._answer = b""
@@ -73,6 +78,7 @@ class Between:
         with suppress(OSError):
             while data := client.recv(65536):
                 self.round_trips += 1
+                self.listens += b"LISTEN" in data
                 if _COMMIT in data and self.at_commit:
                     self._cut(self.at_commit.pop(0), client, server, data)
                     return
@@ -94,16 +100,31 @@ class Between:
         _end(client)
 
     def _down(self, client: socket.socket, server: socket.socket) -> None:
+        waiting = b""
         with suppress(OSError):
             while data := server.recv(65536):
                 if server in self._deaf:
                     self._answer += data
                     if b"Z\x00\x00\x00\x05" in self._answer:  # ReadyForQuery: it has no more to say
                         self._answered.set()
+                elif self.is_pooler or self.loses_words:
+                    waiting, data = self._change(waiting + data)
+                    client.sendall(data)
                 else:
                     client.sendall(data)
         if server not in self._deaf:
             _end(client)
+
+    def _change(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what is no whole message yet, and the rest as the client is to see it."""
+        passed = b""
+        while len(data) >= 5 and len(data) > (size := int.from_bytes(data[1:5], "big")):
+            message, data = data[: size + 1], data[size + 1 :]
+            if message[:1] == b"K" and self.is_pooler:  # BackendKeyData: the number of the session
+                message = message[:5] + b"\0\0\0\1" + message[9:]
+            if message[:1] != b"A":  # NotificationResponse
+                passed += message
+        return data, passed
 
 
 def _end(each: socket.socket) -> None:

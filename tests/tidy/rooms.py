@@ -11,7 +11,7 @@ from modules import PACKAGE, Module, imports, modules
 
 ROWS = (
     ("errors", "ids", "clock", "origin", "findings", "changes", "folders"),
-    ("sql", "lockfiles", "quantities"),
+    ("sql", "lockfiles", "quantities", "waking"),
     ("engine", "submit"),
     ("sqlite", "postgres", "rollouts", "receipts"),
     ("schema",),

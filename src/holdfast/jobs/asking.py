@@ -83,11 +83,13 @@ def enqueue(
         seen = row(tx, how.name, key)
         if seen is None:
             if tx.run(SQL["insert_job"], kind=how.name, key=key, status=resting, **words):
+                tx.hint()
                 return Enqueued(_there(tx, how.name, key))
             continue
         if not _is_news(seen, watermark):
             return Known(seen)
         if _ask_again(tx, seen, words):
+            tx.hint()
             return Enqueued(_there(tx, how.name, key))
     raise Busy(f"job {how.name}/{key} changed {_TRIES_MAX} times while we asked for it")
 
@@ -104,6 +106,7 @@ def retry(tx: Write, kind: str, key: str) -> Job | None:
         raise Refused(
             f"job {kind}/{key} is being done right now", remedy="Wait for it, or cancel it first: then its end is void."
         )
+    tx.hint()
     return _set(tx, seen, Status.READY, done=NEVER, failure=seen.failure)
 
 
@@ -136,6 +139,7 @@ def cap(tx: Write, kind: str | None, running_max: int | None) -> None:
     """
     if running_max is not None and running_max < 0:
         raise Refused(f"a cap is 0 or more, not {running_max}")
+    tx.hint()
     tx.run(SQL["put_cap"], kind=kind or "", running_max=running_max)
 
 

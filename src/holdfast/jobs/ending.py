@@ -76,6 +76,7 @@ def give_up(tx: Write, claim: Claimed, why: object) -> Resting | Exhausted | Ter
 
 def release(tx: Write, claim: Claimed, *, retry_in_ms: int = 0) -> None:
     """Give the job back undone, for others, and its attempt with it. Raises ``Stale`` when the claim was lost."""
+    tx.hint()
     _end(tx, "release", claim, retry_ms=tx.now_ms + max(retry_in_ms, 0))
 
 
@@ -109,6 +110,7 @@ def _failed(tx: Write, claim: Claimed, **params: object) -> Resting | Exhausted 
     seen = get_row(tx, claim.job.kind, claim.job.key)
     assert seen is not None  # its row was just changed
     if seen.status == Status.RESTING:
+        tx.hint()  # others may wait until then
         return Resting(seen, seen.due_ms, seen.failure)
     if seen.on_failure == "terminal":
         return Terminal(seen, seen.failure)

@@ -131,21 +131,24 @@ def recover(tx: Write, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead
     return sum(_lose_over(tx, tx.rows(_RUNNING, kind=kind), is_dead) for kind in kinds)
 
 
-def is_any_due(tx: Read, kinds: Iterable[str]) -> bool:
-    """Return True when a claim of these kinds may give something: one is ready, a rest or a lease is over."""
+def due_in_ms(tx: Read, kinds: Iterable[str]) -> int | None:
+    """Return after how many ms a claim of these kinds may give something, if nobody does anything until then.
+
+    0: now, one is ready, or a rest or a lease is over. None: never.
+    """
+    ahead: list[int] = []
     for kind in kinds:
         if tx.row(SQL["is_any_ready"], kind=kind):
-            return True
+            return 0
         at = tx.row(SQL["next_change"], kind=kind)
-        if at is not None and any(ms is not None and ms <= tx.now_ms for ms in at.values()):
-            return True
-    return False
+        ahead += [max(0, ms - tx.now_ms) for ms in (at or {}).values() if ms is not None]
+    return min(ahead, default=None)
 
 
-def is_any_dead(tx: Read, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead) -> bool:
-    """Return True when the worker of a running job of these kinds is known to be dead."""
+def owners_running(tx: Read, kinds: Iterable[str]) -> list[Owner]:
+    """Return whoever runs jobs of these kinds."""
     texts = {row["owner"] for kind in kinds for row in tx.rows(SQL["owners_of"], kind=kind)}
-    return any(is_dead(owners.load(text)) for text in texts)
+    return [owners.load(text) for text in sorted(texts)]
 
 
 def kind_of(kind: Kind | str) -> Kind:

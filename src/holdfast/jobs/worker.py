@@ -1,14 +1,16 @@
 """Workers: threads or coroutines that claim jobs, do them under a keeper, and end them.
 
 A worker looks for work with a short read, and takes the writer's seat only
-when there is some. It looks every ``poll_ms``, so it hears within that time of
-what any process asked for.
+when there is some. It looks when the engine says that something changed
+(``engine.changes``), when a rest or a lease ends, and every now and then; every
+``poll_ms`` where it hears of no changes. One of its threads looks and waits for all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 import threading
 from collections import Counter
@@ -21,14 +23,28 @@ from holdfast.clock import boot_ms
 from holdfast.engine import Engine, Write
 from holdfast.errors import Busy
 from holdfast.holds import Watch
+from holdfast.holds import owner as owners
 from holdfast.jobs import store
 from holdfast.jobs.model import Claimed, Idle, Kind
 from holdfast.jobs.working import End, Later, Work
+from holdfast.waking import Changes
 
 T = TypeVar("T")
 POLL_MS = 50
 _RECOVER_MS = 1_000  # how often a worker looks for workers that died
 _BUSY_S = 0.5
+_BACKSTOP_S = 1.0  # between two looks of who hears of changes
+_DEAD_S = 0.25  # the same, while somebody works: of its death nobody hears
+_CAPPED_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How long nobody needs to look. ``deaf``: whatever is heard meanwhile. ``due_s``: then there may be a job."""
+
+    s: float
+    due_s: float = math.inf
+    deaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,9 @@ class Worker:
         self._left = 0
         self._recovered_ms = -_RECOVER_MS
         self._error: BaseException | None = None
+        self._looking = threading.Lock()
+        self._looking_async = asyncio.Lock()
+        self._changes: Changes | None = None
 
     @property
     def report(self) -> Report:
@@ -81,6 +100,11 @@ class Worker:
     def stop(self) -> None:
         """Drain: claim no more, let those at hand come to their end. From any thread, or a signal handler."""
         self.stopping.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if changes := self._changes:
+            changes.wake()
 
     # --- threads ---------------------------------------------------------------
 
@@ -103,6 +127,7 @@ class Worker:
             for each in crew:
                 each.join()
         watch.end()
+        self._hear_no_more()
         if self._error is not None:
             raise self._error
         return self.report
@@ -122,7 +147,7 @@ class Worker:
                 claim = self._end(work, answer)
         except BaseException as error:
             self._error = error
-            self.stopping.set()
+            self.stop()
 
     def _end(self, work: Work, answer: Any) -> Claimed | None:
         """End the job, and claim the next in the same transaction: one commit for both. None: ask for it."""
@@ -133,6 +158,8 @@ class Worker:
         finally:
             with self._lock:
                 self._left += goes_on and claim is None
+            if self._left == 0:
+                self._wake()  # whoever waits for another
         self._count(ended)
         return claim
 
@@ -152,32 +179,35 @@ class Worker:
 
     def _next(self, until_idle: bool) -> Claimed | None:
         """Return the next job, waiting for one; None when there is to be none any more."""
-        while not self.stopping.is_set():
-            found = self._ask(until_idle)
-            if not isinstance(found, float):
-                return found
-            self.stopping.wait(found)
+        with self._looking:
+            while not self.stopping.is_set():
+                found = self._ask(until_idle)
+                if not isinstance(found, Pause):
+                    return found
+                if found.deaf:
+                    self.stopping.wait(found.s)
+                elif (changes := self._hear()) is not None:
+                    changes.wait(self._pause_s(found, changes))
         return None
 
-    def _ask(self, until_idle: bool) -> Claimed | float | None:
-        """Return the next job, or after how many seconds to ask again; None when there is to be none any more."""
+    def _ask(self, until_idle: bool) -> Claimed | Pause | None:
+        """Return the next job, or how long to wait for one; None when there is to be none any more."""
         try:
-            match self._try():
-                case Idle(capped=capped):
-                    if until_idle:
-                        return None
-                    return self._poll_s * (5 if capped else 1)
-                case found:
-                    return found
+            found = self._try()
         except Busy:
-            return _BUSY_S
+            return Pause(_BUSY_S, deaf=True)
+        if until_idle and isinstance(found, Pause | Idle):
+            return None
+        if isinstance(found, Idle):  # there was some, and others had it, or may not have more at once
+            return Pause(_CAPPED_S if found.capped else min(self._poll_s, _CAPPED_S), deaf=True)
+        return found
 
-    def _try(self) -> Claimed | Idle | None:
+    def _try(self) -> Claimed | Idle | Pause | None:
         if self._left == 0:
             return None
-        if not self._look():
-            return Idle(None)
-        with self._lock:  # one claim at a time per process: threads that race for the seat only wait for each other
+        if (pause := self._look()) is not None:
+            return pause
+        with self._lock:  # the ends of other threads claim, too
             if self._left == 0:
                 return None
             with self._engine.write() as tx:
@@ -186,18 +216,35 @@ class Worker:
                 self._left -= 1
             return found
 
-    def _look(self) -> bool:
+    def _look(self) -> Pause | None:
         with self._engine.read() as tx:
-            due = store.is_any_due(tx, self._names)
-            if due and boot_ms() - self._recovered_ms < _RECOVER_MS:
-                return True
-            dead = store.is_any_dead(tx, self._names)
-        if due and dead:
+            due_ms = store.due_in_ms(tx, self._names)
+            if due_ms == 0 and boot_ms() - self._recovered_ms < _RECOVER_MS:
+                return None
+            others = store.owners_running(tx, self._names)
+        dead = any(owners.is_dead(each) for each in others)
+        if due_ms == 0 and dead:
             # With work at hand a claim does not look for the dead: their jobs would wait for the end of the queue.
             with self._engine.write() as tx:
                 store.recover(tx, self._names)
         self._recovered_ms = boot_ms()
-        return due or dead
+        if due_ms == 0 or dead:
+            return None
+        return Pause(_DEAD_S if others else _BACKSTOP_S, math.inf if due_ms is None else due_ms / 1000)
+
+    def _hear(self) -> Changes | None:
+        """Return what tells of changes; None: stop. What came before the first call of this, it tells at once."""
+        if self._changes is None:
+            self._changes = self._engine.changes()
+        return None if self.stopping.is_set() else self._changes
+
+    def _pause_s(self, pause: Pause, changes: Changes) -> float:
+        return min(pause.due_s, max(pause.s, self._poll_s) if changes.hears else self._poll_s)
+
+    def _hear_no_more(self) -> None:
+        changes, self._changes = self._changes, None
+        if changes is not None:
+            changes.close()
 
     def _count(self, end: End) -> None:
         with self._lock:
@@ -212,12 +259,14 @@ class Worker:
         """
         self._left = -1 if jobs_max is None else jobs_max
         watch = Watch()
+        self._looking_async = asyncio.Lock()  # of this loop
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(tasks):
                     group.create_task(self._loop_async(until_idle, watch))
         finally:
             watch.end()
+            self._hear_no_more()
         return self.report
 
     async def _loop_async(self, until_idle: bool, watch: Watch) -> None:
@@ -226,12 +275,16 @@ class Worker:
             claim = await self._do_async(claim, watch)
 
     async def _next_async(self, until_idle: bool) -> Claimed | None:
-        while not self.stopping.is_set():
-            # Waiting is done here and not in a thread: those of the loop are few, and ends of jobs need them.
-            found = await self._claiming(self._ask, until_idle)
-            if not isinstance(found, float):
-                return found
-            await asyncio.sleep(found)
+        async with self._looking_async:
+            while not self.stopping.is_set():
+                # Waiting is done here and not in a thread: those of the loop are few, and ends of jobs need them.
+                found = await self._claiming(self._ask, until_idle)
+                if not isinstance(found, Pause):
+                    return found
+                if found.deaf:
+                    await asyncio.sleep(found.s)
+                elif (changes := self._hear()) is not None:
+                    await changes.wait_async(self._pause_s(found, changes))
         return None
 
     async def _claiming(self, ask: Callable[..., T], *given: Any) -> T:

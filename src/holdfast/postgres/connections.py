@@ -74,6 +74,11 @@ class Connections:
             self._back(None)
             raise
 
+    def alone(self, deadline_ns: int) -> Connection:
+        """Return a new connection that is the caller's to close: for one that must stay the same, to listen on."""
+        self._after_fork()
+        return self._connect(time.monotonic_ns(), deadline_ns)
+
     def put(self, connection: Connection) -> None:
         """Take a connection back. One that is broken, or still in a transaction, is closed."""
         if self._pid != os.getpid():

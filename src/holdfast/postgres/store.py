@@ -21,9 +21,11 @@ from holdfast.postgres import address
 from holdfast.postgres.beginning import begin, roll_back
 from holdfast.postgres.committing import Committing
 from holdfast.postgres.connections import Connection, Connections
+from holdfast.postgres.listening import Listening
 from holdfast.postgres.settings import Limits
 from holdfast.postgres.transactions import Reading, Writing
 from holdfast.submit import Pool, Submitted
+from holdfast.waking import Changes
 
 T = TypeVar("T")
 
@@ -51,6 +53,7 @@ class Store:
         self._limits = limits
         self._connections = Connections(where, limits.connections)
         self._committing = Committing(self._connections, where, limits)
+        self._listening = Listening(self._connections, where, limits)
         self._pool = Pool()
         self._closed = False
         self._begin_in_process()
@@ -119,6 +122,14 @@ class Store:
         self._check()
         return self._pool.write(lambda left_ms: self.read(wait_ms=left_ms), fn, self._limits.read_wait_ms)
 
+    def changes(self) -> Changes:
+        """Return a waiter for the writes that asked for it (``tx.hint()``). See ``waking.Changes``.
+
+        One more connection, that listens; behind a pooler, and on a standby, it hears nothing.
+        """
+        self._check()
+        return self._listening.changes()
+
     def status(self) -> StoreStatus:
         """Return what was measured."""
         return StoreStatus(self._connections.made, self._committing.kept, self._committing.kept, self._committing.asked)
@@ -128,6 +139,7 @@ class Store:
         if self._closed:
             return
         self._pool.close()
+        self._listening.end()
         self._connections.close()
         self._closed = True
 
@@ -154,6 +166,8 @@ class Store:
             return
         if keep and isinstance(tx, Writing):
             self._committing.commit(tx, connection)
+            if tx.hinted:
+                self._listening.hint()
         else:
             roll_back(self._connections, connection)
 

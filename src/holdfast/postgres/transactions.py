@@ -117,12 +117,14 @@ class Reading:
 class Writing(Reading):
     """A transaction that may write. Others write at the same time; rows they changed are waited for."""
 
-    __slots__ = ("schema", "server_ms", "token", "wrote")
+    __slots__ = ("hinted", "schema", "server_ms", "token", "wrote")
 
     def __init__(self, connection: Connection, now_ms: int, server_ms: int, schema: str) -> None:
         super().__init__(connection, now_ms)
         self.schema = schema
         self.server_ms = server_ms
+        self.hinted = False
+        """Whether others are to hear of it once it is kept (``listening.py``)."""
         self.token = True
         """Whether its COMMIT leaves a token behind (``committing.py``)."""
         self.wrote = False
@@ -153,6 +155,10 @@ class Writing(Reading):
         if connection.info.transaction_status != psycopg.pq.TransactionStatus.INTRANS:
             self.broken = Refused("script: where a transaction begins and ends is the store's to say")
             raise self.broken
+
+    def hint(self) -> None:
+        """Have those who wait for changes look at once, when this is kept."""
+        self.hinted = True
 
     def alone_to_migrate(self) -> None:
         """Wait until nobody else changes the shape of our schema, and make the schema when it is missing.

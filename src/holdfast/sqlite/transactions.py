@@ -165,6 +165,9 @@ class Writing(Reading):
         finally:
             connection.authorizer = None
 
+    def hint(self) -> None:
+        """Do nothing: who waits for changes notices every commit (``looking.py``)."""
+
     def alone_to_migrate(self) -> None:
         """Do nothing: a write of this engine is the only one."""
 
