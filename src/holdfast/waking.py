@@ -21,11 +21,15 @@ class Bell:
     """Wakes the one thread that waits at it. Two descriptors."""
 
     def __init__(self) -> None:
+        import select
         import socket
 
         self._rope, self._clapper = socket.socketpair()
         self._rope.setblocking(False)
         self._clapper.setblocking(False)
+        self._event = select.POLLIN
+        self._poll = select.poll()
+        self._poll.register(self._clapper, self._event)
 
     def ring(self) -> None:
         """Wake the thread, or have it not sleep next time. Never waits, never raises."""
@@ -34,17 +38,19 @@ class Bell:
 
     def wait(self, timeout_s: float | None, also: int = -1) -> bool:
         """Return True when there is something to read from the descriptor ``also``; False: rung, or ``timeout_s``."""
-        import select
-
-        poll = select.poll()
-        poll.register(self._clapper, select.POLLIN)
         if also >= 0:
-            poll.register(also, select.POLLIN)
-        found = poll.poll(None if timeout_s is None else max(0, timeout_s) * 1_000)
-        with suppress(BlockingIOError):
-            while self._clapper.recv(4096):
-                pass
-        return any(fd == also for fd, _ in found)
+            self._poll.register(also, self._event)
+        try:
+            found = self._poll.poll(None if timeout_s is None else max(0, timeout_s) * 1_000)
+        finally:
+            if also >= 0:
+                self._poll.unregister(also)
+        others = [fd for fd, _ in found if fd != also]
+        if others:
+            with suppress(BlockingIOError):
+                while self._clapper.recv(4096):
+                    pass
+        return len(others) < len(found)
 
     def close(self) -> None:
         """Give the descriptors back."""

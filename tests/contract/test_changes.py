@@ -1,4 +1,4 @@
-"""To hear that something changed: what others wrote is looked at soon, whoever wrote it, whatever happened meanwhile."""
+"""To hear that something changed: what others wrote is looked at soon, whoever wrote it, whatever came between."""
 
 import asyncio
 import os

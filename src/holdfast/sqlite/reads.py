@@ -16,7 +16,7 @@ import apsw
 
 from holdfast.clock import Clock
 from holdfast.errors import Busy, HoldfastError
-from holdfast.sqlite import codes
+from holdfast.sqlite import codes, settings
 from holdfast.sqlite.fork import leaked
 from holdfast.sqlite.line import Line
 from holdfast.sqlite.settings import Limits, Patience
@@ -116,6 +116,18 @@ class Readers:
             # Somebody wrote in these few us: that is over, and no reason to sleep.
             if tries > 3 and not reader.patience(0):
                 raise Busy(f"{self._path}: others write so often that no moment of it could be held for reading")
+
+    def version(self) -> object:
+        """Return what is another after every commit of anybody, and perhaps between them. For whoever polls.
+
+        Raises as a read does: where the -shm cannot be looked into, it takes one.
+        """
+        head = self._shm.head() if self._shm is not None else b""
+        if head:
+            return head
+        with ReadScope(self, lambda: 0) as tx:
+            connection = tx.bare()
+            return connection, settings.pragma_int(connection, "data_version")  # comparable on one connection only
 
     def hold_all(self, deadline_ns: int) -> ExitStack:
         """Close every connection and keep the pool empty until the returned stack is closed.

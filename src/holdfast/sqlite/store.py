@@ -182,7 +182,7 @@ class Store:
         return self._pool.read(self.read, fn)
 
     def changes(self) -> Changes:
-        """Return a waiter for the commits of every process; each is noticed within 15 ms. See ``waking.Changes``."""
+        """Return a waiter for the commits of every process; each is noticed within 25 ms. See ``waking.Changes``."""
         self._open_core()
         return self._looking.changes()
 
