@@ -63,10 +63,6 @@ class Changes:
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
-        self._begin()
-
-    def _begin(self) -> None:
-        self._pid = os.getpid()
         self._told = False
         self._end_wait: Callable[[], object] | None = None
 
@@ -77,7 +73,7 @@ class Changes:
 
     def wait(self, timeout_s: float) -> bool:
         """Return True as soon as something may have changed since the last call returned; False after ``timeout_s``."""
-        self._enter()
+        self._waiting.enter(self)
         gate = threading.Lock()
         gate.acquire()
         self._end_wait = gate.release
@@ -89,7 +85,7 @@ class Changes:
         """Do as ``wait``, without a thread of the loop's."""
         import asyncio
 
-        self._enter()
+        self._waiting.enter(self)
         gate = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._end_wait = lambda: loop.call_soon_threadsafe(gate.set)
@@ -126,11 +122,6 @@ class Changes:
             self._told = False
             return True
         return False
-
-    def _enter(self) -> None:
-        if self._pid != os.getpid():
-            self._begin()
-        self._waiting.enter(self)
 
 
 class Waiting:
