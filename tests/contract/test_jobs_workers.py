@@ -6,11 +6,11 @@ import signal
 import threading
 
 import pytest
-from job_steps import BOB, claim, do, enqueue, get
+from job_steps import BOB, do, enqueue, get
 
 from holdfast import jobs
-from holdfast.errors import Damaged, Refused, Stale
-from holdfast.jobs import Done, GiveUp, Kind, Later, Report, Status, Watermark, Worker, guard
+from holdfast.errors import Damaged, Stale
+from holdfast.jobs import Done, GiveUp, Kind, Later, Report, Status, Watermark, Worker
 from holdfast.jobs import worker as worker_module
 from holdfast.sql import statement
 
@@ -244,89 +244,7 @@ def test_a_coroutine_is_cancelled_when_its_claim_was_lost(real):
     assert ended == ["cancelled"]
 
 
-# --- files under the fence ---------------------------------------------------
-
-
-def test_files_appear_all_at_once_when_the_job_is_finished(real, tmp_path):
-    out = tmp_path / "deep" / "out"
-    for text in ("first", "second", "third"):
-        do(real, "retry", "k", "1") if get(real) else enqueue(real)
-
-        def fn(work, text=text):
-            before = files(out) if out.exists() else None
-            writes(out, text)(work)
-            assert (files(out) if out.exists() else None) == before
-
-        assert Worker(real, ["k"], fn).run(jobs_max=1) == Report(done=1)
-        assert files(out) == {"a": text, "b": text}
-        with real.read() as tx:
-            assert jobs.published(tx, out) == os.path.realpath(out)
-    # The one before is kept for who is still reading it, older ones are not.
-    kept = [name for name in os.listdir(tmp_path / "deep" / ".out.generations") if name != "lock"]
-    assert len(kept) == 2
-
-
-def test_a_job_that_fails_publishes_nothing_and_leaves_nothing(real, tmp_path):
-    enqueue(real)
-
-    def fn(work):
-        writes(tmp_path / "out", "half")(work)
-        raise ValueError
-
-    Worker(real, ["k"], fn).run(jobs_max=1)
-    assert not os.path.lexists(tmp_path / "out")
-    assert os.listdir(tmp_path / ".out.generations") == []
-
-
-def test_who_lost_its_claim_publishes_nothing_though_it_staged_before_the_other(real, tmp_path):
-    out = tmp_path / "out"
-    late = claim(real, lease_ms=60_000)
-    with guard.stage(late, out) as staged:
-        (tmp_path / "." / staged.folder / "a").write_text("late")
-    theirs = claim(real, owner=BOB, stale_after_ms=0)
-    with guard.stage(theirs, out) as newer:
-        (tmp_path / newer.folder / "a").write_text("newer")
-    with real.write() as tx:
-        guard.publish(tx, newer)
-        jobs.finish(tx, theirs)
-    guard.point(real, out)
-    with pytest.raises(Stale), real.write() as tx:
-        guard.publish(tx, staged)
-    guard.settle(real, staged)
-    assert files(out) == {"a": "newer"}
-    assert not os.path.exists(staged.folder)
-
-
-def test_a_link_that_was_left_behind_follows_the_row(real, tmp_path):
-    out = tmp_path / "out"
-    enqueue(real)
-    Worker(real, ["k"], writes(out, "first")).run(jobs_max=1)
-    first = os.readlink(out)
-    do(real, "retry", "k", "1")
-    Worker(real, ["k"], writes(out, "second")).run(jobs_max=1)
-    os.unlink(out)
-    os.symlink(first, out)
-    assert guard.point(real, out)
-    assert files(out) == {"a": "second", "b": "second"}
-
-
-def test_what_somebody_else_put_there_is_left_as_it_is(real, tmp_path):
-    mine = tmp_path / "out"
-    mine.mkdir()
-    enqueue(real)
-    Worker(real, ["k"], writes(mine, "x")).run(jobs_max=1)
-    assert "no link to generations" in get(real).failure
-    assert files(mine) == {}
-
-
-def test_two_jobs_cannot_publish_at_one_path(real, tmp_path):
-    for key in "12":
-        enqueue(real, key)
-    Worker(real, ["k"], writes(tmp_path / "out", "x")).run(until_idle=True)
-    assert [get(real, key).status for key in "12"] == [Status.DONE, Status.RESTING]
-    assert "published by the job k/1" in get(real, "2").failure
-    with pytest.raises(Refused):
-        do(real, "claim_next", [], BOB)
+# --- caps ---------------------------------------------------------------------
 
 
 def test_many_who_claim_at_once_keep_the_cap_and_get_different_jobs(real):

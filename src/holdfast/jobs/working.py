@@ -129,7 +129,9 @@ class Work:
         finally:
             self._keeper.stop()
         for staged in self._staged:
-            guard.settle(self._engine, staged)
+            # How the job ended is written. The link is set by whoever asks for the path or publishes there next.
+            with contextlib.suppress(HoldfastError, OSError):
+                guard.settle(self._engine, staged)
         return ended
 
     def _end_in_time(self, answer: Any, then: Callable[[Write], T | None] | None) -> tuple[End, T | None]:
@@ -178,7 +180,6 @@ class Work:
             case result:
                 watermark = None
         for staged in self._staged:
-            guard.check_generation(staged)
             guard.publish(tx, staged)
         ending.finish(tx, self.claim, result, watermark=watermark)
         return "done"
