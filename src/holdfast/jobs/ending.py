@@ -1,7 +1,9 @@
 """End a claim, or make it last. Each function joins the caller's transaction.
 
 Every end changes one row and carries the fence in the same statement: who
-comes too late changes nothing, and is told ``Stale``.
+comes too late changes nothing, and is told ``Stale``. A lease is judged by the
+moment a transaction began, so an end that began in time counts; once another
+has claimed the job, nothing of the older fence counts.
 """
 
 from __future__ import annotations
@@ -46,9 +48,16 @@ def finish(tx: Write, claim: Claimed, result: Any = None, *, watermark: Watermar
 
     When newer input was asked for meanwhile, it is ready again. ``result`` is
     a JSON value of at most 64 KiB. Raises ``Stale`` when the claim was lost;
-    whatever else is in this transaction is undone with it.
+    whatever else is in this transaction is undone with it. Raises ``Refused``
+    for less than the job was claimed for, unless it is more than it was done
+    for before: a job that gets nowhere would be ready again for ever.
     """
-    rules.check_watermark(watermark)
+    if watermark is not None and rules.falls_short(claim.job, claim.watermark, watermark):
+        raise Refused(
+            f"{claim.hold.resource} was claimed for {rules.told(claim.watermark)}; done for {rules.told(watermark)}"
+            " it gets no further than it was",
+            remedy="Do the input it was claimed for, or end it with fail, give_up or release.",
+        )
     size, digest = pair(claim.watermark if watermark is None else watermark)
     _end(tx, "finish", claim, done_size=size, done_hash=digest, result=dumped(result, "result"))
 

@@ -42,6 +42,18 @@ def is_due(job: Job, watermark: Watermark | None) -> bool:
     return not job.was_done or advances(job.done, watermark)
 
 
+def falls_short(job: Job, claimed: Watermark | None, done: Watermark) -> bool:
+    """Return True when ``job``, claimed for ``claimed`` and done for ``done``, is where it was before."""
+    if not advances(done, claimed):
+        return False
+    return job.was_done and job.done is not None and done.size <= job.done.size
+
+
+def told(watermark: Watermark | None) -> str:
+    """Return a watermark in words."""
+    return "no input" if watermark is None else f"{watermark.size} {watermark.hash}".strip()
+
+
 def decide(
     job: Job,
     owner: Owner,

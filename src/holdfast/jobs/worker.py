@@ -142,7 +142,7 @@ class Worker:
                 except Exception as error:
                     answer = error
                 except BaseException:
-                    work.end(Later())
+                    work.give_back()
                     raise
                 claim = self._end(work, answer)
         except BaseException as error:
@@ -294,7 +294,7 @@ class Worker:
         except asyncio.CancelledError:
             claimed = await asking  # it may have claimed one meanwhile, which nobody would do
             if isinstance(claimed, Claimed):
-                await asyncio.to_thread(Work(self._engine, claimed).end, Later())
+                await asyncio.to_thread(Work(self._engine, claimed).give_back)
             raise
 
     async def _do_async(self, claim: Claimed, watch: Watch) -> Claimed | None:
@@ -321,7 +321,7 @@ class Worker:
                 if task is not None:
                     task.cancel()
                     await asyncio.wait([task])
-                await asyncio.to_thread(work.end, Later())
+                await asyncio.to_thread(work.give_back)
                 raise
             answer = Later()
         except Exception as error:
