@@ -46,9 +46,16 @@ def test_what_is_no_job_is_refused_and_leaves_nothing(engine):
         {"kind": ""},
         {"payload": object(), "idempotency_key": "r"},
         {"payload": "x" * 65_536, "idempotency_key": "r"},
-        {"watermark": Watermark(-1)},
         {"attempts_max": 0},
-        {"kind": Kind("k", on_failure="shrug")},
+        {"on_failure": "shrug"},
+        {"key": 5},
+        {"key": "\ud800"},
+        {"kind": 5},
+        {"priority": 1.5},
+        {"not_before_ms": float("nan")},
+        {"not_before_ms": -1},
+        {"idempotency_key": ""},
+        {"idempotency_key": "a\0b"},
     ):
         with engine.write() as tx, pytest.raises(Refused):  # the transaction itself goes on, and is committed
             jobs.enqueue(tx, words.pop("kind", "k"), words.pop("key", "1"), **words)

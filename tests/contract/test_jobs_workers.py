@@ -1,6 +1,7 @@
 """Workers: what they do with a function, how they learn that a claim was lost, and what they publish."""
 
 import asyncio
+import functools
 import os
 import signal
 import threading
@@ -9,9 +10,8 @@ import pytest
 from job_steps import BOB, do, enqueue, get
 
 from holdfast import jobs
-from holdfast.errors import Damaged, Stale
-from holdfast.jobs import Done, GiveUp, Kind, Later, Report, Status, Watermark, Worker
-from holdfast.jobs import worker as worker_module
+from holdfast.errors import Damaged, Refused, Stale
+from holdfast.jobs import Done, GiveUp, Kind, Later, Report, Status, Watermark, Worker, seeking
 from holdfast.sql import statement
 
 SHORT = Kind("k", lease_ms=150)
@@ -148,7 +148,7 @@ def test_a_worker_that_is_cancelled_gives_its_jobs_back(real):
 
 
 def test_a_job_ends_and_the_next_is_claimed_in_one_commit(real, monkeypatch):
-    monkeypatch.setattr(worker_module, "_RECOVER_MS", 10**9)  # no look for the dead, however slow this machine
+    monkeypatch.setattr(seeking, "_RECOVER_MS", 10**9)  # no look for the dead, however slow this machine
     for number in range(5):
         enqueue(real, str(number))
     before = real.status().transactions
@@ -193,6 +193,57 @@ def test_one_thread_renews_the_claims_of_all_jobs_of_a_worker_each_in_its_turn(r
     kinds = [Kind("a", lease_ms=1_500), Kind("b", lease_ms=400)]
     assert Worker(real, kinds, fn).run(threads=2, jobs_max=2) == Report(done=2)
     assert [len(names) for names in keepers] == [1, 1]
+
+
+# --- what a worker is not made with ------------------------------------------
+
+
+async def coroutine(_work):
+    pass
+
+
+class Coroutine:
+    async def __call__(self, _work):
+        pass
+
+
+@pytest.mark.parametrize("fn", [coroutine, Coroutine(), functools.partial(coroutine, "x")])
+def test_threads_are_given_no_coroutine_function(real, fn):
+    enqueue(real)
+    with pytest.raises(Refused) as refused:
+        Worker(real, ["k"], fn).run(until_idle=True)
+    assert "run_async" in refused.value.remedy
+    assert get(real).fence == 0
+
+
+def test_a_plain_function_that_returns_a_coroutine_fails_and_says_so(real):
+    enqueue(real)
+    assert Worker(real, ["k"], lambda work: coroutine(work)).run(jobs_max=1) == Report(failed=1)
+    assert "run_async" in get(real).failure
+
+
+def test_coroutines_are_given_no_plain_function(real):
+    enqueue(real)
+    with pytest.raises(Refused) as refused:
+        asyncio.run(Worker(real, ["k"], lambda work: None).run_async(until_idle=True))
+    assert "async def" in refused.value.remedy
+    assert get(real).fence == 0
+
+
+@pytest.mark.parametrize("kinds", ["k", Kind("k"), [], [""], [5]])
+def test_a_worker_is_given_a_list_of_kinds(real, kinds):
+    with pytest.raises(Refused):
+        Worker(real, kinds, lambda work: None)
+    with pytest.raises(Refused):
+        do(real, "claim_next", kinds, BOB)
+
+
+@pytest.mark.parametrize("how", [{"threads": 0}, {"jobs_max": -1}, {"threads": "2"}])
+def test_a_worker_is_told_numbers_that_make_sense(real, how):
+    with pytest.raises(Refused):
+        Worker(real, ["k"], lambda work: None).run(**how)
+    with pytest.raises(Refused):
+        Worker(real, ["k"], lambda work: None, poll_ms=0)
 
 
 # --- a claim that is lost ----------------------------------------------------

@@ -17,15 +17,25 @@ from holdfast.holds import owner as owners
 from holdfast.jobs import rules
 from holdfast.jobs.asking import locked
 from holdfast.jobs.asking import row as get_row
-from holdfast.jobs.model import Claimed, Exhausted, Job, Resting, Status, Terminal, Watermark, resource
+from holdfast.jobs.model import (
+    MS_MAX,
+    Claimed,
+    Exhausted,
+    Job,
+    Resting,
+    Status,
+    Terminal,
+    Watermark,
+    check_whole,
+    resource,
+)
 from holdfast.jobs.rows import SQL, dumped, pair, said
 
 
 def renew(tx: Write, claim: Claimed, *, lease_ms: int | None = None, note: str = "") -> Claimed:
     """Extend the claim by ``lease_ms`` from now, and say how far the work is. Raises ``Stale`` when it was lost."""
     lease_ms = claim.kind.lease_ms if lease_ms is None else lease_ms
-    if lease_ms <= 0:
-        raise Refused(f"{claim.hold.resource}: to end a claim, release it; a lease of {lease_ms} ms is none")
+    check_whole(f"{claim.hold.resource}: a lease in ms (to end a claim, release it)", lease_ms, 1, MS_MAX)
     expires_ms = tx.now_ms + lease_ms
     _end(tx, "renew", claim, expires_ms=expires_ms, note=note)
     return replace(claim, hold=replace(claim.hold, renewed_ms=tx.now_ms, expires_ms=expires_ms, note=note))
@@ -70,7 +80,8 @@ def fail(tx: Write, claim: Claimed, error: object, *, retry_in_ms: int | None = 
     is for ever. Raises ``Stale`` when the claim was lost.
     """
     rest_ms = rules.backoff_ms(claim.kind, claim.job.key, claim.attempt) if retry_in_ms is None else retry_in_ms
-    return _failed(tx, claim, retry_ms=tx.now_ms + max(rest_ms, 0), failure=said(error), given_up=0)
+    check_whole("retry_in_ms", rest_ms, 0, MS_MAX)
+    return _failed(tx, claim, retry_ms=tx.now_ms + rest_ms, failure=said(error), given_up=0)
 
 
 def give_up(tx: Write, claim: Claimed, why: object) -> Resting | Exhausted | Terminal:
@@ -85,8 +96,9 @@ def give_up(tx: Write, claim: Claimed, why: object) -> Resting | Exhausted | Ter
 
 def release(tx: Write, claim: Claimed, *, retry_in_ms: int = 0) -> None:
     """Give the job back undone, for others, and its attempt with it. Raises ``Stale`` when the claim was lost."""
+    check_whole("retry_in_ms", retry_in_ms, 0, MS_MAX)
     tx.hint()
-    _end(tx, "release", claim, retry_ms=tx.now_ms + max(retry_in_ms, 0))
+    _end(tx, "release", claim, retry_ms=tx.now_ms + retry_in_ms)
 
 
 def end_all(tx: Write) -> int:

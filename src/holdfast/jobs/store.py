@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast import holds
 from holdfast.engine import Read, Row, Write
-from holdfast.errors import Busy, Refused
+from holdfast.errors import Busy
 from holdfast.holds import Owner
 from holdfast.holds import owner as owners
 from holdfast.holds import rules as hold_rules
@@ -24,6 +24,8 @@ from holdfast.jobs.model import (
     Outcome,
     Status,
     Watermark,
+    kind_of,
+    kinds_of,
 )
 from holdfast.jobs.rows import SQL, blank, job, pair
 
@@ -57,8 +59,7 @@ def claim(
     is a cap of the caller's on this kind, beside those of ``cap``.
     """
     how = kind_of(kind)
-    rules.check(how, key)
-    rules.check_watermark(watermark)
+    rules.check_key(key)
     now_epoch = holds.epoch(tx)
     limited = caps.hold(tx, [how], running_max)[how.name]
     for _ in range(_TRIES_MAX):
@@ -102,9 +103,7 @@ def claim_next(
     ready, and within a second by the workers of ``worker``; a silent one when
     its lease ends. Costs a few rows, however many jobs wait.
     """
-    hows = [kind_of(kind) for kind in kinds]
-    if not hows:
-        raise Refused("claim_next was given no kinds of jobs")
+    hows = kinds_of(kinds)
     claimed, capped = _claim_ready(tx, hows, owner, lease_ms, is_dead)
     if claimed is None and recover(tx, [how.name for how in hows], is_dead=is_dead):
         claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead)
@@ -120,7 +119,7 @@ def claim_ready(
     is_dead: IsDead = owners.is_dead,
 ) -> Claimed | None:
     """Do as ``claim_next``, but look for no dead workers when nothing is ready. For the end of the job before."""
-    return _claim_ready(tx, [kind_of(kind) for kind in kinds], owner, lease_ms, is_dead)[0]
+    return _claim_ready(tx, kinds_of(kinds), owner, lease_ms, is_dead)[0]
 
 
 def recover(tx: Write, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead) -> int:
@@ -149,11 +148,6 @@ def owners_running(tx: Read, kinds: Iterable[str]) -> list[Owner]:
     """Return whoever runs jobs of these kinds."""
     texts = {row["owner"] for kind in kinds for row in tx.rows(SQL["owners_of"], kind=kind)}
     return [owners.load(text) for text in sorted(texts)]
-
-
-def kind_of(kind: Kind | str) -> Kind:
-    """Return the kind; a bare name has the defaults."""
-    return Kind(kind) if isinstance(kind, str) else kind
 
 
 def _claim_ready(
