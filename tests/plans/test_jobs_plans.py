@@ -21,6 +21,9 @@ class Watched:
         self.now_ms = tx.now_ms
         self.asked = {}
 
+    def hint(self):
+        self._tx.hint()
+
     def __getattr__(self, name):
         def ask(statement, /, **params):
             self.asked[statement.sqlite] = (statement, params)

@@ -20,7 +20,7 @@ _ERROR_PAUSE_S = 1.0
 
 
 class Looking(Waiting):
-    """Looks as long as somebody waits. ``readers`` raises when the store was closed."""
+    """Looks as long as somebody waits."""
 
     def __init__(self, readers: Callable[[], Readers]) -> None:
         self._readers = readers

@@ -96,7 +96,7 @@ class Store:
         # would release a lock nobody took. This keeps our part of a fork away from it; a
         # fork that begins during the import is still possible (see the README).
         self._pool = Pool(fork.registering)
-        self._looking = Looking(lambda: self._open_core().readers)
+        self._looking = Looking(lambda: core.readers)  # not of self: a peek nobody holds is closed at once
         self._closed = False
         self.path = core.path
         self.clock = clock
