@@ -101,12 +101,14 @@ def claim_next(
     Caps (those of ``cap``, and each kind's own ``running_max``) do not count
     the dead. A worker known to be dead is replaced at once when nothing is
     ready, and within a second by the workers of ``worker``; a silent one when
-    its lease ends. Costs a few rows, however many jobs wait.
+    its lease ends. Costs a few rows, however many jobs wait. Raises ``Busy``
+    when another claim that does not end keeps the cap of a kind, and the
+    others have no job.
     """
     hows = kinds_of(kinds)
-    claimed, capped = _claim_ready(tx, hows, owner, lease_ms, is_dead)
+    claimed, capped = _claim_ready(tx, hows, owner, lease_ms, is_dead, patient=True)
     if claimed is None and recover(tx, [how.name for how in hows], is_dead=is_dead):
-        claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead)
+        claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead, patient=True)
     return claimed if claimed is not None else Idle(_until_ms(tx, hows), tuple(capped))
 
 
@@ -118,8 +120,8 @@ def claim_ready(
     lease_ms: int | None = None,
     is_dead: IsDead = owners.is_dead,
 ) -> Claimed | None:
-    """Do as ``claim_next``, but look for no dead workers when nothing is ready. For the end of the job before."""
-    return _claim_ready(tx, kinds_of(kinds), owner, lease_ms, is_dead)[0]
+    """Do as ``claim_next``, but look for no dead workers and wait for no cap. For the end of the job before."""
+    return _claim_ready(tx, kinds_of(kinds), owner, lease_ms, is_dead, patient=False)[0]
 
 
 def recover(tx: Write, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead) -> int:
@@ -151,21 +153,25 @@ def owners_running(tx: Read, kinds: Iterable[str]) -> list[Owner]:
 
 
 def _claim_ready(
-    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead
+    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead, *, patient: bool
 ) -> tuple[Claimed | None, list[Capped]]:
     if len(hows) == 1 and hows[0].running_max is None:  # almost always there is nothing to see to first
         found = tx.row(_AT_ONCE, kind=hows[0].name, now_ms=tx.now_ms)
         if found is not None:
             return _take(tx, found, hows[0], owner, lease_ms, int(found["epoch"])), []
-    return _take_ready(tx, hows, owner, lease_ms, is_dead)
+    return _take_ready(tx, hows, owner, lease_ms, is_dead, patient=patient)
 
 
 def _take_ready(
-    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead
+    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead, *, patient: bool
 ) -> tuple[Claimed | None, list[Capped]]:
     now_epoch = holds.epoch(tx)
     capped: list[Capped] = []
-    limited = caps.hold(tx, hows, None)
+    if patient and len(hows) == 1:
+        limited, taken = caps.hold(tx, hows, None), set[str]()
+    else:
+        limited, taken = caps.hold_free(tx, hows)
+        hows = [how for how in hows if not taken & limited[how.name].keys()]
     for how in hows:
         _wake(tx, how.name)
     for how in _by_first(tx, hows):
@@ -176,6 +182,9 @@ def _take_ready(
         if found is None:
             continue
         return _take(tx, found, how, owner, lease_ms, now_epoch), capped
+    if taken and patient:
+        names = ", ".join(f"of kind {kind}" if kind else "of all kinds" for kind in sorted(taken))
+        raise Busy(f"another claim holds the cap {names}, and does not end")
     return None, capped
 
 
