@@ -5,10 +5,12 @@ import random
 from collections import Counter
 
 import pytest
+from contract_helpers import spelled
 from job_steps import do, enqueue, get
 
 from engines import open_engine
 from holdfast import schema
+from holdfast.errors import Stale
 from holdfast.jobs import Done, Kind, Later, Report, Status, Watermark, Worker
 
 SHORT = Kind("k", lease_ms=300)
@@ -138,6 +140,44 @@ say(Worker(engine, ["k"], fn).run(until_idle=True))
     assert [line for line in eaten if line.startswith("food")] == ["food 1"]
     assert get(real, "poison").status == Status.FAILED
     assert "which is gone" in get(real, "poison").failure
+
+
+# --- clocks ---------------------------------------------------------------------
+
+BY_ANOTHER_CLOCK = """
+import json
+import holdfast.clock
+real = holdfast.clock.wall_ms
+holdfast.clock.wall_ms = lambda: real() + int(ARGS[1])
+import holdfast.state.opening
+holdfast.state.opening.wall_ms = holdfast.clock.wall_ms
+with holdfast.open([], **json.loads(ARGS[0]), search=False) as state:
+    while hear() != "end":
+        got = state.jobs.claim("k", "1")
+        say(type(got).__name__, getattr(got, "fence", 0))
+"""
+HOUR_MS = 3_600_000
+
+
+@pytest.mark.parametrize("ahead_ms", [-HOUR_MS, HOUR_MS])
+def test_a_process_whose_clock_is_an_hour_off_neither_steals_a_job_nor_waits_for_a_lease_that_ended(
+    open_state, where, child, ahead_ms
+):
+    state = open_state()
+    state.jobs.enqueue("k", "1")
+    mine = state.jobs.claim("k", "1", lease_ms=60_000)
+    other = child(BY_ANOTHER_CLOCK, spelled(where), ahead_ms)
+    other.tell()
+    assert other.line() == "Running 0"
+    mine = state.jobs.renew(mine, lease_ms=1)
+    while "is being done" in state.jobs.why("k", "1"):
+        pass
+    other.tell()
+    kind, fence = other.line().split()
+    assert (kind, int(fence) > mine.fence) == ("Claimed", True)
+    with pytest.raises(Stale):
+        state.jobs.finish(mine)
+    assert state.jobs.get("k", "1").fence == int(fence)
 
 
 # --- what gets nowhere ---------------------------------------------------------
