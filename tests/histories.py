@@ -45,6 +45,8 @@ def _of_job(calls: Sequence[Call], killed: Mapping[int, float]) -> Iterator[str]
             yield f"fence {two['fence']} was given before the smaller {one['fence']}"
         if two["ended"] < (ends := in_force_until(one, calls, killed)):
             yield f"fence {two['fence']} was given {ends - two['ended']:.3f} s before {one['fence']} was over"
+        if two["attempt"] != one["attempt"] + 1 and not any(_may_refill(call, one, two) for call in calls):
+            yield f"attempt {two['attempt']} came after {one['attempt']}, and nothing gave a new budget"
     for claim in claims:
         on_it = [call for call in calls if call.get("fence") == claim["fence"] and call["answer"] == "ok"]
         if len(ends := [call["op"] for call in on_it if call["op"] in ENDS]) > 1:
@@ -74,6 +76,11 @@ def in_force_until(claim: Call, calls: Sequence[Call], killed: Mapping[int, floa
         if by_hand or its_end:
             until = min(until, call["began"])
     return min(until - _CLOCK_S, killed.get(claim["who"], math.inf))
+
+
+def _may_refill(call: Call, one: Call, two: Call) -> bool:
+    did = call["op"] in REFILLS and call["answer"] not in _NOTHING_DONE
+    return did and _may_follow(call, one) and call["began"] < two["ended"]
 
 
 def _may_follow(call: Call, claim: Call) -> bool:

@@ -180,6 +180,8 @@ def lost_input(calls, final):
         wanted = job.wanted.size if job.wanted else -1
         if wanted < max(taken, default=-1):
             yield f"{job.kind}/{job.key} wants {wanted}, and {max(taken)} was asked for"
+        if job.status == Status.DONE and (job.done.size if job.done else -1) < wanted:
+            yield f"{job.kind}/{job.key} is done for {job.done}, and {wanted} was asked for"
         if job.status == Status.FAILED:
             last = [call for call in of_job if call.get("fence") == job.fence and call["answer"] == "claimed"]
             if last and last[0]["mark"] < wanted:

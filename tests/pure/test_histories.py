@@ -15,10 +15,13 @@ def claim(fence, began, ended, *, lease_s=1.0, attempt=1, **more):
 
 
 FINE = [claim(1, 0.0, 0.1), call("finish", 0.5, 0.6, fence=1), call("finish", 0.7, 0.8, "stale", fence=1)]
-SILENT = [claim(1, 0.0, 0.1), claim(2, 1.0, 1.1, who=2)]
+SILENT = [claim(1, 0.0, 0.1), claim(2, 1.0, 1.1, who=2, attempt=2)]
 
 
-@pytest.mark.parametrize("calls", [FINE, SILENT])
+AGAIN = [*FINE, claim(2, 1.0, 1.1)]  # a finish gives a new budget
+
+
+@pytest.mark.parametrize("calls", [FINE, SILENT, AGAIN])
 def test_what_may_be_is_not_complained_of(calls):
     assert broken(calls, {}) == []
 
@@ -34,6 +37,7 @@ def test_what_may_be_is_not_complained_of(calls):
         ([*SILENT, call("finish", 1.2, 1.3, fence=1)], "finish of fence 1 was taken after a later one"),
         ([claim(1, 0.0, 0.1, attempt=3)], "attempt 3 of 2"),
         ([claim(n, 2.0 * n, 2.0 * n + 0.1) for n in range(3)], "3 claims, with a budget for 2"),
+        ([claim(1, 0.0, 0.1), claim(2, 2.0, 2.1)], "attempt 1 came after 1, and nothing gave a new budget"),
         ([call("claim", 0.0, 0.1, "error: AssertionError")], "claim raised error: AssertionError"),
         (
             [call("cap", 0.0, 0.1, most=1), claim(1, 0.2, 0.3), claim(1, 0.4, 0.5, job="a/2")],
@@ -46,6 +50,6 @@ def test_what_may_not_be_is_complained_of(calls, what):
 
 
 def test_a_killed_worker_is_replaced_at_once():
-    early = [claim(1, 0.0, 0.1), claim(2, 0.5, 0.6, who=2)]
+    early = [claim(1, 0.0, 0.1), claim(2, 0.5, 0.6, who=2, attempt=2)]
     assert broken(early, {1: 0.3}) == []
     assert broken(early, {1: 0.7}) != []
