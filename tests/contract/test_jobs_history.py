@@ -85,7 +85,7 @@ def play(op, kind, key):
     tell(**answer, ended=now())
 
 OPS = (["enqueue"] * 6 + ["claim"] * 4 + ["claim next"] * 6 + ["renew"] * 3 + ["finish"] * 3 + ["finish and claim"] * 2
-    + ["fail"] * 2 + ["give_up", "release", "retry", "cap", "cap"])
+    + ["fail", "give_up", "release", "cap"] * 2 + ["retry"])
 RARE = ["cancel", "forget"]
 while True:
     number += 1

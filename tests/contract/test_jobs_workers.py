@@ -230,6 +230,15 @@ def test_coroutines_are_given_no_plain_function(real):
     assert get(real).fence == 0
 
 
+@pytest.mark.parametrize("answer", [Done(None, (5, "x")), Later(float("nan")), Later("1 s"), Done(object())])
+def test_an_answer_that_makes_no_sense_is_a_failure_of_the_job_and_not_of_the_worker(real, answer):
+    for key in "12":
+        enqueue(real, key)
+    report = Worker(real, ["k"], lambda work: answer if work.job.key == "1" else None).run(until_idle=True)
+    assert report == Report(done=1, failed=1)
+    assert get(real).failure.startswith("Refused: ")
+
+
 @pytest.mark.parametrize("kinds", ["k", Kind("k"), [], [""], [5]])
 def test_a_worker_is_given_a_list_of_kinds(real, kinds):
     with pytest.raises(Refused):
@@ -244,6 +253,8 @@ def test_a_worker_is_told_numbers_that_make_sense(real, how):
         Worker(real, ["k"], lambda work: None).run(**how)
     with pytest.raises(Refused):
         Worker(real, ["k"], lambda work: None, poll_ms=0)
+    with pytest.raises(Refused):
+        Worker(real, ["k"], None)
 
 
 # --- a claim that is lost ----------------------------------------------------

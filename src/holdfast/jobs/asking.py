@@ -18,6 +18,7 @@ from holdfast.jobs.model import (
     Status,
     Watermark,
     check_name,
+    check_watermark,
     check_whole,
     kind_of,
 )
@@ -75,6 +76,7 @@ def enqueue(
     """
     how = _as_asked(kind, attempts_max, on_failure)
     rules.check_key(key)
+    check_watermark(watermark)
     rules.check_priority(priority)
     check_whole("not_before_ms", not_before_ms, 0)
     if idempotency_key is not None:

@@ -26,6 +26,8 @@ from holdfast.jobs.model import (
     Status,
     Terminal,
     Watermark,
+    check_claim,
+    check_watermark,
     check_whole,
     resource,
 )
@@ -34,6 +36,7 @@ from holdfast.jobs.rows import SQL, dumped, pair, said
 
 def renew(tx: Write, claim: Claimed, *, lease_ms: int | None = None, note: str = "") -> Claimed:
     """Extend the claim by ``lease_ms`` from now, and say how far the work is. Raises ``Stale`` when it was lost."""
+    check_claim(claim)
     lease_ms = claim.kind.lease_ms if lease_ms is None else lease_ms
     check_whole(f"{claim.hold.resource}: a lease in ms (to end a claim, release it)", lease_ms, 1, MS_MAX)
     expires_ms = tx.now_ms + lease_ms
@@ -43,6 +46,7 @@ def renew(tx: Write, claim: Claimed, *, lease_ms: int | None = None, note: str =
 
 def confirm(tx: Write, claim: Claimed) -> None:
     """Raise ``Stale`` unless ``claim`` is in force. Nobody else gets it before this transaction ends."""
+    check_claim(claim)
     seen = locked(tx, claim.job.kind, claim.job.key)
     if seen is None or not is_in_force(seen, claim.fence, tx.now_ms):
         raise lost(tx, claim)
@@ -62,6 +66,8 @@ def finish(tx: Write, claim: Claimed, result: Any = None, *, watermark: Watermar
     for less than the job was claimed for, unless it is more than it was done
     for before: a job that gets nowhere would be ready again for ever.
     """
+    check_claim(claim)
+    check_watermark(watermark)
     if watermark is not None and rules.falls_short(claim.job, claim.watermark, watermark):
         raise Refused(
             f"{claim.hold.resource} was claimed for {rules.told(claim.watermark)}; done for {rules.told(watermark)}"
@@ -79,6 +85,7 @@ def fail(tx: Write, claim: Claimed, error: object, *, retry_in_ms: int | None = 
     its attempts used up it is ``Exhausted``, and ``Terminal`` where failure
     is for ever. Raises ``Stale`` when the claim was lost.
     """
+    check_claim(claim)
     rest_ms = rules.backoff_ms(claim.kind, claim.job.key, claim.attempt) if retry_in_ms is None else retry_in_ms
     check_whole("retry_in_ms", rest_ms, 0, MS_MAX)
     return _failed(tx, claim, retry_ms=tx.now_ms + rest_ms, failure=said(error), given_up=0)
@@ -91,11 +98,13 @@ def give_up(tx: Write, claim: Claimed, why: object) -> Resting | Exhausted | Ter
     ``Resting``, until a time that is over unless a later one was asked for.
     Raises ``Stale`` when the claim was lost.
     """
+    check_claim(claim)
     return _failed(tx, claim, retry_ms=0, failure=said(why), given_up=1)
 
 
 def release(tx: Write, claim: Claimed, *, retry_in_ms: int = 0) -> None:
     """Give the job back undone, for others, and its attempt with it. Raises ``Stale`` when the claim was lost."""
+    check_claim(claim)
     check_whole("retry_in_ms", retry_in_ms, 0, MS_MAX)
     tx.hint()
     _end(tx, "release", claim, retry_ms=tx.now_ms + retry_in_ms)

@@ -233,6 +233,18 @@ def kinds_of(kinds: Iterable[Kind | str]) -> list[Kind]:
     return found
 
 
+def check_watermark(watermark: object) -> None:
+    """Raise ``Refused`` for what is neither a ``Watermark`` nor None."""
+    if watermark is not None and not isinstance(watermark, Watermark):
+        raise Refused(f"a watermark is Watermark(size, hash), not {watermark!r}")
+
+
+def check_claim(claim: object) -> None:
+    """Raise ``Refused`` for what a claim answered when it gave nothing."""
+    if not isinstance(claim, Claimed):
+        raise Refused(f"{claim!r} is no claim", remedy="Look first whether the answer is a Claimed: match it.")
+
+
 def check_whole(what: str, number: object, least: int, most: int = WHOLE_MAX) -> None:
     """Raise ``Refused`` unless ``number`` is a whole number of that range: no float, no text, no truth."""
     if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:

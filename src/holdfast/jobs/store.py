@@ -24,6 +24,8 @@ from holdfast.jobs.model import (
     Outcome,
     Status,
     Watermark,
+    check_watermark,
+    check_whole,
     kind_of,
     kinds_of,
 )
@@ -60,6 +62,10 @@ def claim(
     """
     how = kind_of(kind)
     rules.check_key(key)
+    check_watermark(watermark)
+    for what, number in (("running_max", running_max), ("stale_after_ms", stale_after_ms)):
+        if number is not None:
+            check_whole(what, number, 0)
     now_epoch = holds.epoch(tx)
     limited = caps.hold(tx, [how], running_max)[how.name]
     for _ in range(_TRIES_MAX):

@@ -53,6 +53,8 @@ class Worker:
         poll_ms: int = POLL_MS,
     ) -> None:
         check_whole("poll_ms", poll_ms, 1)
+        if not callable(fn):
+            raise Refused(f"a worker is given a function of one argument, the work, not {fn!r}")
         self.stopping = threading.Event()
         """Set by ``stop``: no more jobs are claimed, those at hand go on."""
         self._engine = engine

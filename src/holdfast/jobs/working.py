@@ -14,7 +14,7 @@ from holdfast.errors import Busy, Full, HoldfastError, Stale
 from holdfast.holds import Keeper, Watch
 from holdfast.jobs import ending, guard, rules
 from holdfast.jobs.guard import Staged
-from holdfast.jobs.model import Claimed, Job, Watermark
+from holdfast.jobs.model import MS_MAX, Claimed, Job, Watermark, check_whole
 
 T = TypeVar("T")
 End = Literal["done", "failed", "given up", "released", "lost"]
@@ -200,7 +200,11 @@ class Work:
     def _rest_ms(self, answer: Later | _GivenBack) -> int:
         if isinstance(answer, _GivenBack) or (self.stopping.is_set() and not answer.in_ms):
             return 0
-        rest_ms = rules.backoff_ms(self.claim.kind, self.job.key, 1) if answer.in_ms is None else answer.in_ms
+        if answer.in_ms is None:
+            rest_ms = rules.backoff_ms(self.claim.kind, self.job.key, 1)
+        else:
+            rest_ms = answer.in_ms
+            check_whole("Later: in_ms", rest_ms, 0, MS_MAX)
         return max(rest_ms, _LATER_MS_MIN)
 
     def _renew(self, tx: Any, _hold: object, *, lease_ms: int, note: str) -> None:
