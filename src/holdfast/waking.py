@@ -14,6 +14,8 @@ from types import TracebackType
 
 from holdfast.origin import internal
 
+_RETRY_S = 1.0  # after the thread failed
+
 # asyncio, socket and select are 20 ms of imports, wanted only by those who wait.
 
 
@@ -136,6 +138,8 @@ class Waiting:
         self._lock = threading.Lock()
         self._all: set[Changes] = set()
         self._thread: threading.Thread | None = None
+        self._before: threading.Thread | None = None
+        """The thread before that, which may still be putting away what it had."""
         self._bell: Bell | None = None
         self.hears = False
         """Whether a change made by any process is noticed soon."""
@@ -170,11 +174,12 @@ class Waiting:
         self.after_fork()
         with self._lock:
             self._ended = True
-            thread = self._thread
+            threads = self._before, self._thread
             if self._bell is not None:
                 self._bell.ring()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        for thread in threads:
+            if thread is not None and thread is not threading.current_thread():
+                thread.join()
         self.tell()
 
     # --- for the engine ------------------------------------------------------------
@@ -192,7 +197,7 @@ class Waiting:
         with self._lock:
             if self.is_anybody_waiting or self.has_more():
                 return False
-            self._thread = None
+            self._before, self._thread = self._thread, None
             return True
 
     @property
@@ -212,7 +217,8 @@ class Waiting:
             self._bell.ring()
             return
         self._bell = Bell()
-        self._thread = threading.Thread(target=self._main, args=(self._bell,), name="holdfast-changes", daemon=True)
+        given = (self._bell, self._before)
+        self._thread = threading.Thread(target=self._main, args=given, name="holdfast-changes", daemon=True)
         self._thread.start()
 
     def after_fork(self) -> None:
@@ -220,15 +226,19 @@ class Waiting:
         if self._pid != os.getpid():
             self._begin()
 
-    def _main(self, bell: Bell) -> None:
+    def _main(self, bell: Bell, before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
         me = threading.current_thread()
         with internal("changes"):
-            try:
-                self.watch(bell)
-            finally:
-                with self._lock:
-                    if self._thread is me:  # it failed: whoever waits next starts another
-                        self._thread = None
-                    if self._thread is None:
-                        self.hears = False
-                    bell.close()
+            while self._thread is me:
+                try:
+                    self.watch(bell)
+                except Exception:
+                    # Nobody waits for this thread, so nobody could be told. Whoever waits for changes looks by itself.
+                    self.hears = False
+                    self.tell()
+                    bell.wait(_RETRY_S)
+            self.hears = False
+            with self._lock:
+                bell.close()

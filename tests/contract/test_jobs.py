@@ -46,14 +46,51 @@ def test_what_is_no_job_is_refused_and_leaves_nothing(engine):
         {"kind": ""},
         {"payload": object(), "idempotency_key": "r"},
         {"payload": "x" * 65_536, "idempotency_key": "r"},
-        {"watermark": Watermark(-1)},
         {"attempts_max": 0},
-        {"kind": Kind("k", on_failure="shrug")},
+        {"on_failure": "shrug"},
+        {"key": 5},
+        {"key": "\ud800"},
+        {"kind": 5},
+        {"priority": 1.5},
+        {"not_before_ms": float("nan")},
+        {"not_before_ms": -1},
+        {"idempotency_key": ""},
+        {"idempotency_key": "a\0b"},
+        {"watermark": (1, "a")},
     ):
         with engine.write() as tx, pytest.raises(Refused):  # the transaction itself goes on, and is committed
             jobs.enqueue(tx, words.pop("kind", "k"), words.pop("key", "1"), **words)
     assert get(engine) is None
     assert isinstance(enqueue(engine, idempotency_key="r"), Enqueued)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"owner": "ann"},  # a row that says so could be read by nobody
+        {"owner": None},
+        {"watermark": 5},
+        {"lease_ms": float("nan")},
+        {"lease_ms": 0},
+        {"running_max": -1},
+        {"stale_after_ms": 0.5},
+    ],
+)
+def test_a_claim_that_makes_no_sense_is_refused_and_leaves_nothing(engine, words):
+    enqueue(engine)
+    with engine.write() as tx, pytest.raises(Refused):
+        jobs.claim(tx, "k", "1", **{"owner": ANN, **words})
+    assert get(engine).fence == 0
+
+
+def test_what_a_claim_answers_that_gave_nothing_is_no_claim(engine):
+    idle = claim_next(engine)
+    for verb in (jobs.renew, jobs.finish, jobs.release, jobs.confirm):
+        with pytest.raises(Refused, match="is no claim"), engine.write() as tx:
+            verb(tx, idle)
+    for verb in (jobs.fail, jobs.give_up):
+        with pytest.raises(Refused, match="is no claim"), engine.write() as tx:
+            verb(tx, None, "why")
 
 
 def test_a_request_made_before_returns_the_job_of_then_whatever_it_asks_for_now(engine):

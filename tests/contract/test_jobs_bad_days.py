@@ -5,11 +5,13 @@ import random
 from collections import Counter
 
 import pytest
-from job_steps import enqueue, get
+from contract_helpers import spelled
+from job_steps import do, enqueue, get
 
 from engines import open_engine
 from holdfast import schema
-from holdfast.jobs import Kind, Report, Status, Worker
+from holdfast.errors import Stale
+from holdfast.jobs import Done, Kind, Later, Report, Status, Watermark, Worker
 
 SHORT = Kind("k", lease_ms=300)
 
@@ -27,6 +29,7 @@ def pausing(name, module, attribute, before=False):
         if not before: pause(name)
         return answer
     setattr(module, attribute, step)
+pausing("generation made", guard, "_make")
 def fn(work):
     if stop_at == "claimed": pause(stop_at)
     with work.guard(out) as folder:
@@ -40,9 +43,11 @@ pausing("about to commit", ending, "finish")
 pausing("committed", guard, "settle", before=True)
 pausing("link made, not in place", os, "symlink")
 pausing("link in place", guard, "_sweep", before=True)
+pausing("one file swept", os, "unlink")
 say(Worker(engine, [Kind("k", lease_ms=lease_ms)], fn).run(jobs_max=1))
 """
-STEPS = ["claimed", "half written", "staged", "files published, job not finished", "about to commit"]
+STEPS = ["claimed", "generation made", "half written", "staged"]
+STEPS += ["files published, job not finished", "about to commit"]
 STEPS_AFTER = ["committed", "link made, not in place", "link in place"]
 
 
@@ -81,7 +86,23 @@ def test_a_worker_killed_at_any_step_leaves_the_job_whole_or_undone(real, databa
     assert published(out) == get(real).result == ("first" if finished else "second")
 
 
-@pytest.mark.parametrize("step", ["claimed", "half written", "staged"])
+def test_a_worker_killed_while_it_sweeps_leaves_what_counts(real, database, child, tmp_path):
+    out = tmp_path / "out"
+    enqueue(real)
+    for text in ("first", "second"):
+        assert Worker(real, ["k"], writes(out, text)).run(jobs_max=1) == Report(done=1)
+        do(real, "retry", "k", "1")
+    killed = child(WORKER, database, out, "one file swept", 60_000, "third")
+    assert killed.line() == "one file swept"
+    killed.kill()
+    assert published(out) == get(real).result == "third"
+    do(real, "retry", "k", "1")
+    assert Worker(real, ["k"], writes(out, "fourth")).run(jobs_max=1) == Report(done=1)
+    assert published(out) == "fourth"
+    assert len(os.listdir(tmp_path / ".out.generations")) == 3  # what counts, the one before, and the lock
+
+
+@pytest.mark.parametrize("step", ["claimed", "generation made", "half written", "staged"])
 def test_a_worker_stopped_past_its_lease_and_continued_publishes_nothing(real, database, child, tmp_path, step):
     out = tmp_path / "out"
     enqueue(real)
@@ -119,6 +140,89 @@ say(Worker(engine, ["k"], fn).run(until_idle=True))
     assert [line for line in eaten if line.startswith("food")] == ["food 1"]
     assert get(real, "poison").status == Status.FAILED
     assert "which is gone" in get(real, "poison").failure
+
+
+# --- clocks ---------------------------------------------------------------------
+
+BY_ANOTHER_CLOCK = """
+import json
+import holdfast.clock
+real = holdfast.clock.wall_ms
+holdfast.clock.wall_ms = lambda: real() + int(ARGS[1])
+import holdfast.state.opening
+holdfast.state.opening.wall_ms = holdfast.clock.wall_ms
+with holdfast.open([], **json.loads(ARGS[0]), search=False) as state:
+    while hear() != "end":
+        got = state.jobs.claim("k", "1")
+        say(type(got).__name__, getattr(got, "fence", 0))
+"""
+HOUR_MS = 3_600_000
+
+
+@pytest.mark.parametrize("ahead_ms", [-HOUR_MS, HOUR_MS])
+def test_a_process_whose_clock_is_an_hour_off_neither_steals_a_job_nor_waits_for_a_lease_that_ended(
+    open_state, where, child, ahead_ms
+):
+    state = open_state()
+    state.jobs.enqueue("k", "1")
+    mine = state.jobs.claim("k", "1", lease_ms=60_000)
+    other = child(BY_ANOTHER_CLOCK, spelled(where), ahead_ms)
+    other.tell()
+    assert other.line() == "Running 0"
+    mine = state.jobs.renew(mine, lease_ms=1)
+    while "is being done" in state.jobs.why("k", "1"):
+        pass
+    other.tell()
+    kind, fence = other.line().split()
+    assert (kind, int(fence) > mine.fence) == ("Claimed", True)
+    with pytest.raises(Stale):
+        state.jobs.finish(mine)
+    assert state.jobs.get("k", "1").fence == int(fence)
+
+
+# --- what gets nowhere ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [Later(), Later(0), Later(1)])
+def test_a_job_that_is_put_off_again_and_again_rests_each_time(engine, clock, answer):
+    enqueue(engine)
+    worker = Worker(engine, ["k"], lambda work: answer)
+    for times in (1, 2, 3):
+        assert worker.run(until_idle=True, jobs_max=5) == Report(released=times)
+        clock.advance(1_000)
+    assert get(engine).attempts == 0
+
+
+def test_a_worker_that_is_to_end_puts_its_job_off_for_nobody_else(engine):
+    enqueue(engine)
+
+    def fn(work):
+        worker.stop()
+        return Later()
+
+    worker = Worker(engine, ["k"], fn)
+    assert worker.run() == Report(released=1)
+    assert Worker(engine, ["k"], lambda work: None).run(until_idle=True) == Report(done=1)
+
+
+def test_a_job_that_never_does_what_was_asked_for_uses_up_its_attempts(engine, clock):
+    enqueue(engine, watermark=Watermark(200, "asked for"))
+    worker = Worker(engine, ["k"], lambda work: Done("result", Watermark(200, "found")))
+    for failed in (1, 2, 3, 3):
+        assert worker.run(until_idle=True, jobs_max=5) == Report(done=1, failed=failed)
+        clock.advance(3_600_000)
+    assert (get(engine).status, get(engine).result) == (Status.FAILED, "result")
+    assert "done for 200 found it gets no further than it was" in get(engine).failure
+
+
+def test_a_job_that_is_done_piece_by_piece_is_ready_again_at_once_and_comes_to_its_end(engine):
+    enqueue(engine, watermark=Watermark(200))
+
+    def fn(work):
+        return Done(None, Watermark((work.job.done.size if work.job.done else 0) + 50))
+
+    assert Worker(engine, [Kind("k", attempts_max=1)], fn).run(until_idle=True) == Report(done=4)
+    assert get(engine).status == Status.DONE
 
 
 RACER = """

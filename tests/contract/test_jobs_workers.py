@@ -1,17 +1,17 @@
 """Workers: what they do with a function, how they learn that a claim was lost, and what they publish."""
 
 import asyncio
+import functools
 import os
 import signal
 import threading
 
 import pytest
-from job_steps import BOB, claim, do, enqueue, get
+from job_steps import BOB, do, enqueue, get
 
 from holdfast import jobs
 from holdfast.errors import Damaged, Refused, Stale
-from holdfast.jobs import Done, GiveUp, Kind, Later, Report, Status, Watermark, Worker, guard
-from holdfast.jobs import worker as worker_module
+from holdfast.jobs import Done, GiveUp, Kind, Later, Report, Status, Watermark, Worker, seeking
 from holdfast.sql import statement
 
 SHORT = Kind("k", lease_ms=150)
@@ -148,7 +148,7 @@ def test_a_worker_that_is_cancelled_gives_its_jobs_back(real):
 
 
 def test_a_job_ends_and_the_next_is_claimed_in_one_commit(real, monkeypatch):
-    monkeypatch.setattr(worker_module, "_RECOVER_MS", 10**9)  # no look for the dead, however slow this machine
+    monkeypatch.setattr(seeking, "_RECOVER_MS", 10**9)  # no look for the dead, however slow this machine
     for number in range(5):
         enqueue(real, str(number))
     before = real.status().transactions
@@ -193,6 +193,68 @@ def test_one_thread_renews_the_claims_of_all_jobs_of_a_worker_each_in_its_turn(r
     kinds = [Kind("a", lease_ms=1_500), Kind("b", lease_ms=400)]
     assert Worker(real, kinds, fn).run(threads=2, jobs_max=2) == Report(done=2)
     assert [len(names) for names in keepers] == [1, 1]
+
+
+# --- what a worker is not made with ------------------------------------------
+
+
+async def coroutine(_work):
+    pass
+
+
+class Coroutine:
+    async def __call__(self, _work):
+        pass
+
+
+@pytest.mark.parametrize("fn", [coroutine, Coroutine(), functools.partial(coroutine, "x")])
+def test_threads_are_given_no_coroutine_function(real, fn):
+    enqueue(real)
+    with pytest.raises(Refused) as refused:
+        Worker(real, ["k"], fn).run(until_idle=True)
+    assert "run_async" in refused.value.remedy
+    assert get(real).fence == 0
+
+
+def test_a_plain_function_that_returns_a_coroutine_fails_and_says_so(real):
+    enqueue(real)
+    assert Worker(real, ["k"], lambda work: coroutine(work)).run(jobs_max=1) == Report(failed=1)
+    assert "run_async" in get(real).failure
+
+
+def test_coroutines_are_given_no_plain_function(real):
+    enqueue(real)
+    with pytest.raises(Refused) as refused:
+        asyncio.run(Worker(real, ["k"], lambda work: None).run_async(until_idle=True))
+    assert "async def" in refused.value.remedy
+    assert get(real).fence == 0
+
+
+@pytest.mark.parametrize("answer", [Done(None, (5, "x")), Later(float("nan")), Later("1 s"), Done(object())])
+def test_an_answer_that_makes_no_sense_is_a_failure_of_the_job_and_not_of_the_worker(real, answer):
+    for key in "12":
+        enqueue(real, key)
+    report = Worker(real, ["k"], lambda work: answer if work.job.key == "1" else None).run(until_idle=True)
+    assert report == Report(done=1, failed=1)
+    assert get(real).failure.startswith("Refused: ")
+
+
+@pytest.mark.parametrize("kinds", ["k", Kind("k"), [], [""], [5]])
+def test_a_worker_is_given_a_list_of_kinds(real, kinds):
+    with pytest.raises(Refused):
+        Worker(real, kinds, lambda work: None)
+    with pytest.raises(Refused):
+        do(real, "claim_next", kinds, BOB)
+
+
+@pytest.mark.parametrize("how", [{"threads": 0}, {"jobs_max": -1}, {"threads": "2"}])
+def test_a_worker_is_told_numbers_that_make_sense(real, how):
+    with pytest.raises(Refused):
+        Worker(real, ["k"], lambda work: None).run(**how)
+    with pytest.raises(Refused):
+        Worker(real, ["k"], lambda work: None, poll_ms=0)
+    with pytest.raises(Refused):
+        Worker(real, ["k"], None)
 
 
 # --- a claim that is lost ----------------------------------------------------
@@ -244,89 +306,7 @@ def test_a_coroutine_is_cancelled_when_its_claim_was_lost(real):
     assert ended == ["cancelled"]
 
 
-# --- files under the fence ---------------------------------------------------
-
-
-def test_files_appear_all_at_once_when_the_job_is_finished(real, tmp_path):
-    out = tmp_path / "deep" / "out"
-    for text in ("first", "second", "third"):
-        do(real, "retry", "k", "1") if get(real) else enqueue(real)
-
-        def fn(work, text=text):
-            before = files(out) if out.exists() else None
-            writes(out, text)(work)
-            assert (files(out) if out.exists() else None) == before
-
-        assert Worker(real, ["k"], fn).run(jobs_max=1) == Report(done=1)
-        assert files(out) == {"a": text, "b": text}
-        with real.read() as tx:
-            assert jobs.published(tx, out) == os.path.realpath(out)
-    # The one before is kept for who is still reading it, older ones are not.
-    kept = [name for name in os.listdir(tmp_path / "deep" / ".out.generations") if name != "lock"]
-    assert len(kept) == 2
-
-
-def test_a_job_that_fails_publishes_nothing_and_leaves_nothing(real, tmp_path):
-    enqueue(real)
-
-    def fn(work):
-        writes(tmp_path / "out", "half")(work)
-        raise ValueError
-
-    Worker(real, ["k"], fn).run(jobs_max=1)
-    assert not os.path.lexists(tmp_path / "out")
-    assert os.listdir(tmp_path / ".out.generations") == []
-
-
-def test_who_lost_its_claim_publishes_nothing_though_it_staged_before_the_other(real, tmp_path):
-    out = tmp_path / "out"
-    late = claim(real, lease_ms=60_000)
-    with guard.stage(late, out) as staged:
-        (tmp_path / "." / staged.folder / "a").write_text("late")
-    theirs = claim(real, owner=BOB, stale_after_ms=0)
-    with guard.stage(theirs, out) as newer:
-        (tmp_path / newer.folder / "a").write_text("newer")
-    with real.write() as tx:
-        guard.publish(tx, newer)
-        jobs.finish(tx, theirs)
-    guard.point(real, out)
-    with pytest.raises(Stale), real.write() as tx:
-        guard.publish(tx, staged)
-    guard.settle(real, staged)
-    assert files(out) == {"a": "newer"}
-    assert not os.path.exists(staged.folder)
-
-
-def test_a_link_that_was_left_behind_follows_the_row(real, tmp_path):
-    out = tmp_path / "out"
-    enqueue(real)
-    Worker(real, ["k"], writes(out, "first")).run(jobs_max=1)
-    first = os.readlink(out)
-    do(real, "retry", "k", "1")
-    Worker(real, ["k"], writes(out, "second")).run(jobs_max=1)
-    os.unlink(out)
-    os.symlink(first, out)
-    assert guard.point(real, out)
-    assert files(out) == {"a": "second", "b": "second"}
-
-
-def test_what_somebody_else_put_there_is_left_as_it_is(real, tmp_path):
-    mine = tmp_path / "out"
-    mine.mkdir()
-    enqueue(real)
-    Worker(real, ["k"], writes(mine, "x")).run(jobs_max=1)
-    assert "no link to generations" in get(real).failure
-    assert files(mine) == {}
-
-
-def test_two_jobs_cannot_publish_at_one_path(real, tmp_path):
-    for key in "12":
-        enqueue(real, key)
-    Worker(real, ["k"], writes(tmp_path / "out", "x")).run(until_idle=True)
-    assert [get(real, key).status for key in "12"] == [Status.DONE, Status.RESTING]
-    assert "published by the job k/1" in get(real, "2").failure
-    with pytest.raises(Refused):
-        do(real, "claim_next", [], BOB)
+# --- caps ---------------------------------------------------------------------
 
 
 def test_many_who_claim_at_once_keep_the_cap_and_get_different_jobs(real):

@@ -8,6 +8,7 @@ import pytest
 from job_steps import enqueue, get
 
 from engines import open_engine
+from holdfast import waking
 from holdfast.errors import HoldfastError
 from holdfast.jobs import Kind, Report, Worker
 
@@ -161,6 +162,72 @@ def test_a_fork_takes_no_waiter_along_and_both_processes_hear(real, database, ch
         hear_of(real, waiter, "theirs")
         hear_of(real, waiter, "the child's")
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_thread_that_failed_goes_on_and_whoever_waits_hears(real, database, child, monkeypatch):
+    monkeypatch.setattr(waking, "_RETRY_S", 0)
+    asking = child(ENQUEUES, database, "theirs")
+    failures, is_over = [ZeroDivisionError(), UnicodeError()], waking.Waiting.is_over
+
+    def fails(self):
+        if failures:
+            raise failures.pop()
+        return is_over(self)
+
+    with real.changes() as waiter:
+        while not waiter.hears:
+            assert waiter.wait(LONG_S)
+        monkeypatch.setattr(waking.Waiting, "is_over", fails)
+        enqueue(real, "ours")  # it looks at the least now
+        hear_of(real, waiter, "ours")
+        asking.tell()
+        hear_of(real, waiter, "theirs")
+        assert failures == []
+
+
+def test_a_worker_hears_of_what_came_between_its_look_and_its_first_wait(real, monkeypatch):
+    """Where another waits already, the thread has told of it before the worker came to listen."""
+    changes = type(real).changes
+    with real.changes() as other:
+        while not other.hears:
+            assert other.wait(LONG_S)
+
+        def late(self):
+            enqueue(real)
+            hear_of(real, other, "1")
+            while other.wait(0.1):
+                pass
+            return changes(self)
+
+        monkeypatch.setattr(type(real), "changes", late)
+        worker = Worker(real, ["k"], lambda work: None, poll_ms=HOUR_MS)
+        crew = threading.Thread(target=worker.run, kwargs={"jobs_max": 1}, daemon=True)
+        crew.start()
+        crew.join(LONG_S)
+        assert worker.report == Report(done=1)
+
+
+def test_a_thread_begins_when_the_one_before_it_has_put_everything_away():
+    said, let_go = [], threading.Event()
+
+    class Slow(waking.Waiting):
+        def watch(self, bell):
+            said.append("begins")
+            while not self.is_over():
+                bell.wait(None)
+            let_go.wait(LONG_S)
+            said.append("ends")
+
+    waiting = Slow()
+    waiting.changes().close()
+    while waiting._thread is not None:
+        pass
+    again = waiting.changes()
+    let_go.set()
+    again.close()
+    waiting.end()
+    assert said == ["begins", "ends", "begins", "ends"]
+    assert watchers() == []
 
 
 def test_a_coroutine_waits_as_a_thread_does(real, database, child):

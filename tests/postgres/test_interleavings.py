@@ -9,7 +9,7 @@ import pytest
 
 from engines import Clock, open_engine
 from holdfast import holds, jobs, schema
-from holdfast.errors import Refused, Stale
+from holdfast.errors import Busy, Refused, Stale
 from holdfast.holds import Denied, Hold
 from holdfast.jobs import Capped, Claimed, Enqueued, Idle, Kind, Known, Running, Status, Watermark
 from holdfast.sql import statement
@@ -275,6 +275,43 @@ def test_two_claims_under_one_cap_do_not_count_without_each_other(ann, bob, begi
         assert isinstance(jobs.claim_next(tx, ["k"], ANN), Claimed)
         second = begin(lambda: do(bob, jobs.claim_next, ["k"], BOB))
     assert isinstance(second(), Idle)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("by_name", [True, False])
+def test_the_first_two_claims_of_a_kind_that_brings_a_cap_keep_it(ann, bob, begin, by_name, kept):
+    kind = Kind("k", running_max=1)
+    for key in "12":
+        do(ann, jobs.enqueue, kind, key)
+
+    def ask(tx, key, owner):
+        if by_name:
+            return jobs.claim(tx, kind, key, owner, running_max=1)
+        return jobs.claim_next(tx, [kind], owner)
+
+    try:
+        with ann.write() as tx:
+            assert isinstance(ask(tx, "1", ANN), Claimed)
+            second = begin(lambda: do(bob, ask, "2", BOB))
+            if not kept:
+                raise ZeroDivisionError
+    except ZeroDivisionError:
+        pass
+    assert isinstance(second(), (Capped if by_name else Idle) if kept else Claimed)
+
+
+def test_claims_of_several_kinds_at_once_keep_the_cap_of_each(ann, bob):
+    kinds = ["a", "b"]
+    for kind in kinds:
+        do(ann, jobs.cap, kind, 1)
+        for key in "12":
+            do(ann, jobs.enqueue, kind, key)
+    with ann.write() as tx:
+        assert jobs.claim_next(tx, kinds, ANN).job.kind == "a"
+        with pytest.raises(Busy, match="holds the cap"):
+            do(bob, jobs.claim_next, kinds, BOB)
+    assert do(bob, jobs.claim_next, kinds, BOB).job.kind == "b"
+    assert isinstance(do(bob, jobs.claim_next, kinds, BOB), Idle)
 
 
 @pytest.mark.parametrize("by_name", [True, False])

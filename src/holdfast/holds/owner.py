@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 import msgspec
 
 from holdfast.clock import boot_id
+from holdfast.errors import Refused
 from holdfast.holds.model import Owner
 
 _REMEMBERED = 1024  # owners; each claim may have a label of its own, and a dispatcher runs for months
@@ -68,7 +69,9 @@ def describe(owner: Owner) -> str:
 
 
 def dump(owner: Owner) -> str:
-    """Return ``owner`` as the JSON text a row stores."""
+    """Return ``owner`` as the JSON text a row stores. Raises ``Refused`` for what no process could be found by."""
+    if not isinstance(owner, Owner):
+        raise Refused(f"{owner!r} is no owner", remedy="Give `holds.me()`, with a label if you like.")
     return msgspec.json.encode(owner).decode()
 
 

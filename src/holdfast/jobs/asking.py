@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from holdfast.engine import Read, Write
 from holdfast.errors import Busy, Refused
 from holdfast.jobs import rules
-from holdfast.jobs.model import Enqueued, Job, Kind, Known, Status, Watermark
+from holdfast.jobs.model import (
+    NAME_MAX,
+    Enqueued,
+    Job,
+    Kind,
+    Known,
+    OnFailure,
+    Status,
+    Watermark,
+    check_name,
+    check_watermark,
+    check_whole,
+    kind_of,
+)
 from holdfast.jobs.rows import NEVER, SQL, dumped, job, pair, said
 
 BY_KEY = SQL["select_job"].fill(which=SQL["which_key"])
@@ -43,13 +57,15 @@ def enqueue(
     priority: int = 0,
     not_before_ms: int = 0,
     attempts_max: int | None = None,
-    on_failure: str | None = None,
+    on_failure: OnFailure | None = None,
     idempotency_key: str | None = None,
 ) -> Enqueued | Known:
     """Ask for a job once per input. ``Known`` when it was asked for already; then nothing is changed.
 
-    With a newer ``watermark`` a known job is to be done again, by these words,
-    with a new budget; one that runs goes on, and is ready again once it ends.
+    With a newer ``watermark`` a known job is to be done again, with a new
+    budget, by the words of this request alone: what it does not say (a
+    ``payload``, a ``priority``) is not kept from before. One that runs goes on
+    with the payload it was claimed with, and is ready again once it ends.
     A larger ``priority`` comes first. A rest after a failure is not cut short.
     A request that carries an ``idempotency_key`` used before returns the job
     of then, whatever it asks for now. Cancelled jobs, and those that failed
@@ -58,20 +74,21 @@ def enqueue(
     Raises ``Refused`` for a payload that is no JSON or over 64 KiB, and for a
     name, a watermark or a priority that is none.
     """
-    how = Kind(kind) if isinstance(kind, str) else kind
-    rules.check(how, key)
-    rules.check_watermark(watermark)
+    how = _as_asked(kind, attempts_max, on_failure)
+    rules.check_key(key)
+    check_watermark(watermark)
     rules.check_priority(priority)
-    if attempts_max is not None and attempts_max < 1:
-        raise Refused(f"{how.name}/{key}: attempts_max is at least 1, not {attempts_max}")
+    check_whole("not_before_ms", not_before_ms, 0)
+    if idempotency_key is not None:
+        check_name("an idempotency key", idempotency_key, rules.KEY_MAX)
     size, digest = pair(watermark)
     words = {
         "priority": priority,
         "not_before_ms": max(not_before_ms, tx.now_ms),  # who waits longest comes first, also after a rest
         "wanted_size": size,
         "wanted_hash": digest,
-        "attempts_max": attempts_max or how.attempts_max,
-        "on_failure": on_failure or how.on_failure,
+        "attempts_max": how.attempts_max,
+        "on_failure": how.on_failure,
         "payload": dumped(payload, "payload"),
         "now_ms": tx.now_ms,
     }
@@ -135,12 +152,22 @@ def forget(tx: Write, kind: str, key: str) -> bool:
 def cap(tx: Write, kind: str | None, running_max: int | None) -> None:
     """Let at most ``running_max`` jobs of ``kind`` run at once, on all machines; 0 pauses it, None ends the cap.
 
-    ``kind`` None: the cap on all kinds together. Who runs already goes on.
+    ``kind`` None: the cap on all kinds together. Who runs already goes on, and
+    on PostgreSQL so does a claim under way that began when there was no cap.
     """
-    if running_max is not None and running_max < 0:
-        raise Refused(f"a cap is 0 or more, not {running_max}")
+    if kind is not None:
+        check_name("a job's kind", kind, NAME_MAX)
+    if running_max is not None:
+        check_whole("a cap", running_max, 0)
     tx.hint()
     tx.run(SQL["put_cap"], kind=kind or "", running_max=running_max)
+
+
+def _as_asked(kind: Kind | str, attempts_max: int | None, on_failure: OnFailure | None) -> Kind:
+    how = kind_of(kind)
+    if attempts_max is not None:
+        how = replace(how, attempts_max=attempts_max)
+    return how if on_failure is None else replace(how, on_failure=on_failure)
 
 
 def _is_news(seen: Job, watermark: Watermark | None) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from holdfast.engine import Read, Write
@@ -15,14 +16,24 @@ Caps = dict[str, int]
 
 Lose = Callable[[Write, Iterable[Any], Callable[[Owner], bool]], int]
 
+_TRIES_MAX = 20
+_TRY_AGAIN_S = 0.005  # a claim takes 2 ms
+
 _RUNNING = SQL["select_job"].fill(which=SQL["which_running"])
 _RUNNING_ANY = SQL["select_job"].fill(which=SQL["which_running_any"])
 
 
 def of(tx: Read, kinds: Iterable[Kind], running_max: int | None) -> dict[str, Caps]:
     """Return for each kind the caps that a claim of it must keep. One read of a table of a few rows."""
-    said = {row["kind"]: row["running_max"] for row in tx.rows(SQL["list_caps"])}
-    of_all = {} if said.get("") is None else {"": int(said[""])}
+    return _of(_said(tx), kinds, running_max)
+
+
+def _said(tx: Read) -> dict[str, int | None]:
+    return {row["kind"]: row["running_max"] for row in tx.rows(SQL["list_caps"])}
+
+
+def _of(said: Mapping[str, int | None], kinds: Iterable[Kind], running_max: int | None) -> dict[str, Caps]:
+    of_all = {} if (most := said.get("")) is None else {"": most}
     found = {}
     for kind in kinds:
         own = [most for most in (said.get(kind.name), kind.running_max, running_max) if most is not None]
@@ -44,6 +55,30 @@ def hold(tx: Write, kinds: Iterable[Kind], running_max: int | None) -> dict[str,
         for kind in sorted(wanted):  # in one order: two who want the same two do not wait for each other
             tx.run(SQL["lock_cap"], kind=kind)
         held |= wanted
+
+
+def hold_free(tx: Write, kinds: Iterable[Kind]) -> tuple[dict[str, Caps], set[str]]:
+    """Do as ``hold``, but wait for nobody: return also the caps that others hold for longer than a claim takes.
+
+    A process that was stopped in the middle of a claim holds its caps until the
+    server ends its transaction (``Limits.idle_ms``). Other kinds go on meanwhile.
+    """
+    kinds, held = list(kinds), set[str]()
+    for _ in range(_TRIES_MAX):
+        said = _said(tx)
+        found = _of(said, kinds, None)
+        wanted = {kind for each in found.values() for kind in each} - held
+        if not wanted:
+            return found, set()
+        for kind in sorted(wanted - said.keys()):
+            tx.run(SQL["lock_cap"], kind=kind)
+            held.add(kind)
+        held |= {kind for kind in sorted(wanted & said.keys()) if tx.row(SQL["try_cap"], kind=kind) is not None}
+        if wanted - held:
+            time.sleep(_TRY_AGAIN_S)
+    said = _said(tx)
+    found = _of(said, kinds, None)
+    return found, {kind for each in found.values() for kind in each} - held
 
 
 def reached(tx: Write, caps: Caps, *, is_dead: Callable[[Owner], bool], lose: Lose) -> tuple[Capped, ...]:

@@ -1,10 +1,12 @@
 """Files that are published under the fence: all of them at once, and never by who lost the claim.
 
-Each claim writes into a folder of its own, a *generation* named by its fence::
+Each claim writes into a folder of its own, a *generation* named by its fence and
+eight digits that were drawn: fences of two jobs may be equal, and a folder that
+somebody deleted must not come again with other files::
 
-    memories -> .memories.generations/0000010000000007     a link, for whoever reads files
-    .memories.generations/0000010000000007/                what counts
-    .memories.generations/0000010000000008/                being written, or left by one who lost its claim
+    memories -> .memories.generations/0000010000000007-5ac1f2d0     a link, for whoever reads files
+    .memories.generations/0000010000000007-5ac1f2d0/                what counts
+    .memories.generations/0000010000000008-e90b1c77/                being written, or left by one who lost its claim
 
 Which generation counts is a row, written in the transaction that finishes the
 job. A worker that was stopped for longer than its lease cannot write it, so
@@ -26,13 +28,13 @@ from dataclasses import dataclass
 
 from holdfast import folders
 from holdfast.engine import Engine, Read, Write
-from holdfast.errors import Refused, Stale
+from holdfast.errors import Refused
 from holdfast.holds.owner import host
-from holdfast.jobs.ending import lost
+from holdfast.jobs.ending import confirm, lost
 from holdfast.jobs.model import Claimed
 from holdfast.jobs.rows import SQL
 
-_GENERATION = re.compile(r"([0-9a-f]{16})(-\d+)?")
+_GENERATION = re.compile(r"([0-9a-f]{16})(-[0-9a-f]+)?")
 _KEPT = 2  # the one that counts, and the one before it, which somebody may still be reading
 _LOCK_S = 2.0
 
@@ -59,11 +61,7 @@ def stage(claim: Claimed, path: str | os.PathLike[str]) -> Iterator[Staged]:
     ``Refused`` when something else than a link of ours is at ``path``.
     """
     real = _real(path)
-    if os.path.lexists(real) and not _is_link(real):
-        raise Refused(
-            f"{real} is there, and is no link to generations of files: it was left as it is",
-            remedy="Move it away. What a job publishes there will be a link to the folder that counts.",
-        )
+    _refuse_foreign(real)
     folders.make(_generations(real))
     made = Staged(claim, real, _make(real, claim.fence))
     try:
@@ -78,9 +76,17 @@ def stage(claim: Claimed, path: str | os.PathLike[str]) -> Iterator[Staged]:
 def publish(tx: Write, staged: Staged) -> None:
     """Make ``staged`` what counts, in the caller's transaction: that which finishes the job, before it does.
 
-    Raises ``Stale`` when the claim was lost, ``Refused`` when another job publishes at this path.
+    Raises ``Stale`` when the claim was lost; ``Refused`` when another job publishes at this path, when somebody
+    removed the folder, or put something else where the link is to be.
     """
     claim = staged.claim
+    if not os.path.isdir(staged.folder):
+        confirm(tx, claim)  # of a claim that is over, a later publication removed it
+        raise Refused(
+            f"{staged.folder} was removed before it was published",
+            remedy="Somebody deleted it by hand. The files are made again with the next attempt.",
+        )
+    _refuse_foreign(staged.path)
     written = tx.run(
         SQL["publish"],
         host=host(),
@@ -110,7 +116,8 @@ def point(engine: Engine, path: str | os.PathLike[str]) -> bool:
 
     After the commit. Looks at the row again once the link is set, so that one
     who was stopped here for an hour sets it right when it goes on. False:
-    another is at it for longer than 2 s, and does the same.
+    another is at it for longer than 2 s, and does the same. Raises ``Refused``
+    when something else than a link of ours is at ``path``.
     """
     real = _real(path)
     with _alone(real) as alone:
@@ -140,19 +147,20 @@ def settle(engine: Engine, staged: Staged) -> None:
         shutil.rmtree(staged.folder, ignore_errors=True)
 
 
-def check_generation(staged: Staged) -> None:
-    """Raise ``Stale`` when the folder is gone: a later claim was published meanwhile."""
-    if not os.path.isdir(staged.folder):
-        raise Stale(f"{staged.folder} was removed: files of a later claim were published at {staged.path}")
+def _refuse_foreign(real: str) -> None:
+    if not os.path.lexists(real) or _is_link(real):
+        return
+    what = "a link" if os.path.islink(real) else "a folder" if os.path.isdir(real) else "a file"
+    raise Refused(
+        f"{real} is {what} of somebody's, and no link to generations of files: it was left as it is",
+        remedy="Move it away. What a job publishes there will be a link to the folder that counts.",
+    )
 
 
 def _make(real: str, fence: int) -> str:
-    for count in range(1, 1_000):
-        name = f"{fence:016x}" + (f"-{count}" if count > 1 else "")
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(os.path.join(_generations(real), name), 0o700)
-            return name
-    raise Refused(f"{real}: one claim staged 999 generations")
+    name = f"{fence:016x}-{os.urandom(4).hex()}"
+    os.mkdir(os.path.join(_generations(real), name), 0o700)
+    return name
 
 
 def _sync_tree(folder: str) -> None:
@@ -175,6 +183,8 @@ def _set_link(real: str, folder: str) -> None:
         os.unlink(temporary)  # of one who was killed here; we are alone
     # Relative to where the link will be: the whole may be moved.
     os.symlink(os.path.relpath(folder, os.path.dirname(real)), temporary)
+    # A rename replaces a link of ours so that there is always one; whatever lies there instead, it would destroy.
+    _refuse_foreign(real)
     os.rename(temporary, real)
     folders.sync(os.path.dirname(real))
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from holdfast.errors import Refused
 from holdfast.holds.model import Hold, Owner
 
+NAME_MAX = 100
+WHOLE_MAX = (1 << 63) - 1
+MS_MAX = 1 << 53
 OnFailure = Literal["retry", "terminal"]
 
 
@@ -35,6 +40,10 @@ class Watermark:
     size: int
     hash: str = ""
 
+    def __post_init__(self) -> None:
+        check_whole("a watermark's size", self.size, 0)
+        check_name("a watermark's hash", self.hash, 1_000, least=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -44,6 +53,7 @@ class Kind:
     a job rests for about ``backoff_ms * 2**(n - 1)``, at most
     ``backoff_max_ms``. ``on_failure="terminal"``: the first failure is for
     ever, whatever the input does. ``running_max`` at once, None: any number.
+    Raises ``Refused`` for values that make no sense.
     """
 
     name: str
@@ -53,6 +63,17 @@ class Kind:
     running_max: int | None = None
     backoff_ms: int = 1_000
     backoff_max_ms: int = 3_600_000
+
+    def __post_init__(self) -> None:
+        check_name("a job's kind", self.name, NAME_MAX)
+        check_whole(f"kind {self.name}: lease_ms", self.lease_ms, 1, MS_MAX)
+        check_whole(f"kind {self.name}: attempts_max", self.attempts_max, 1)
+        check_whole(f"kind {self.name}: backoff_ms", self.backoff_ms, 0, MS_MAX)
+        check_whole(f"kind {self.name}: backoff_max_ms", self.backoff_max_ms, 0, MS_MAX)
+        if self.running_max is not None:
+            check_whole(f"kind {self.name}: running_max", self.running_max, 0)
+        if self.on_failure not in ("retry", "terminal"):
+            raise Refused(f"kind {self.name}: on_failure is 'retry' or 'terminal', not {self.on_failure!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +216,51 @@ class Known:
     """Nothing was changed: the job is there, for this input or a newer one, or this request was made before."""
 
     job: Job
+
+
+def kind_of(kind: Kind | str) -> Kind:
+    """Return the kind; a bare name has the defaults. Raises ``Refused`` for what is neither."""
+    return kind if isinstance(kind, Kind) else Kind(kind)
+
+
+def kinds_of(kinds: Iterable[Kind | str]) -> list[Kind]:
+    """Return the kinds. Raises ``Refused`` when there are none, and for a text, which is a list of its letters."""
+    if isinstance(kinds, str | Kind) or not isinstance(kinds, Iterable):
+        raise Refused(f"kinds is a list of kinds, not {kinds!r}", remedy=f"Put it into one: [{kinds!r}].")
+    found = [kind_of(kind) for kind in kinds]
+    if not found:
+        raise Refused("there is no kind in the list of kinds", remedy="Name the kinds of jobs to claim.")
+    return found
+
+
+def check_watermark(watermark: object) -> None:
+    """Raise ``Refused`` for what is neither a ``Watermark`` nor None."""
+    if watermark is not None and not isinstance(watermark, Watermark):
+        raise Refused(f"a watermark is Watermark(size, hash), not {watermark!r}")
+
+
+def check_claim(claim: object) -> None:
+    """Raise ``Refused`` for what a claim answered when it gave nothing."""
+    if not isinstance(claim, Claimed):
+        raise Refused(f"{claim!r} is no claim", remedy="Look first whether the answer is a Claimed: match it.")
+
+
+def check_whole(what: str, number: object, least: int, most: int = WHOLE_MAX) -> None:
+    """Raise ``Refused`` unless ``number`` is a whole number of that range: no float, no text, no truth."""
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+        raise Refused(f"{what} is a whole number from {least} to {most}, not {number!r}")
+
+
+def check_name(what: str, text: object, most: int, *, least: int = 1) -> None:
+    """Raise ``Refused`` unless ``text`` is one that both engines keep as it is."""
+    if not isinstance(text, str):
+        raise Refused(f"{what} is a text, not {text!r}")
+    if not least <= len(text) <= most:
+        raise Refused(f"{what} has {least} to {most} characters, this one {len(text)}")
+    if "\0" in text:  # PostgreSQL keeps none, and two names must not become one
+        raise Refused(f"{what} holds no NUL character, as this one does: {text!r}")
+    if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
+        raise Refused(f"{what} is Unicode, and {text!r} has a lone surrogate")
 
 
 def resource(kind: str, key: str) -> str:

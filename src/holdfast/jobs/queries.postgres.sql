@@ -39,3 +39,7 @@ status = 'running' AND kind = :kind AND expires_ms <= :now_ms
 ORDER BY expires_ms
 LIMIT :limit
 FOR UPDATE SKIP LOCKED
+
+-- name: try_cap
+-- Differs: many writers.
+SELECT kind FROM job_caps WHERE kind = :kind FOR UPDATE SKIP LOCKED

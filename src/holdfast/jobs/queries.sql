@@ -165,6 +165,10 @@ SELECT kind, running_max FROM job_caps ORDER BY kind
 INSERT INTO job_caps (kind, running_max) VALUES (:kind, NULL)
 ON CONFLICT (kind) DO UPDATE SET kind = excluded.kind
 
+-- name: try_cap
+-- The same lock, if nobody else has it.
+SELECT kind FROM job_caps WHERE kind = :kind
+
 -- name: put_cap
 INSERT INTO job_caps (kind, running_max) VALUES (:kind, :running_max)
 ON CONFLICT (kind) DO UPDATE SET running_max = excluded.running_max

@@ -52,7 +52,7 @@ def job(row: Mapping[str, Any]) -> Job:
             expires_ms=row["expires_ms"],
             note=row["note"],
         )
-    except (msgspec.DecodeError, UnicodeError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeError, ValueError, Refused) as error:
         raise Damaged(
             f"job {row['kind']}/{row['key']} cannot be read: {error}",
             remedy="Something else wrote this row of the table `jobs`. `holdfast jobs list --status running` shows"

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from holdfast.errors import Refused
 from holdfast.holds import rules as hold_rules
 from holdfast.holds.model import Hold, Owner
 from holdfast.jobs.model import (
+    MS_MAX,
+    WHOLE_MAX,
     Capped,
     Claimed,
     Exhausted,
@@ -22,12 +23,12 @@ from holdfast.jobs.model import (
     Terminal,
     UpToDate,
     Watermark,
+    check_name,
+    check_whole,
     resource,
 )
 
-NAME_MAX = 100
 KEY_MAX = 1_000
-PRIORITY_MAX = (1 << 63) - 1
 
 
 def advances(old: Watermark | None, new: Watermark | None) -> bool:
@@ -40,6 +41,18 @@ def advances(old: Watermark | None, new: Watermark | None) -> bool:
 def is_due(job: Job, watermark: Watermark | None) -> bool:
     """Return True unless ``job`` was done for ``watermark`` or for newer input."""
     return not job.was_done or advances(job.done, watermark)
+
+
+def falls_short(job: Job, claimed: Watermark | None, done: Watermark) -> bool:
+    """Return True when ``job``, claimed for ``claimed`` and done for ``done``, is where it was before."""
+    if not advances(done, claimed):
+        return False
+    return job.was_done and job.done is not None and done.size <= job.done.size
+
+
+def told(watermark: Watermark | None) -> str:
+    """Return a watermark in words."""
+    return "no input" if watermark is None else f"{watermark.size} {watermark.hash}".strip()
 
 
 def decide(
@@ -73,8 +86,7 @@ def decide(
     end a rest. ``capped``: the caps that are reached. Raises ``Refused``
     unless ``lease_ms`` is positive.
     """
-    if lease_ms <= 0:
-        raise Refused(f"{resource(job.kind, job.key)}: a lease of {lease_ms} ms would end before it began")
+    check_whole(f"{resource(job.kind, job.key)}: a lease in ms", lease_ms, 1, MS_MAX)
     wanted = job.wanted if watermark is None else watermark
     refilled = advances(job.wanted, wanted)
     attempts = 0 if refilled else job.attempts
@@ -115,26 +127,11 @@ def backoff_ms(kind: Kind, key: str, failures: int) -> int:
     return most_ms - (most_ms // 2 * int.from_bytes(digest)) // (1 << 32)
 
 
-def check(kind: Kind, key: str) -> None:
-    """Raise ``Refused`` unless jobs of ``kind`` can be done at all and ``key`` is a name."""
-    for what, text, most in (("kind", kind.name, NAME_MAX), ("key", key, KEY_MAX)):
-        if not 0 < len(text) <= most:
-            raise Refused(f"a job's {what} has 1 to {most} characters, this one {len(text)}")
-        if "\0" in text:  # PostgreSQL keeps none, and two names must not become one
-            raise Refused(f"a job's {what} holds no NUL character, as this one does: {text!r}")
-    if kind.attempts_max < 1 or kind.backoff_ms < 0 or kind.backoff_max_ms < 0:
-        raise Refused(f"kind {kind.name}: attempts_max is at least 1, and a rest is not negative")
-    if kind.on_failure not in ("retry", "terminal"):
-        raise Refused(f"kind {kind.name}: on_failure is 'retry' or 'terminal', not {kind.on_failure!r}")
+def check_key(key: object) -> None:
+    """Raise ``Refused`` unless ``key`` can name a job."""
+    check_name("a job's key", key, KEY_MAX)
 
 
-def check_priority(priority: int) -> None:
+def check_priority(priority: object) -> None:
     """Raise ``Refused`` for a number that no database holds."""
-    if not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
-        raise Refused(f"a priority is {-PRIORITY_MAX} to {PRIORITY_MAX}, not {priority}")
-
-
-def check_watermark(watermark: Watermark | None) -> None:
-    """Raise ``Refused`` for a size that is none."""
-    if watermark is not None and watermark.size < 0:
-        raise Refused(f"a watermark's size is 0 or more, not {watermark.size}")
+    check_whole("a priority", priority, -WHOLE_MAX)

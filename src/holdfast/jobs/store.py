@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast import holds
 from holdfast.engine import Read, Row, Write
-from holdfast.errors import Busy, Refused
+from holdfast.errors import Busy
 from holdfast.holds import Owner
 from holdfast.holds import owner as owners
 from holdfast.holds import rules as hold_rules
@@ -24,6 +24,10 @@ from holdfast.jobs.model import (
     Outcome,
     Status,
     Watermark,
+    check_watermark,
+    check_whole,
+    kind_of,
+    kinds_of,
 )
 from holdfast.jobs.rows import SQL, blank, job, pair
 
@@ -57,8 +61,11 @@ def claim(
     is a cap of the caller's on this kind, beside those of ``cap``.
     """
     how = kind_of(kind)
-    rules.check(how, key)
-    rules.check_watermark(watermark)
+    rules.check_key(key)
+    check_watermark(watermark)
+    for what, number in (("running_max", running_max), ("stale_after_ms", stale_after_ms)):
+        if number is not None:
+            check_whole(what, number, 0)
     now_epoch = holds.epoch(tx)
     limited = caps.hold(tx, [how], running_max)[how.name]
     for _ in range(_TRIES_MAX):
@@ -100,14 +107,14 @@ def claim_next(
     Caps (those of ``cap``, and each kind's own ``running_max``) do not count
     the dead. A worker known to be dead is replaced at once when nothing is
     ready, and within a second by the workers of ``worker``; a silent one when
-    its lease ends. Costs a few rows, however many jobs wait.
+    its lease ends. Costs a few rows, however many jobs wait. Raises ``Busy``
+    when another claim that does not end keeps the cap of a kind, and the
+    others have no job.
     """
-    hows = [kind_of(kind) for kind in kinds]
-    if not hows:
-        raise Refused("claim_next was given no kinds of jobs")
-    claimed, capped = _claim_ready(tx, hows, owner, lease_ms, is_dead)
+    hows = kinds_of(kinds)
+    claimed, capped = _claim_ready(tx, hows, owner, lease_ms, is_dead, patient=True)
     if claimed is None and recover(tx, [how.name for how in hows], is_dead=is_dead):
-        claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead)
+        claimed, capped = _take_ready(tx, hows, owner, lease_ms, is_dead, patient=True)
     return claimed if claimed is not None else Idle(_until_ms(tx, hows), tuple(capped))
 
 
@@ -119,8 +126,8 @@ def claim_ready(
     lease_ms: int | None = None,
     is_dead: IsDead = owners.is_dead,
 ) -> Claimed | None:
-    """Do as ``claim_next``, but look for no dead workers when nothing is ready. For the end of the job before."""
-    return _claim_ready(tx, [kind_of(kind) for kind in kinds], owner, lease_ms, is_dead)[0]
+    """Do as ``claim_next``, but look for no dead workers and wait for no cap. For the end of the job before."""
+    return _claim_ready(tx, kinds_of(kinds), owner, lease_ms, is_dead, patient=False)[0]
 
 
 def recover(tx: Write, kinds: Iterable[str], *, is_dead: IsDead = owners.is_dead) -> int:
@@ -151,27 +158,26 @@ def owners_running(tx: Read, kinds: Iterable[str]) -> list[Owner]:
     return [owners.load(text) for text in sorted(texts)]
 
 
-def kind_of(kind: Kind | str) -> Kind:
-    """Return the kind; a bare name has the defaults."""
-    return Kind(kind) if isinstance(kind, str) else kind
-
-
 def _claim_ready(
-    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead
+    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead, *, patient: bool
 ) -> tuple[Claimed | None, list[Capped]]:
     if len(hows) == 1 and hows[0].running_max is None:  # almost always there is nothing to see to first
         found = tx.row(_AT_ONCE, kind=hows[0].name, now_ms=tx.now_ms)
         if found is not None:
             return _take(tx, found, hows[0], owner, lease_ms, int(found["epoch"])), []
-    return _take_ready(tx, hows, owner, lease_ms, is_dead)
+    return _take_ready(tx, hows, owner, lease_ms, is_dead, patient=patient)
 
 
 def _take_ready(
-    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead
+    tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead, *, patient: bool
 ) -> tuple[Claimed | None, list[Capped]]:
     now_epoch = holds.epoch(tx)
     capped: list[Capped] = []
-    limited = caps.hold(tx, hows, None)
+    if patient and len(hows) == 1:
+        limited, taken = caps.hold(tx, hows, None), set[str]()
+    else:
+        limited, taken = caps.hold_free(tx, hows)
+        hows = [how for how in hows if not taken & limited[how.name].keys()]
     for how in hows:
         _wake(tx, how.name)
     for how in _by_first(tx, hows):
@@ -182,6 +188,9 @@ def _take_ready(
         if found is None:
             continue
         return _take(tx, found, how, owner, lease_ms, now_epoch), capped
+    if taken and patient:
+        names = ", ".join(f"of kind {kind}" if kind else "of all kinds" for kind in sorted(taken))
+        raise Busy(f"another claim holds the cap {names}, and does not end")
     return None, capped
 
 

@@ -1,50 +1,28 @@
 """Workers: threads or coroutines that claim jobs, do them under a keeper, and end them.
 
-A worker looks for work with a short read, and takes the writer's seat only
-when there is some. It looks when the engine says that something changed
-(``engine.changes``), when a rest or a lease ends, and every now and then; every
-``poll_ms`` where it hears of no changes. One of its threads looks and waits for all.
+How the next job is found, and waited for, is in ``seeking.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import math
-import signal
+import inspect
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from holdfast import holds
-from holdfast.clock import boot_ms
-from holdfast.engine import Engine, Write
-from holdfast.errors import Busy
+from holdfast.engine import Engine
+from holdfast.errors import Refused
 from holdfast.holds import Watch
-from holdfast.holds import owner as owners
-from holdfast.jobs import store
-from holdfast.jobs.model import Claimed, Idle, Kind
+from holdfast.jobs.draining import draining
+from holdfast.jobs.model import Claimed, Kind, check_whole, kinds_of
+from holdfast.jobs.seeking import Pause, Seeker
 from holdfast.jobs.working import End, Later, Work
-from holdfast.waking import Changes
 
 T = TypeVar("T")
 POLL_MS = 50
-_RECOVER_MS = 1_000  # how often a worker looks for workers that died
-_BUSY_S = 0.5
-_BACKSTOP_S = 1.0  # between two looks of who hears of changes
-_DEAD_S = 0.25  # the same, while somebody works: of its death nobody hears
-_CAPPED_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """How long nobody needs to look. ``deaf``: whatever is heard meanwhile. ``due_s``: then there may be a job."""
-
-    s: float
-    due_s: float = math.inf
-    deaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +52,19 @@ class Worker:
         label: str = "",
         poll_ms: int = POLL_MS,
     ) -> None:
+        check_whole("poll_ms", poll_ms, 1)
+        if not callable(fn):
+            raise Refused(f"a worker is given a function of one argument, the work, not {fn!r}")
         self.stopping = threading.Event()
         """Set by ``stop``: no more jobs are claimed, those at hand go on."""
         self._engine = engine
-        self._kinds = [store.kind_of(kind) for kind in kinds]
-        self._names = [kind.name for kind in self._kinds]
         self._fn = fn
-        self._label = label
-        self._poll_s = poll_ms / 1000
+        self._seeker = Seeker(engine, kinds_of(kinds), label, poll_ms / 1000, self.stopping)
         self._ended: Counter[End] = Counter()
-        self._lock = threading.Lock()
-        self._left = 0
-        self._recovered_ms = -_RECOVER_MS
+        self._counting = threading.Lock()
         self._error: BaseException | None = None
         self._looking = threading.Lock()
         self._looking_async = asyncio.Lock()
-        self._changes: Changes | None = None
 
     @property
     def report(self) -> Report:
@@ -100,11 +75,7 @@ class Worker:
     def stop(self) -> None:
         """Drain: claim no more, let those at hand come to their end. From any thread, or a signal handler."""
         self.stopping.set()
-        self._wake()
-
-    def _wake(self) -> None:
-        if changes := self._changes:
-            changes.wake()
+        self._seeker.wake()
 
     # --- threads ---------------------------------------------------------------
 
@@ -113,9 +84,14 @@ class Worker:
 
         In the main thread SIGTERM and SIGINT drain; a second one ends as
         always. Raises what the database raised, but for ``Busy``, which is
-        waited out.
+        waited out; ``Refused`` when ``fn`` is a coroutine function.
         """
-        self._left = -1 if jobs_max is None else jobs_max
+        if _is_coroutine(self._fn):
+            raise Refused(
+                f"{self._fn!r} is a coroutine function, and threads cannot do it",
+                remedy="`await worker.run_async()`, or make it a plain function.",
+            )
+        self._begin("threads", threads, jobs_max)
         watch = Watch()
         crew = [
             threading.Thread(target=self._loop, args=(until_idle, watch), name=f"holdfast-worker-{number}")
@@ -127,10 +103,16 @@ class Worker:
             for each in crew:
                 each.join()
         watch.end()
-        self._hear_no_more()
+        self._seeker.end()
         if self._error is not None:
             raise self._error
         return self.report
+
+    def _begin(self, what: str, number: int, jobs_max: int | None) -> None:
+        check_whole(what, number, 1)
+        if jobs_max is not None:
+            check_whole("jobs_max", jobs_max, 0)
+        self._seeker.begin(jobs_max)
 
     def _loop(self, until_idle: bool, watch: Watch) -> None:
         try:
@@ -139,10 +121,13 @@ class Worker:
                 work = Work(self._engine, claim, stopping=self.stopping, watch=watch)
                 try:
                     answer = self._fn(work)
+                    if inspect.iscoroutine(answer):
+                        answer.close()
+                        raise Refused("the function returned a coroutine, which nobody awaits: use run_async")
                 except Exception as error:
                     answer = error
                 except BaseException:
-                    work.end(Later())
+                    work.give_back()
                     raise
                 claim = self._end(work, answer)
         except BaseException as error:
@@ -151,113 +136,43 @@ class Worker:
 
     def _end(self, work: Work, answer: Any) -> Claimed | None:
         """End the job, and claim the next in the same transaction: one commit for both. None: ask for it."""
-        goes_on = self._goes_on()
+        goes_on = self._seeker.goes_on()
         claim = None
         try:
-            ended, claim = work.end_and(answer, self._claim_ready if goes_on else None)
+            ended, claim = work.end_and(answer, self._seeker.claim_ready if goes_on else None)
         finally:
-            with self._lock:
-                self._left += goes_on and claim is None
-            if self._left == 0:
-                self._wake()  # whoever waits for another
-        self._count(ended)
+            self._seeker.went_on(goes_on, claim)
+        with self._counting:
+            self._ended[ended] += 1
         return claim
-
-    def _goes_on(self) -> bool:
-        if self.stopping.is_set() or boot_ms() - self._recovered_ms >= _RECOVER_MS:
-            return False
-        with self._lock:
-            if self._left == 0:
-                return False
-            self._left -= 1
-            return True
-
-    def _claim_ready(self, tx: Write) -> Claimed | None:
-        if self.stopping.is_set():
-            return None
-        return store.claim_ready(tx, self._kinds, holds.me(self._label))
 
     def _next(self, until_idle: bool) -> Claimed | None:
         """Return the next job, waiting for one; None when there is to be none any more."""
         with self._looking:
             while not self.stopping.is_set():
-                found = self._ask(until_idle)
+                found = self._seeker.ask(until_idle)
                 if not isinstance(found, Pause):
                     return found
                 if found.deaf:
                     self.stopping.wait(found.s)
-                elif (changes := self._hear()) is not None:
-                    changes.wait(self._pause_s(found, changes))
+                elif (changes := self._seeker.hear()) is not None:
+                    changes.wait(self._seeker.pause_s(found, changes))
         return None
-
-    def _ask(self, until_idle: bool) -> Claimed | Pause | None:
-        """Return the next job, or how long to wait for one; None when there is to be none any more."""
-        try:
-            found = self._try()
-        except Busy:
-            return Pause(_BUSY_S, deaf=True)
-        if until_idle and isinstance(found, Pause | Idle):
-            return None
-        if isinstance(found, Idle):  # there was some, and others had it, or may not have more at once
-            return Pause(_CAPPED_S if found.capped else min(self._poll_s, _CAPPED_S), deaf=True)
-        return found
-
-    def _try(self) -> Claimed | Idle | Pause | None:
-        if self._left == 0:
-            return None
-        if (pause := self._look()) is not None:
-            return pause
-        with self._lock:  # the ends of other threads claim, too
-            if self._left == 0:
-                return None
-            with self._engine.write() as tx:
-                found = store.claim_next(tx, self._kinds, holds.me(self._label))
-            if isinstance(found, Claimed):
-                self._left -= 1
-            return found
-
-    def _look(self) -> Pause | None:
-        with self._engine.read() as tx:
-            due_ms = store.due_in_ms(tx, self._names)
-            if due_ms == 0 and boot_ms() - self._recovered_ms < _RECOVER_MS:
-                return None
-            others = store.owners_running(tx, self._names)
-        dead = any(owners.is_dead(each) for each in others)
-        if due_ms == 0 and dead:
-            # With work at hand a claim does not look for the dead: their jobs would wait for the end of the queue.
-            with self._engine.write() as tx:
-                store.recover(tx, self._names)
-        self._recovered_ms = boot_ms()
-        if due_ms == 0 or dead:
-            return None
-        return Pause(_DEAD_S if others else _BACKSTOP_S, math.inf if due_ms is None else due_ms / 1000)
-
-    def _hear(self) -> Changes | None:
-        """Return what tells of changes; None: stop. What came before the first call of this, it tells at once."""
-        if self._changes is None:
-            self._changes = self._engine.changes()
-        return None if self.stopping.is_set() else self._changes
-
-    def _pause_s(self, pause: Pause, changes: Changes) -> float:
-        return min(pause.due_s, max(pause.s, self._poll_s) if changes.hears else self._poll_s)
-
-    def _hear_no_more(self) -> None:
-        changes, self._changes = self._changes, None
-        if changes is not None:
-            changes.close()
-
-    def _count(self, end: End) -> None:
-        with self._lock:
-            self._ended[end] += 1
 
     # --- asyncio ---------------------------------------------------------------
 
     async def run_async(self, *, tasks: int = 1, until_idle: bool = False, jobs_max: int | None = None) -> Report:
         """Do as ``run``, with ``fn`` a coroutine function, ``tasks`` at a time. A job whose claim is lost is cancelled.
 
-        Cancelling this gives the jobs at hand back, with their attempts.
+        Cancelling this gives the jobs at hand back, with their attempts. Raises
+        ``Refused`` when ``fn`` is no coroutine function.
         """
-        self._left = -1 if jobs_max is None else jobs_max
+        if not _is_coroutine(self._fn):
+            raise Refused(
+                f"{self._fn!r} is no coroutine function, and would stop the loop while it runs",
+                remedy="`worker.run()` in a thread, or make it `async def`.",
+            )
+        self._begin("tasks", tasks, jobs_max)
         watch = Watch()
         self._looking_async = asyncio.Lock()  # of this loop
         try:
@@ -266,7 +181,7 @@ class Worker:
                     group.create_task(self._loop_async(until_idle, watch))
         finally:
             watch.end()
-            self._hear_no_more()
+            self._seeker.end()
         return self.report
 
     async def _loop_async(self, until_idle: bool, watch: Watch) -> None:
@@ -278,13 +193,13 @@ class Worker:
         async with self._looking_async:
             while not self.stopping.is_set():
                 # Waiting is done here and not in a thread: those of the loop are few, and ends of jobs need them.
-                found = await self._claiming(self._ask, until_idle)
+                found = await self._claiming(self._seeker.ask, until_idle)
                 if not isinstance(found, Pause):
                     return found
                 if found.deaf:
                     await asyncio.sleep(found.s)
-                elif (changes := self._hear()) is not None:
-                    await changes.wait_async(self._pause_s(found, changes))
+                elif (changes := self._seeker.hear()) is not None:
+                    await changes.wait_async(self._seeker.pause_s(found, changes))
         return None
 
     async def _claiming(self, ask: Callable[..., T], *given: Any) -> T:
@@ -294,7 +209,7 @@ class Worker:
         except asyncio.CancelledError:
             claimed = await asking  # it may have claimed one meanwhile, which nobody would do
             if isinstance(claimed, Claimed):
-                await asyncio.to_thread(Work(self._engine, claimed).end, Later())
+                await asyncio.to_thread(Work(self._engine, claimed).give_back)
             raise
 
     async def _do_async(self, claim: Claimed, watch: Watch) -> Claimed | None:
@@ -321,7 +236,7 @@ class Worker:
                 if task is not None:
                     task.cancel()
                     await asyncio.wait([task])
-                await asyncio.to_thread(work.end, Later())
+                await asyncio.to_thread(work.give_back)
                 raise
             answer = Later()
         except Exception as error:
@@ -329,25 +244,5 @@ class Worker:
         return await self._claiming(self._end, work, answer)
 
 
-@contextlib.contextmanager
-def draining(stop: Callable[[], None]) -> Iterator[None]:
-    """Have the first SIGTERM or SIGINT call ``stop``, and a second one do what it always did. Main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def first(_number: int, _frame: object) -> None:
-        give_back()
-        stop()
-
-    def give_back() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number in before:
-        signal.signal(number, first)
-    try:
-        yield
-    finally:
-        give_back()
+def _is_coroutine(fn: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)

@@ -12,14 +12,15 @@ from typing import Any, Literal, TypeVar
 from holdfast.engine import Engine, Write
 from holdfast.errors import Busy, Full, HoldfastError, Stale
 from holdfast.holds import Keeper, Watch
-from holdfast.jobs import ending, guard
+from holdfast.jobs import ending, guard, rules
 from holdfast.jobs.guard import Staged
-from holdfast.jobs.model import Claimed, Job, Watermark
+from holdfast.jobs.model import MS_MAX, Claimed, Job, Watermark, check_whole
 
 T = TypeVar("T")
 End = Literal["done", "failed", "given up", "released", "lost"]
 _END_WAIT_MS = 5_000
 _BUSY_S = 0.2
+_LATER_MS_MIN = 100  # no attempt is counted, so nothing else would end a job that is put off again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,13 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Return this from a job's function: not now, and it is nobody's fault. The attempt does not count."""
+    """Return this from a job's function: not now, and it is nobody's fault. The attempt does not count.
 
-    in_ms: int = 0
+    It is tried again in ``in_ms``, at least 100; None: after as long a rest as its kind has after a first failure.
+    From a worker that is to end others get the job at once, unless a time was said.
+    """
+
+    in_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,10 @@ class Done:
 
     result: Any = None
     watermark: Watermark | None = None
+
+
+class _GivenBack:
+    """The end of a job whose function was not asked: the worker ends."""
 
 
 class Work:
@@ -106,6 +115,10 @@ class Work:
             yield staged.folder
         self._staged.append(staged)
 
+    def give_back(self) -> End:
+        """Give the job back undone, for others at once, and its attempt with it."""
+        return self.end(_GivenBack())
+
     def stop_keeping(self) -> None:
         """End the renewals; the claim stays until its lease ends."""
         self._keeper.stop()
@@ -129,7 +142,9 @@ class Work:
         finally:
             self._keeper.stop()
         for staged in self._staged:
-            guard.settle(self._engine, staged)
+            # How the job ended is written. The link is set by whoever asks for the path or publishes there next.
+            with contextlib.suppress(HoldfastError, OSError):
+                guard.settle(self._engine, staged)
         return ended
 
     def _end_in_time(self, answer: Any, then: Callable[[Write], T | None] | None) -> tuple[End, T | None]:
@@ -170,18 +185,27 @@ class Work:
             case GiveUp(why=why):
                 ending.give_up(tx, self.claim, why)
                 return "given up"
-            case Later(in_ms=in_ms):
-                ending.release(tx, self.claim, retry_in_ms=in_ms)
+            case Later() | _GivenBack():
+                ending.release(tx, self.claim, retry_in_ms=self._rest_ms(answer))
                 return "released"
             case Done(result=result, watermark=watermark):
                 pass
             case result:
                 watermark = None
         for staged in self._staged:
-            guard.check_generation(staged)
             guard.publish(tx, staged)
         ending.finish(tx, self.claim, result, watermark=watermark)
         return "done"
+
+    def _rest_ms(self, answer: Later | _GivenBack) -> int:
+        if isinstance(answer, _GivenBack) or (self.stopping.is_set() and not answer.in_ms):
+            return 0
+        if answer.in_ms is None:
+            rest_ms = rules.backoff_ms(self.claim.kind, self.job.key, 1)
+        else:
+            rest_ms = answer.in_ms
+            check_whole("Later: in_ms", rest_ms, 0, MS_MAX)
+        return max(rest_ms, _LATER_MS_MIN)
 
     def _renew(self, tx: Any, _hold: object, *, lease_ms: int, note: str) -> None:
         ending.renew(tx, self.claim, lease_ms=lease_ms, note=note)

@@ -93,6 +93,8 @@ class Listening(Waiting):
             self._close_ear()
 
     def _pause_s(self, next_hint_s: float) -> float | None:
+        if self._ended:
+            return 0
         due = []
         if self._hinted:
             due.append(next_hint_s)
@@ -140,7 +142,7 @@ class Listening(Waiting):
             self._lost("gone")
             return
         while (said := self._ear.pgconn.notifies()) is not None:
-            schema, _, test = said.extra.decode().partition(" ")
+            schema, _, test = said.extra.decode(errors="replace").partition(" ")
             if schema != self._address.schema:
                 continue
             if not test:

@@ -127,7 +127,10 @@ class Readers:
             return head
         with ReadScope(self, lambda: 0) as tx:
             connection = tx.bare()
-            return connection, settings.pragma_int(connection, "data_version")  # comparable on one connection only
+            try:
+                return connection, settings.pragma_int(connection, "data_version")  # comparable on one connection only
+            except apsw.Error as error:
+                raise codes.translate(error, self._path, connection.system_errno) from error
 
     def hold_all(self, deadline_ns: int) -> ExitStack:
         """Close every connection and keep the pool empty until the returned stack is closed.

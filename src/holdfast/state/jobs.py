@@ -5,11 +5,13 @@ Inside a transaction of yours use those functions: then the job and what you wri
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast import holds, jobs
+from holdfast.errors import Refused
 from holdfast.jobs import (
     Claimed,
     Enqueued,
@@ -96,12 +98,16 @@ class Jobs:
             return jobs.why(tx, kind, key)
 
     def published(self, path: str | os.PathLike[str]) -> str | None:
-        """Return the folder whose files count for ``path``, and have the link follow it. None: none was published."""
+        """Return the folder whose files count for ``path``, and have the link follow it. None: none was published.
+
+        The link does not follow where somebody put something else in its place; the next to publish there is refused.
+        """
         engine = self._state.engine
         if engine is None:
             return None
         if not self._state.read_only:
-            guard.point(engine, path)
+            with contextlib.suppress(Refused, OSError):
+                guard.point(engine, path)
         with engine.read() as tx:
             return guard.published(tx, path)
 
