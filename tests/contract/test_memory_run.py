@@ -198,6 +198,35 @@ def test_a_worker_that_lost_its_claim_stores_nothing(state, made):
     assert notes(state) == []
 
 
+@pytest.mark.parametrize("change", ["disable", "delete"])
+def test_what_may_not_be_remembered_any_more_is_not_stored_when_its_model_answers(state, change):
+    def late(prompt):
+        if change == "disable":
+            state.threads.set_memory_mode(thread_id(3), "disabled")
+        else:
+            state.threads.delete(thread_id(3))
+        return {"raw_memory": "late", "rollout_summary": "late", "rollout_slug": None}
+
+    report = state.memory.run(Parrot(late), Settings(workers=1, rollouts_max=1), phase="extract").extract
+    assert (report.kept, report.skipped.get("disabled"), report.lost) == (0, 1, 0)
+    assert notes(state) == []
+
+    if change == "disable":
+        state.threads.set_memory_mode(thread_id(3), "enabled")
+    else:
+        state.threads.undelete(thread_id(3))
+    assert state.memory.run(Parrot(), phase="extract").extract.kept == 3  # it was no attempt
+
+
+def test_what_is_remembered_of_a_disabled_thread_is_given_to_nobody(state):
+    state.memory.run(Parrot(), phase="extract")
+    state.threads.set_memory_mode(thread_id(3), "disabled")
+    assert {memory.thread_id for memory in state.memory.last(10)} == {thread_id(1), thread_id(2)}
+    assert len(state.memory.get(thread_id(3))) == 2  # it is kept, and shown to who asks for it
+    state.threads.set_memory_mode(thread_id(3), "enabled")
+    assert len(state.memory.last(10)) == 3
+
+
 def test_two_runs_at_once_read_each_thread_once(state):
     together = threading.Barrier(2)
     models = [Parrot(), Parrot()]

@@ -34,7 +34,7 @@ _LABELS = ("model_provider", "cwd", "cli_version", "sandbox_policy", "approval_m
 _KINDS = {"cli", "vscode", "exec", "mcp", "unknown"}
 
 
-def check(tx: Read, home_id: int, id16: bytes) -> None:
+def check(tx: Write, home_id: int, id16: bytes) -> None:
     """Raise ``Refused`` ("thread not found") unless the thread has a row."""
     memories.check_thread(tx, home_id, id16)
 

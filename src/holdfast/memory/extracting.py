@@ -213,18 +213,26 @@ class _Work:
         found = rules.extraction(self._model(prompt)) if transcript else None
         work.check()
 
-        def keep(tx: Write) -> None:
-            jobs.finish(tx, work.claim, {"kept": found is not None})  # first: with the fence, or nothing of this
+        def keep(tx: Write) -> str:
+            jobs.confirm(tx, work.claim)  # first: with the fence, or nothing of this
+            if not store.may_remember(tx, candidate.home_id, candidate.thread_id):
+                jobs.release(tx, work.claim)
+                return "disabled"
+            jobs.finish(tx, work.claim, {"kept": found is not None})
             if found is None:
                 store.forget(tx, candidate.home_id, candidate.thread_id)
-                return
+                return "nothing"
             scopes = store.scopes_for(self._settings, candidate.cwd)
-            store.keep_only(tx, candidate.home_id, candidate.thread_id, scopes)
-            for scope in scopes:
-                store.put(tx, candidate.home_id, candidate.thread_id, scope, found, source_ms=candidate.updated_ms)
+            store.replace(
+                tx, candidate.home_id, candidate.thread_id, scopes, found, source_ms=candidate.updated_ms
+            )
+            return "kept"
 
-        self._engine.submit(keep).result()
-        self._note("kept" if found is not None else "nothing")
+        ended = self._engine.submit(keep).result()
+        if ended == "disabled":
+            self._skip(ended)
+        else:
+            self._note(ended)
 
     def _end(self, end: Callable[[Write], object]) -> None:
         # Lost meanwhile, or no room: the lease ends it.

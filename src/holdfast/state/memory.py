@@ -179,13 +179,14 @@ class MemoryDoor:
         """
         engine = self._state.engine_to_write()
         artefacts.check(self.root)
-        with engine.write() as tx:
-            memories = store.forget_all(tx, self._homes())
-            store.drop_generation(tx, merging.place_of(self.root))
+        homes = self._homes()
+        with engine.write() as tx:  # in the order of locks that ``memory.store`` names
             merging.fence_off(tx)
-            for job in jobs.listing(tx, kind=extracting.KIND, limit=1 << 40):
-                if int(job.key.partition(":")[0]) in self._homes():
-                    jobs.forget(tx, job.kind, job.key)
+            read = jobs.listing(tx, kind=extracting.KIND, limit=1 << 40)
+            for key in sorted(job.key for job in read if int(job.key.partition(":")[0]) in homes):
+                jobs.forget(tx, extracting.KIND, key)
+            store.drop_generation(tx, merging.place_of(self.root))
+            memories = store.forget_all(tx, homes)
         return memories, artefacts.remove_all(self.root)
 
     def _change(self, text: str, change: Callable[[Write, int, bytes], int]) -> int | None:
