@@ -33,6 +33,8 @@ def test_it_is_indexed_listed_shown_and_renamed(cli, schema_url):
     status = cli("status").stdout
     assert f"State   postgresql://{schema_url.partition('host=')[2].partition('&')[0]}/postgres?schema=" in status
     assert "1 thread" in status
+    assert status.splitlines()[0].partition(", ")[2].startswith("PostgreSQL ")
+    assert json.loads(cli("status", "--json").stdout)["postgres_version"]
     assert "SQLite" not in cli("holds").stdout
 
 

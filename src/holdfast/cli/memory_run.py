@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 import click
 import msgspec
 
-from holdfast.cli.failing import Interrupted
+from holdfast.cli.failing import Interrupted, came_to_nothing
 from holdfast.cli.given import Given, shared
 from holdfast.cli.opening import opened
 from holdfast.cli.quantities import Age
 from holdfast.cli.render import out
-from holdfast.errors import Refused
+from holdfast.errors import Busy, Refused
 
 if TYPE_CHECKING:
     from holdfast.memory.model import Settings
@@ -54,6 +54,7 @@ def run(
     What is sent: of each thread that nobody wrote to for a while, what was said
     and done, with secrets redacted. Each is read once for what it says, however
     many processes run. It may be interrupted at any time: what was noted stays.
+    Exit code 75 when the model could not be asked or all it said failed; 64: wrong key or address.
 
     \b
     Examples:
@@ -81,9 +82,13 @@ def run(
 
     if given.json:
         out.document(msgspec.to_builtins(done))
-        return
-    for line in render.run_lines(done):
-        out.line(line)
+    else:
+        for line in render.run_lines(done):
+            out.line(line)
+    if (why := render.why_nothing(done)) is not None:
+        by = done.extract.ended_by or (done.merge.ended_by if done.merge is not None else None)
+        remedy = "Check --url, --model and the key." if by == "setup" else "Run it again: it goes on from here."
+        raise came_to_nothing(given, why, remedy, code=Refused.exit_code if by == "setup" else Busy.exit_code)
 
 
 def _look(given: Given, settings: Settings, cwds: list[str]) -> None:

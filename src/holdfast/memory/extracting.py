@@ -256,9 +256,7 @@ class _Work:
                 store.forget(tx, candidate.home_id, candidate.thread_id)
                 return "nothing"
             scopes = store.scopes_for(self._settings, candidate.cwd)
-            store.replace(
-                tx, candidate.home_id, candidate.thread_id, scopes, found, source_ms=candidate.updated_ms
-            )
+            store.replace(tx, candidate.home_id, candidate.thread_id, scopes, found, source_ms=candidate.updated_ms)
             return "kept"
 
         ended = self._engine.submit(keep).result()

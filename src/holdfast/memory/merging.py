@@ -100,7 +100,9 @@ def merge(
             text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
             said = rules.clean(text, 1_000)
             with suppress(HoldfastError):  # lost meanwhile, or no room
-                engine.submit(lambda tx: _rest(tx, answer, place_of(root), settings, error, said), reserve=True).result()
+                engine.submit(
+                    lambda tx: _rest(tx, answer, place_of(root), settings, error, said), reserve=True
+                ).result()
             return MergeReport(outcome="failed", problem=said, ended_by=ended_by(error))
 
 

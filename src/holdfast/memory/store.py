@@ -169,9 +169,7 @@ def invalidate(tx: Write, home_id: int, thread_id: bytes, reason: str) -> int:
 
 def forget(tx: Write, home_id: int, thread_id: bytes) -> int:
     """Remove all that is remembered of a thread; return how many scopes had something."""
-    return sum(
-        _change(tx, "forget_scope", home_id, thread_id, scope) for scope in _scopes(tx, home_id, thread_id)
-    )
+    return sum(_change(tx, "forget_scope", home_id, thread_id, scope) for scope in _scopes(tx, home_id, thread_id))
 
 
 def replace(
@@ -202,14 +200,10 @@ def _scopes(tx: Read, home_id: int, thread_id: bytes, *, valid: bool = False) ->
     return sorted((row["scope_kind"], row["scope_key"]) for row in rows)  # as Python sorts: collations differ
 
 
-def _change(
-    tx: Write, statement: str, home_id: int, thread_id: bytes, scope: tuple[str, str], **params: object
-) -> int:
+def _change(tx: Write, statement: str, home_id: int, thread_id: bytes, scope: tuple[str, str], **params: object) -> int:
     set_dirty(tx, scope)
     kind, key = scope
-    return tx.run(
-        _SQL[statement], home_id=home_id, thread_id=thread_id, scope_kind=kind, scope_key=key, **params
-    )
+    return tx.run(_SQL[statement], home_id=home_id, thread_id=thread_id, scope_kind=kind, scope_key=key, **params)
 
 
 def set_dirty(tx: Write, scope: tuple[str, str], dirty: bool = True) -> int:

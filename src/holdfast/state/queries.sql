@@ -40,3 +40,6 @@ SELECT {column} AS done, max({number}) AS highest FROM {rows} WHERE :sequence_of
 
 -- name: go_on_numbering_files
 SELECT max(file_id) AS done FROM files
+
+-- name: engine_version
+SELECT sqlite_version() AS version
