@@ -30,7 +30,7 @@ def test_a_command_that_fails_or_says_later_leaves_the_job_for_another_time(cli)
     ran = process("jobs", "run", "k", "--until-idle", "--", "sh", "-c", "echo no disk >&2; exit 5")
     assert (ran.code, ran.err.splitlines()[:2]) == (
         75,
-        ["1 failed", "holdfast: no job was done: the only one that the command was run for failed"],
+        ["1 failed", "holdfast: no job was done: the only one that was begun failed"],
     )
     why = cli("jobs", "why", "k", "bad").out
     assert "rests after attempt 1 of 3 failed" in why

@@ -15,7 +15,6 @@ from holdfast.cli.render import out
 
 if TYPE_CHECKING:
     from holdfast.jobs import Job, Watermark
-    from holdfast.state import State
 
 COMMANDS = {
     "list": ("holdfast.cli.jobs:list_jobs", "List jobs, those that changed last first."),

@@ -77,7 +77,7 @@ def run(
     if failed and not report.done:
         raise came_to_nothing(
             given,
-            f"no job was done: {'the only one' if failed == 1 else f'all {failed:,}'} that the command was run for failed",
+            f"no job was done: {'the only one' if failed == 1 else f'all {failed:,}'} that was begun failed",
             f"`holdfast jobs list --kind {kind}` shows why; those with attempts left are tried again.",
         )
 

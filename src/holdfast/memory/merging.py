@@ -7,6 +7,7 @@ confirms the hold. Killed before that, the old files count; after it, the new.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -99,10 +100,11 @@ def merge(
             # A model is somebody's code, and a disk may be full: the old files count as before.
             text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
             said = rules.clean(text, 1_000)
+            rest = functools.partial(
+                _rest, hold=answer, place=place_of(root), settings=settings, error=error, said=said
+            )
             with suppress(HoldfastError):  # lost meanwhile, or no room
-                engine.submit(
-                    lambda tx: _rest(tx, answer, place_of(root), settings, error, said), reserve=True
-                ).result()
+                engine.submit(rest, reserve=True).result()
             return MergeReport(outcome="failed", problem=said, ended_by=ended_by(error))
 
 

@@ -79,7 +79,7 @@ class Unavailable(Exception):
 
 
 EndedBy = Literal["full", "server", "setup"]
-"""What ends a run early: no tokens are left, or no room; the server does not answer; the key or the address is wrong."""
+"""What ends a run early: no tokens or no room left; the server does not answer; the key or the address is wrong."""
 
 
 def ended_by(error: BaseException) -> EndedBy | None:

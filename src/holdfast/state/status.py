@@ -13,8 +13,8 @@ from holdfast.sqlite import Limits
 from holdfast.sqlite.locks import pinners, seat_holder
 from holdfast.state import backups
 from holdfast.state.backups import BackupFile
-from holdfast.state.moved import SQL
 from holdfast.state.directory import BACKUPS, CACHE_DB, SEARCH_DB, STATE_DB
+from holdfast.state.moved import SQL
 from holdfast.threads import homes, store
 
 if TYPE_CHECKING:
