@@ -363,6 +363,25 @@ def test_a_handle_on_another_home_does_not_take_the_notes_of_the_first_away(stat
     assert (merged.outcome, merged.selected, merged.removed) == ("published", 4, 0)
 
 
+def test_two_homes_with_the_same_thread_have_a_summary_each_and_each_can_be_forgotten(
+    state, open_state, make_home, now
+):
+    state.memory.put(thread_id(1), "of the first", "of the first")
+    other = make_home("other")
+    other.thread("elsewhere", id=thread_id(1))
+    theirs = open_state(other, clock=now)
+    theirs.memory.put(thread_id(1), "of the second", "of the second")
+    assert theirs.memory.run(Parrot(), phase="merge").merge.added == 3
+    summaries = {path: text for path, text in theirs.memory.files().items() if path.startswith("rollout_summaries/")}
+    assert len(summaries) == 2
+    assert sorted(text.splitlines()[-1] for text in summaries.values()) == ["of the first", "of the second"]
+
+    assert state.memory.forget(thread_id(1)) == 2
+    merged = theirs.memory.run(Parrot(), phase="merge").merge  # within the cooldown: what was forgotten does not wait
+    assert (merged.outcome, merged.selected) == ("published", 1)
+    assert "of the first" not in "".join(theirs.memory.files().values())
+
+
 def test_files_are_not_made_of_nothing_so_the_first_notes_wait_for_no_cooldown(state):
     model = Parrot()
     assert state.memory.run(model, phase="merge").merge.outcome == "unchanged"

@@ -225,7 +225,7 @@ def _publish(engine: Engine, homes: Sequence[int], root: str, hold: Hold, seen: 
     def flip(tx: Write) -> None:
         holds.confirm(tx, hold)
         forget_failure(tx, seen.place)
-        threads = {memory.thread_id: memory.updated_at_ms for memory in seen.memories}
+        threads = {rules.key_of_memory(memory): memory.updated_at_ms for memory in seen.memories}
         if not threads.keys() <= store.allowed(tx, homes, SCOPE):
             raise Stale("something was forgotten while the files were made of it")
         digests = {path: rules.digest(text) for path, text in files.items()}

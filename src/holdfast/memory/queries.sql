@@ -20,7 +20,9 @@ JOIN homes h ON h.home_id = m.home_id
 {where}
 
 -- name: select_thread_id
-SELECT m.thread_id FROM thread_memories m {where}
+SELECT h.path AS home, m.thread_id FROM thread_memories m
+JOIN homes h ON h.home_id = m.home_id
+{where}
 
 -- name: in_scope_of
 WHERE m.home_id = :home_id AND m.thread_id = :thread_id AND m.scope_kind = :scope_kind AND m.scope_key = :scope_key

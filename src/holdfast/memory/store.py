@@ -37,7 +37,7 @@ class _Made(msgspec.Struct):
 class Generation(msgspec.Struct, frozen=True):
     """The artefacts that count: their folder's name, and the fence it was made under.
 
-    Made of ``threads`` (id: version of the memory); ``files`` a model made (path: digest).
+    Made of ``threads`` (home and id: version of the memory); ``files`` a model made (path: digest).
     """
 
     fence: int
@@ -81,9 +81,14 @@ def put(
     return _memory(row)
 
 
+def has_thread(tx: Write, home_id: int, thread_id: bytes) -> bool:
+    """Return True when the thread has a row in this home. It is not deleted before we are done."""
+    return tx.row(_SQL["has_thread"], home_id=home_id, thread_id=thread_id) is not None
+
+
 def check_thread(tx: Write, home_id: int, thread_id: bytes) -> None:
     """Raise ``Refused`` unless the thread has a row in this home. It is not deleted before we are done."""
-    if tx.row(_SQL["has_thread"], home_id=home_id, thread_id=thread_id) is None:
+    if not has_thread(tx, home_id, thread_id):
         raise Refused(f"thread not found: {ids.text(thread_id)}", remedy="Only what is indexed can be remembered.")
 
 
@@ -140,12 +145,12 @@ def wanted(tx: Read, homes: Sequence[int], scope: tuple[str, str], settings: Set
 
 
 def allowed(tx: Read, homes: Sequence[int], scope: tuple[str, str]) -> set[str]:
-    """Return the threads that may be remembered in a scope, used or not."""
+    """Return the memories that may be put together of a scope, used or not, as ``rules.key_of_memory`` names them."""
     kind, key = scope
     rows = tx.rows(
         _ALLOWED, homes=json.dumps(homes), scope_kind=kind, scope_key=key, since_ms=-(1 << 60), limit=LIMIT_MAX
     )
-    return {ids.text(row["thread_id"]) for row in rows}
+    return {f"{row['home']}:{ids.text(row['thread_id'])}" for row in rows}
 
 
 def use(tx: Write, home_id: int, thread_ids: Iterable[bytes]) -> int:
