@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from cli_helpers import COMMAND, process, terminal, without_style
 
-from holdfast.cli import jobs as commands
+from holdfast.cli import jobs_run as commands
 
 
 def test_a_job_is_asked_for_done_by_a_command_and_shown(cli):
@@ -27,7 +27,11 @@ def test_a_job_is_asked_for_done_by_a_command_and_shown(cli):
 
 def test_a_command_that_fails_or_says_later_leaves_the_job_for_another_time(cli):
     cli("jobs", "enqueue", "k", "bad")
-    assert process("jobs", "run", "k", "--until-idle", "--", "sh", "-c", "echo no disk >&2; exit 5").err == "1 failed\n"
+    ran = process("jobs", "run", "k", "--until-idle", "--", "sh", "-c", "echo no disk >&2; exit 5")
+    assert (ran.code, ran.err.splitlines()[:2]) == (
+        75,
+        ["1 failed", "holdfast: no job was done: the only one that was begun failed"],
+    )
     why = cli("jobs", "why", "k", "bad").out
     assert "rests after attempt 1 of 3 failed" in why
     assert "exit code 5: no disk" in why
@@ -90,10 +94,49 @@ def test_a_second_ctrl_c_ends_the_command_too(cli, tmp_path):
         assert (code, told.read()) == (130, "holdfast: interrupted\n")
 
 
+def test_all_that_failed_is_told_by_the_exit_code_and_what_was_done_too_is_not(cli):
+    for key in ("1", "2"):
+        cli("jobs", "enqueue", "k", key, "--attempts", "1")
+    ran = process("jobs", "run", "k", "--until-idle", "--json", "--", "sh", "-c", "exit 5")
+    assert (ran.code, ran.json["failed"], ran.err) == (75, 2, "")
+    for key in ("1", "2"):
+        cli("jobs", "retry", "k", key)
+    ran = process("jobs", "run", "k", "--until-idle", "--", "sh", "-c", '[ "$HOLDFAST_JOB_KEY" = 1 ]')
+    assert (ran.code, ran.err) == (0, "1 done, 1 failed\n")
+
+
+def test_a_job_is_asked_for_with_all_that_can_be_said_of_it(cli):
+    words = ("--not-before", "2h", "--attempts", "7", "--watermark", "120:9f2c", "--terminal")
+    job = cli("jobs", "enqueue", "k", "1", *words, "--json").json["job"]
+    assert (job["status"], job["attempts_max"], job["on_failure"]) == ("resting", 7, "terminal")
+    assert job["watermark"] == {"size": 120, "hash": "9f2c"}
+    assert "asked for not before a time that is 1 h 59 min from now" in cli("jobs", "why", "k", "1").out
+    assert "asked for before" in cli("jobs", "enqueue", "k", "1", "--watermark", "120:9f2c").err
+    assert cli("jobs", "enqueue", "k", "2", "--watermark", "x").code == 64
+
+
+def test_a_cap_pauses_a_kind_until_it_is_lifted(cli):
+    cli("jobs", "enqueue", "k", "1")
+    assert cli("jobs", "cap", "0", "--kind", "k").out == "k\t0\n"
+    assert process("jobs", "run", "k", "--until-idle", "--", "true").err == "No jobs.\n"
+    assert cli("jobs", "cap", "none", "--kind", "k", "--json").json == {"kind": "k", "running_max": None}
+    ran = process("jobs", "run", "k", "--until-idle", "--lease", "5s", "--cap", "1", "--", "true")
+    assert ran.err == "1 done\n"
+
+
+def test_on_a_terminal_what_is_known_of_a_job_is_aligned(cli):
+    cli("jobs", "enqueue", "k", "a key", "--payload", '{"to": "ann"}')
+    shown = without_style(terminal("jobs", "show", "k", "a key", columns=60).out).splitlines()
+    begins = {line.index(word) for line in shown for word in ("a key", '{"to"', "It is ready") if word in line}
+    assert len(begins) == 1
+    assert max(map(len, shown)) <= 60
+
+
 def test_a_narrow_terminal_shows_what_became_of_each_job(cli):
     cli("jobs", "enqueue", "memory:extract", "1:01a1fa0b000070008000000000000000")
     assert (
-        process("jobs", "run", "memory:extract", "--until-idle", "--", "sh", "-c", "echo no disk >&2; exit 5").code == 0
+        process("jobs", "run", "memory:extract", "--until-idle", "--", "sh", "-c", "echo no disk >&2; exit 5").code
+        == 75
     )
     shown = without_style(terminal("jobs", "list", columns=80).out)
     assert all(word in shown for word in ("memory:extract", "STATUS", "resting", "1/3", "just now")), shown

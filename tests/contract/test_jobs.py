@@ -437,7 +437,7 @@ def test_why_says_what_keeps_a_job_waiting_and_what_will_change_it(engine, clock
     finish(engine, claim(engine))
     assert "done for the newest input" in why(engine)
     enqueue(engine, "later", not_before_ms=clock.ms + 60_000)
-    assert "not before a time that is 60.0 s from now" in why(engine, "later")
+    assert "not before a time that is 1 min 0 s from now" in why(engine, "later")
     do(engine, "cancel", "k", "later", "changed my mind")
     assert "cancelled (changed my mind)" in why(engine, "later")
     assert why(engine, "no such") is None

@@ -11,7 +11,7 @@ import pytest
 from holdfast import holds, jobs
 from holdfast.errors import Busy, Full, Refused
 from holdfast.memory import extracting, merging
-from holdfast.memory.model import NotThisThread, Settings
+from holdfast.memory.model import NotThisThread, Settings, Unavailable
 from homes import NOON_MS, thread_id
 from memory_models import MERGED, Parrot
 
@@ -171,6 +171,79 @@ def test_what_every_thread_would_meet_ends_the_run_and_costs_no_attempt(state):
     assert state.memory.run(Parrot(), ONE, phase="extract").extract.kept == 3
 
 
+class Down(Busy, Unavailable):
+    pass
+
+
+def down(retry_in_ms=0):
+    error = Down("status 503")
+    error.retry_in_ms = retry_in_ms
+    raise error
+
+
+def test_a_server_that_is_down_ends_the_run_after_a_few_and_costs_nobody_an_attempt(state, made):
+    for number in (4, 5):
+        made.thread(f"task {number}", id=thread_id(number), created_ms=NOON_MS - number)
+    state.index()
+    model = Parrot(lambda prompt: down())
+    for _ in range(Settings().attempts_max + 1):
+        run = state.memory.run(model, ONE)
+        read = run.extract
+        assert (len(read.failed), read.stopped, read.ended_by, run.merge) == (3, 2, "server", None)
+        assert read.ended == (
+            "The run ended early, 5 threads were left to the next one:"
+            " the model's server did not answer 3 times in a row"
+        )
+    assert state.memory.run(Parrot(), ONE, phase="extract").extract.kept == 5
+    assert state.memory.due().skipped == {"up_to_date": 5}
+
+
+def test_with_fewer_threads_than_that_no_files_are_asked_for_either(state):
+    model = Parrot(lambda prompt: down())
+    run = state.memory.run(model, Settings(workers=1, rollouts_max=1))
+    assert (run.extract.ended_by, run.merge, model.merges) == ("server", None, [])
+
+
+def test_an_answer_in_between_shows_that_the_server_is_there(state):
+    def now_and_then(prompt):
+        if "task 2" not in prompt.user:
+            down()
+        return {"raw_memory": "a note", "rollout_summary": "in short", "rollout_slug": None}
+
+    read = state.memory.run(Parrot(now_and_then), ONE, phase="extract").extract
+    assert (read.kept, len(read.failed), read.stopped, read.ended) == (1, 2, 0, None)
+
+
+def test_a_server_that_asks_to_be_left_alone_is_and_the_thread_rests_so_long(state, now):
+    model = Parrot(lambda prompt: down(retry_in_ms=HOUR_MS))
+    read = state.memory.run(model, ONE, phase="extract").extract
+    assert (len(model.extractions), read.stopped, read.ended_by) == (1, 2, "server")
+    assert state.memory.due().skipped == {"resting": 1}
+    now.ms += HOUR_MS
+    assert state.memory.due().due == 3
+
+
+def test_input_that_brings_a_server_down_comes_last_and_keeps_nobody_from_being_read(state, made):
+    for number in (4, 5):
+        made.thread(f"task {number}", id=thread_id(number), created_ms=NOON_MS - number)
+    state.index()
+
+    def brought_down(prompt):
+        if any(f"task {number}" in prompt.user for number in (1, 2, 3)):
+            down()
+        return {"raw_memory": "a note", "rollout_summary": "in short", "rollout_slug": None}
+
+    assert state.memory.run(Parrot(brought_down), ONE, phase="extract").extract.kept == 0
+    read = state.memory.run(Parrot(brought_down), ONE, phase="extract").extract
+    assert (read.kept, len(read.failed), read.ended_by) == (2, 3, "server")
+
+
+def test_the_caller_s_own_event_is_left_alone_when_a_run_ends_early(state):
+    stop = threading.Event()
+    state.memory.run(Parrot(lambda prompt: down()), ONE, stop=stop)
+    assert not stop.is_set()
+
+
 def test_a_worker_that_lost_its_claim_stores_nothing(state, made):
     claimed = threading.Event()
     stolen = threading.Event()
@@ -196,6 +269,35 @@ def test_a_worker_that_lost_its_claim_stores_nothing(state, made):
     worker.join()
     assert reports[0].lost == 1
     assert notes(state) == []
+
+
+@pytest.mark.parametrize("change", ["disable", "delete"])
+def test_what_may_not_be_remembered_any_more_is_not_stored_when_its_model_answers(state, change):
+    def late(prompt):
+        if change == "disable":
+            state.threads.set_memory_mode(thread_id(3), "disabled")
+        else:
+            state.threads.delete(thread_id(3))
+        return {"raw_memory": "late", "rollout_summary": "late", "rollout_slug": None}
+
+    report = state.memory.run(Parrot(late), Settings(workers=1, rollouts_max=1), phase="extract").extract
+    assert (report.kept, report.skipped.get("disabled"), report.lost) == (0, 1, 0)
+    assert notes(state) == []
+
+    if change == "disable":
+        state.threads.set_memory_mode(thread_id(3), "enabled")
+    else:
+        state.threads.undelete(thread_id(3))
+    assert state.memory.run(Parrot(), phase="extract").extract.kept == 3  # it was no attempt
+
+
+def test_what_is_remembered_of_a_disabled_thread_is_given_to_nobody(state):
+    state.memory.run(Parrot(), phase="extract")
+    state.threads.set_memory_mode(thread_id(3), "disabled")
+    assert {memory.thread_id for memory in state.memory.last(10)} == {thread_id(1), thread_id(2)}
+    assert len(state.memory.get(thread_id(3))) == 2  # it is kept, and shown to who asks for it
+    state.threads.set_memory_mode(thread_id(3), "enabled")
+    assert len(state.memory.last(10)) == 3
 
 
 def test_two_runs_at_once_read_each_thread_once(state):
@@ -259,6 +361,25 @@ def test_a_handle_on_another_home_does_not_take_the_notes_of_the_first_away(stat
     other.thread("elsewhere", id=thread_id(9))
     merged = open_state(other, clock=now).memory.run(Parrot(), force=True).merge
     assert (merged.outcome, merged.selected, merged.removed) == ("published", 4, 0)
+
+
+def test_two_homes_with_the_same_thread_have_a_summary_each_and_each_can_be_forgotten(
+    state, open_state, make_home, now
+):
+    state.memory.put(thread_id(1), "of the first", "of the first")
+    other = make_home("other")
+    other.thread("elsewhere", id=thread_id(1))
+    theirs = open_state(other, clock=now)
+    theirs.memory.put(thread_id(1), "of the second", "of the second")
+    assert theirs.memory.run(Parrot(), phase="merge").merge.added == 3
+    summaries = {path: text for path, text in theirs.memory.files().items() if path.startswith("rollout_summaries/")}
+    assert len(summaries) == 2
+    assert sorted(text.splitlines()[-1] for text in summaries.values()) == ["of the first", "of the second"]
+
+    assert state.memory.forget(thread_id(1)) == 2
+    merged = theirs.memory.run(Parrot(), phase="merge").merge  # within the cooldown: what was forgotten does not wait
+    assert (merged.outcome, merged.selected) == ("published", 1)
+    assert "of the first" not in "".join(theirs.memory.files().values())
 
 
 def test_files_are_not_made_of_nothing_so_the_first_notes_wait_for_no_cooldown(state):
@@ -408,6 +529,38 @@ def test_a_model_that_fails_leaves_the_files_as_they_were(state, now):
     merged = state.memory.run(Parrot(files=broken), phase="merge", force=True).merge
     assert (merged.outcome, merged.problem) == ("failed", "no answer")
     assert state.memory.files()["MEMORY.md"] == "# Memory"
+
+
+def test_after_a_failure_the_files_are_not_asked_for_again_at_once_and_ever_later(state, now):
+    model = Parrot(files=lambda prompt: {"elsewhere": "x"})
+    state.memory.run(model)
+    rests = []
+    for _ in range(8):
+        failure = state.memory.failure()
+        assert "elsewhere" in failure.failure
+        resting = state.memory.run(model, phase="merge").merge
+        assert (resting.outcome, resting.until_ms, resting.problem) == ("resting", failure.due_ms, failure.failure)
+        rests.append(resting.until_ms - now.ms)
+        now.ms = resting.until_ms
+        assert state.memory.run(model, phase="merge").merge.outcome == "failed"
+    assert len(model.merges) == 9
+    assert rests[0] < Settings().retry_ms // 8 < rests[2] < rests[-1] <= Settings().retry_ms
+    said = state.jobs.why(merging.KIND, merging.key_of(merging.place_of(state.memory.root)))
+    assert said.startswith("It rests after attempt 9")
+
+    assert state.memory.run(Parrot(), phase="merge", force=True).merge.outcome == "published"
+    assert state.memory.failure() is None
+
+
+def test_a_server_that_is_down_costs_the_files_no_rest_but_the_one_it_asked_for(state, now):
+    state.memory.run(Parrot(), phase="extract")
+    for _ in range(2):
+        merged = state.memory.run(Parrot(files=lambda prompt: down()), phase="merge").merge
+        assert (merged.outcome, merged.ended_by) == ("failed", "server")
+    state.memory.run(Parrot(files=lambda prompt: down(HOUR_MS)), phase="merge")
+    assert state.memory.run(Parrot(), phase="merge").merge.until_ms == now.ms + HOUR_MS
+    now.ms += HOUR_MS
+    assert state.memory.run(Parrot(), phase="merge").merge.outcome == "published"
 
 
 def test_a_reset_takes_everything_and_lets_it_be_made_again(state):

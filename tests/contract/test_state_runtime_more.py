@@ -24,6 +24,7 @@ from holdfast.adapters.state_runtime import (
     ThreadMetadataBuilder,
 )
 from holdfast.errors import Busy, Refused
+from rows import statement
 
 __all__ = ["where"]
 SECOND = dt.timedelta(seconds=1)
@@ -56,6 +57,28 @@ async def test_a_thread_comes_back_as_it_was_put_and_is_replaced_whole(runtime):
     assert await runtime.find_rollout_path_by_id(number(1), True) == put.rollout_path
     assert await runtime.find_rollout_path_by_id(number(1), False) is None
     assert await runtime.get_thread(number(2)) is None
+
+
+@running
+async def test_every_thread_is_on_one_page_also_when_seconds_are_shared_and_milliseconds_differ(runtime):
+    order = []
+    for n in range(1, 13):
+        await numbered(runtime, n)
+        seconds, ms = n * 5 % 3, n * 7 % 10 * 90  # as rollouts have them; of four in a second the ids are not in order
+        order.append((seconds, number(n)))
+        params = {"ms": seconds * 1000 + ms, "id": uuid.UUID(number(n)).bytes}
+        change = statement("UPDATE threads SET updated_ms = :ms WHERE thread_id = :id")
+        await runtime._write(lambda tx, params=params, change=change: tx.run(change, **params))
+    expected = [id for _, id in sorted(order, reverse=True)]
+    for size in (1, 2, 3, 5, 12):
+        seen, anchor = [], None
+        while True:
+            page = await runtime.list_threads(size, anchor)
+            seen += [item.id for item in page.items]
+            anchor = page.next_anchor
+            if anchor is None:
+                break
+        assert seen == expected
 
 
 @running

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 
 import pytest
 
@@ -135,3 +137,100 @@ def test_stopped_for_longer_than_its_lease_and_continued_it_publishes_nothing(pl
 def open_text(root, path):
     with open(os.path.join(root, path)) as file:
         return file.read()
+
+
+# --- killed at every step, on both engines ------------------------------------------
+
+STEPS = """
+import json, signal, sys
+import holdfast
+from holdfast import holds, jobs
+from holdfast.memory import artefacts, merging, serializing, store
+from holdfast.memory.model import Settings
+HOME, WHERE, LAST = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+step = 0
+
+def count():
+    global step
+    step += 1
+    if step == LAST: os.kill(os.getpid(), signal.SIGKILL)
+
+def counted(module, names):
+    for name in names:
+        def at(*args, real=getattr(module, name), **kwargs):
+            count()
+            found = real(*args, **kwargs)
+            count()
+            return found
+        setattr(module, name, at)
+
+def model(prompt):
+    count()
+    if prompt.schema_name == "extraction":
+        return json.dumps({"raw_memory": "a note", "rollout_summary": "in short", "rollout_slug": None})
+    return json.dumps({"files": [{"path": "MEMORY.md", "text": "of the killed"},
+                                 {"path": "memory_summary.md", "text": "v1"}]})
+
+with holdfast.open(HOME, search=False, **WHERE) as state:
+    counted(jobs, ["claim", "confirm", "finish"])
+    counted(holds, ["take", "confirm", "release"])
+    counted(store, ["replace", "put", "set_dirty", "put_generation", "clean", "lock_generation"])
+    counted(artefacts, ["prepare", "write", "point", "tidy", "_remove"])
+    counted(os, ["fsync", "mkdir", "symlink", "replace"])
+    done = state.memory.run(model, Settings(idle_ms=0, age_max_ms=1 << 50, workers=1))
+    say("done", done.merge.outcome, step)
+"""
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_killed_at_every_step_the_next_run_makes_everything_once(make_home, tmp_path, server, engine):
+    home = make_home()
+    for number in range(2):
+        home.thread(f"task {number}")
+    with children(STEPS) as start:
+        last = 0
+        while True:
+            last += 1
+            schema = server.new_schema()
+            place = {"state_dir": tmp_path / f"state-{last}"} | (
+                {"state": server.url(schema)} if engine == "postgres" else {}
+            )
+            killed = start("", home, json.dumps({name: str(value) for name, value in place.items()}), last)
+            said = killed.line()
+            code = killed.wait()
+            before = check_between(home, place)
+            check_after(home, place, before)
+            if engine == "postgres":
+                server.drop(schema)
+            if said:
+                assert said.startswith("done published")
+                break
+            assert code == -signal.SIGKILL
+    print(f"{engine}: killed at each of {last - 1} steps")
+    assert last > 50
+
+
+def check_between(home, place):
+    """Whatever is there is whole: all files of a generation or none, a note in each scope or in none."""
+    with holdfast.peek(home, **place) as state:
+        files, notes = state.memory.files(), state.memory.list()
+    assert not files or set(files) >= {"MEMORY.md", "memory_summary.md", "raw_memories.md"}
+    assert len(notes) % 2 == 0
+    return files, len(notes) // 2
+
+
+def check_after(home, place, before):
+    files, notes = before
+    model = Parrot()
+    with holdfast.open(home, search=False, **place) as state:
+        done = state.memory.run(model, ALL)
+        assert (done.extract.kept, len(model.extractions)) == (2 - notes, 2 - notes)
+        assert len(model.merges) == (0 if files else 1)
+        assert done.merge.outcome == ("unchanged" if files else "published")
+        assert len(state.memory.list(scope="user")) == 2
+        assert state.memory.files()["MEMORY.md"] == ("of the killed" if files else "# Memory")
+        assert len(os.listdir(state.memory.root)) == 2
+        assert os.readlink(os.path.join(state.memory.root, "current")) in os.listdir(state.memory.root)
+        with state.read() as tx:
+            assert findings(tx) == []

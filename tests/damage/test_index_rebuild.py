@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import holdfast
-from holdfast import Busy, Damaged, Refused, holds
+from holdfast import Busy, Damaged, Refused, Stale, holds, jobs
 from index_helpers import (
     expected_labels,
     index_of,
@@ -19,6 +19,7 @@ from index_helpers import (
     labels,
     thread_id,
 )
+from rows import statement
 
 COUNT = 120
 
@@ -228,6 +229,91 @@ def test_a_rebuild_brings_back_every_home_and_keeps_what_was_said_of_those_that_
     os.rename(away.with_name("elsewhere"), away)
     with open_home(away, path) as state:
         assert state.threads.get(thread_id(3)).name == "of the other"
+
+
+# Jobs and memories, which no rollout tells
+
+
+def remember(state):
+    state.memory.put(thread_id(1), "use make test", "tests")
+    state.memory.put(thread_id(2), "it is wrong", "wrong")
+    state.memory.invalidate(thread_id(2), "it was")
+    state.memory.use([thread_id(1)])
+    state.jobs.enqueue("mail", "7", payload={"to": "ann"}, idempotency_key="once")
+    state.jobs.cap("mail", 2)
+    with state.write() as tx:
+        for key in ("done", "begun"):
+            claim = jobs.claim(tx, "k", key, holds.me(), watermark=jobs.Watermark(5, "x"))
+            if key == "done":
+                jobs.finish(tx, claim, {"words": 3})
+    return claim
+
+
+def check_remembered(state, claim):
+    assert [memory.raw_memory for memory in state.memory.last(9)] == ["use make test"]
+    assert {memory.used_count for memory in state.memory.get(thread_id(1))} == {1}
+    assert {memory.invalid_reason for memory in state.memory.get(thread_id(2))} == {"it was"}
+    assert isinstance(state.jobs.enqueue("mail", "8", idempotency_key="once"), jobs.Known)
+    assert isinstance(state.jobs.claim("k", "done", watermark=jobs.Watermark(5, "x")), jobs.UpToDate)
+    with pytest.raises(Stale):
+        state.jobs.finish(claim)
+    again = state.jobs.claim("k", "begun")
+    assert again.fence > claim.fence
+    assert again.attempt == 1
+    assert isinstance(state.jobs.claim_next(["mail"]), jobs.Claimed)
+
+
+def test_a_rebuild_keeps_jobs_and_memories_and_ends_claims(home, homes, tmp_path):
+    path = tmp_path / "kept"
+    with open_home(homes.make(3, "first"), path):
+        pass  # so that the home is not the first there
+    with open_home(home, path) as state:
+        claim = remember(state)
+        before = state.memory.list()
+    os.rename(home.with_name("first"), home.with_name("away"))
+
+    report = holdfast.rebuild(home, state_dir=path)
+
+    assert (report.brought["jobs"], report.brought["thread_memories"], report.not_all_of) == (3, 4, ())
+    with open_home(home, path) as state:
+        assert state.memory.list() == before
+        check_remembered(state, claim)
+    os.rename(home.with_name("away"), home.with_name("first"))
+
+
+def test_what_can_be_read_of_jobs_is_kept_when_threads_cannot(home, kept):
+    path, _ = kept
+    with open_home(home, path) as state:
+        claim = remember(state)
+        with state.read() as tx:
+            (row,) = tx.rows(statement("SELECT rootpage AS page FROM sqlite_schema WHERE name = 'threads'"))
+    with open(path / "state.db", "r+b") as file:
+        file.seek((row["page"] - 1) * 4096)
+        file.write(random.Random(4).randbytes(4096))
+
+    report = holdfast.rebuild(home, state_dir=path)
+
+    assert (report.said_from, report.brought["jobs"], report.not_all_of) == ("snapshot", 3, ())
+    with open_home(home, path) as state:
+        check_remembered(state, claim)
+
+
+def test_what_cannot_be_read_of_memories_is_told_and_costs_nothing_else(home, kept):
+    path, _ = kept
+    with open_home(home, path) as state:
+        remember(state)
+        with state.read() as tx:
+            (row,) = tx.rows(statement("SELECT rootpage AS page FROM sqlite_schema WHERE name = 'thread_memories'"))
+    with open(path / "state.db", "r+b") as file:
+        file.seek((row["page"] - 1) * 4096)
+        file.write(random.Random(5).randbytes(4096))
+
+    report = holdfast.rebuild(home, state_dir=path)
+
+    assert (report.brought["jobs"], report.not_all_of) == (3, ("thread_memories",))
+    with open_home(home, path) as state:
+        check_things(state)
+        assert state.memory.list() == []
 
 
 # In use

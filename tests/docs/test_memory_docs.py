@@ -9,7 +9,6 @@ import uuid
 from pathlib import Path
 
 from holdfast.adapters.runtime_types import ThreadMetadata, utc
-from holdfast.adapters.state_runtime import StateRuntime
 from holdfast.clock import wall_ms
 from model_server import ModelServer, completion, says, serving
 
@@ -46,12 +45,11 @@ def test_the_second_program_remembers_once(tmp_path):
     )
 
     async def main():
-        async with await StateRuntime.init(tmp_path, "openai") as runtime:
-            await runtime.upsert_thread(thread)
         found = {}
         exec(PROGRAMS[1], found)
-        return [await found["remember"](tmp_path, id, "/w", uuid.uuid4(), 1) for _ in range(2)]
+        return [await found["remember"](tmp_path, thread, uuid.uuid4(), 1) for _ in range(2)]
 
     first, second = asyncio.run(main())
     assert first is True
     assert type(second).__name__ == "SkippedUpToDate"
+    assert {"state.db"} <= {path.name for path in tmp_path.iterdir()}  # where the page says it lies

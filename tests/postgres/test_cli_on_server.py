@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from holdfast.cli import main
 
 
 @pytest.fixture
@@ -33,14 +36,78 @@ def test_it_is_indexed_listed_shown_and_renamed(cli, schema_url):
     status = cli("status").stdout
     assert f"State   postgresql://{schema_url.partition('host=')[2].partition('&')[0]}/postgres?schema=" in status
     assert "1 thread" in status
+    assert status.splitlines()[0].partition(", ")[2].startswith("PostgreSQL ")
+    assert json.loads(cli("status", "--json").stdout)["postgres_version"]
     assert "SQLite" not in cli("holds").stdout
 
 
-@pytest.mark.parametrize("command", [("backup",), ("index", "--rebuild"), ("threads", "search", "words")])
-def test_what_does_not_run_there_yet_says_so_and_what_to_do(cli, command):
-    done = cli(*command)
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        (("backup",), "pg_dump"),
+        (("index", "--rebuild"), "holdfast index --full"),
+        (("threads", "search", "words"), "holdfast threads list --search"),
+    ],
+)
+def test_what_does_not_run_there_yet_says_so_and_what_to_do_instead(cli, command, instead):
+    done = cli(*command, "--json")
     assert (done.returncode, done.stdout) == (69, "")
-    assert "PostgreSQL" in done.stderr
+    error = json.loads(done.stderr)["error"]
+    assert error["kind"] == "unsupported"
+    assert "PostgreSQL" in error["message"]
+    assert instead in error["remedy"]
+
+
+THREAD = "01a1fa0b-0000-7000-8000-000000000001"
+DOORS = [
+    [], ["status"], ["index"], ["holds"], ["threads", "list"], ["threads", "show", THREAD], ["threads", "find", THREAD],
+    ["threads", "rename", THREAD, "x"], ["jobs", "list"], ["jobs", "show", "k", "1"], ["jobs", "why", "k", "1"],
+    ["jobs", "retry", "k", "1"], ["jobs", "cancel", "k", "1"], ["jobs", "enqueue", "k", "1"], ["jobs", "cap", "1"],
+    ["jobs", "run", "k", "--until-idle", "true"], ["memory", "list"], ["memory", "show"], ["memory", "show", THREAD],
+    ["memory", "run", "--dry-run"], ["memory", "forget", THREAD], ["memory", "reset", "--yes"],
+]  # fmt: skip
+
+
+@pytest.fixture
+def locked(server):
+    """A role whose password is asked for."""
+    ((path,),) = server.run("SHOW hba_file")
+    before = Path(path).read_text()
+    server.run("CREATE ROLE locked LOGIN PASSWORD 'right'")
+    Path(path).write_text(f"local all locked scram-sha-256\n{before}")
+    server.run("SELECT pg_reload_conf()")
+    yield "locked"
+    Path(path).write_text(before)
+    server.run("SELECT pg_reload_conf()")
+    server.run("DROP ROLE locked")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told", "remedy"),
+    [
+        ("password", "password authentication failed", "Check user, password"),
+        ("database", 'database "nowhere" does not exist', "create what is missing"),
+        ("option", 'invalid URI query parameter: "fo"', "options of libpq"),
+    ],
+)
+def test_every_door_says_what_is_wrong_with_the_url_in_a_sentence(
+    server, locked, make_home, tmp_path, monkeypatch, capfd, wrong, told, remedy
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("CODEX_HOME", str(make_home()))
+    url = {
+        "password": f"postgresql://{locked}:s3cret@/postgres?host={server.folder}",
+        "database": f"postgresql://postgres:s3cret@/nowhere?host={server.folder}",
+        "option": f"postgresql://postgres:s3cret@/postgres?host={server.folder}&fo=1",
+    }[wrong]
+    for door in DOORS:
+        code = main([*door, "--state", url] if "true" not in door else [*door[:-1], "--state", url, "true"])
+        said = capfd.readouterr()
+        sentence, advice = said.err.splitlines()
+        assert (door, code, said.out) == (door, 64, "")
+        assert told in sentence, door
+        assert remedy in advice, door
+        assert "s3cret" not in said.err
 
 
 def test_a_server_that_is_down_is_busy_and_no_password_is_printed(cli, tmp_path):

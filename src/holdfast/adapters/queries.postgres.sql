@@ -1,6 +1,6 @@
--- name: page
+-- name: page_matching
 -- Differs: JSON.
-SELECT t.n FROM threads t
+threads t
 LEFT JOIN labels kind ON kind.label_id = t.source_kind_id
 LEFT JOIN labels provider ON provider.label_id = t.provider_id
 WHERE t.home_id = :home_id AND t.archived = :archived AND t.deleted_said_ms IS NULL
@@ -9,6 +9,4 @@ WHERE t.home_id = :home_id AND t.archived = :archived AND t.deleted_said_ms IS N
       (SELECT value FROM json_array_elements_text(CAST(:sources AS JSON)) AS each (value)))
   AND (:any_provider = 1 OR coalesce(provider.label, '') IN
       (SELECT value FROM json_array_elements_text(CAST(:providers AS JSON)) AS each (value)))
-  AND ({sort} / 1000, t.thread_id) < (:after_s, :after_id)
-ORDER BY {sort} / 1000 DESC, t.thread_id DESC
-LIMIT :limit
+  AND {sort} < :below_ms AND ({sort} / 1000, t.thread_id) < (:after_s, :after_id)

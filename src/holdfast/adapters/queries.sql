@@ -17,18 +17,27 @@ WHERE home_id = :home_id AND thread_id = :thread_id
 SELECT t.file_id, f.path FROM threads t JOIN files f ON f.file_id = t.file_id
 WHERE t.home_id = :home_id AND t.thread_id = :thread_id
 
+-- name: page_edge
+-- In which whole second the last thread of a page is: read off an index, in its order.
+SELECT {sort} / 1000 AS second FROM {matching}
+ORDER BY {sort} DESC
+LIMIT 1 OFFSET :before
+
 -- name: page
--- Whole seconds, ties by id: the order of the API. Looks at every thread of the home.
-SELECT t.n FROM threads t
+-- Whole seconds, ties by id: the order of the API. What is sorted is the page, and who shares its last second.
+SELECT t.n FROM {matching} AND {sort} >= :from_ms
+ORDER BY {sort} / 1000 DESC, t.thread_id DESC
+LIMIT :limit
+
+-- name: page_matching
+threads t
 LEFT JOIN labels kind ON kind.label_id = t.source_kind_id
 LEFT JOIN labels provider ON provider.label_id = t.provider_id
 WHERE t.home_id = :home_id AND t.archived = :archived AND t.deleted_said_ms IS NULL
   AND coalesce(t.first_user_message, '') <> ''
   AND (:any_source = 1 OR coalesce(t.source, kind.label) IN (SELECT value FROM json_each(:sources)))
   AND (:any_provider = 1 OR coalesce(provider.label, '') IN (SELECT value FROM json_each(:providers)))
-  AND ({sort} / 1000, t.thread_id) < (:after_s, :after_id)
-ORDER BY {sort} / 1000 DESC, t.thread_id DESC
-LIMIT :limit
+  AND {sort} < :below_ms AND ({sort} / 1000, t.thread_id) < (:after_s, :after_id)
 
 -- name: no_tail
 ORDER BY t.n

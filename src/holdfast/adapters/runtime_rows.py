@@ -21,6 +21,7 @@ from holdfast.memory import store as memories
 from holdfast.rollouts import ThreadFacts
 from holdfast.rollouts.fold import apply
 from holdfast.rollouts.items import Item, SessionMeta
+from holdfast.sql import Statement
 from holdfast.threads import rules, store
 from holdfast.threads.listing import thread as thread_of
 from holdfast.threads.model import Home, Thread
@@ -28,13 +29,21 @@ from holdfast.threads.model import Home, Thread
 _SQL = sql.load("holdfast.adapters")
 _THREADS = sql.load("holdfast.threads")
 _AMONG = _THREADS["select_thread"].fill(chosen=_THREADS["chosen_among"], tail=_SQL["no_tail"])
-_PAGES = {key: _SQL["page"].fill(sort=f"t.{key.value}_ms") for key in SortKey}
-_LAST = 1 << 60
+
+
+def _paged(name: str, key: SortKey) -> Statement:
+    sort = f"t.{key.value}_ms"
+    return _SQL[name].fill(sort=sort, matching=_SQL["page_matching"].fill(sort=sort))
+
+
+_PAGES = {key: _paged("page", key) for key in SortKey}
+_EDGES = {key: _paged("page_edge", key) for key in SortKey}
+_LAST_S = 1 << 52  # no time is later
 _LABELS = ("model_provider", "cwd", "cli_version", "sandbox_policy", "approval_mode", "git_branch", "git_origin_url")
 _KINDS = {"cli", "vscode", "exec", "mcp", "unknown"}
 
 
-def check(tx: Read, home_id: int, id16: bytes) -> None:
+def check(tx: Write, home_id: int, id16: bytes) -> None:
     """Raise ``Refused`` ("thread not found") unless the thread has a row."""
     memories.check_thread(tx, home_id, id16)
 
@@ -55,19 +64,25 @@ def page(
     providers: Sequence[str] | None,
     archived: bool,
 ) -> list[ThreadMetadata]:
-    """Return up to ``limit`` threads behind ``anchor``."""
-    found = tx.rows(
-        _PAGES[SortKey(sort)],
-        home_id=home_id,
-        archived=int(archived),
-        any_source=int(not sources),
-        sources=json.dumps(list(sources)),
-        any_provider=int(not providers),
-        providers=json.dumps(list(providers or ())),
-        after_s=_LAST if anchor is None else int(anchor.ts.timestamp() // 1),
-        after_id=b"\xff" * 16 if anchor is None else id_of(anchor.id),
-        limit=min(limit, 1 << 31),
-    )
+    """Return up to ``limit`` threads behind ``anchor``. Costs what the page holds, and who shares its last second."""
+    if limit <= 0:
+        return []
+    limit = min(limit, 1 << 31)
+    after_s = _LAST_S if anchor is None else int(anchor.ts.timestamp() // 1)
+    asked = {
+        "home_id": home_id,
+        "archived": int(archived),
+        "any_source": int(not sources),
+        "sources": json.dumps(list(sources)),
+        "any_provider": int(not providers),
+        "providers": json.dumps(list(providers or ())),
+        "after_s": after_s,
+        "after_id": b"\xff" * 16 if anchor is None else id_of(anchor.id),
+        "below_ms": (after_s + 1) * 1000,
+    }
+    edge = tx.row(_EDGES[SortKey(sort)], before=limit - 1, **asked)
+    from_ms = -(1 << 62) if edge is None else edge["second"] * 1000
+    found = tx.rows(_PAGES[SortKey(sort)], from_ms=from_ms, limit=limit, **asked)
     ns = [row["n"] for row in found]
     by_n = {row["n"]: _metadata(thread_of(row)) for row in tx.rows(_AMONG, among=json.dumps(ns))} if ns else {}
     return [by_n[n] for n in ns]

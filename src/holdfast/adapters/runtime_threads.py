@@ -54,8 +54,8 @@ class RuntimeThreads(RuntimeBase):
     ) -> ThreadsPage:
         """Return a page of threads in which a person said something, the newest first, behind ``anchor``.
 
-        Looks at every thread of the home; ``state.threads.list`` does not. No
-        sources or providers: all of them. ``page_size`` 0: no thread and no anchor.
+        Read off an index, however many threads there are. No sources or
+        providers: all of them. ``page_size`` 0: no thread and no anchor.
         """
         size = max(page_size, 0)
 

@@ -12,7 +12,7 @@ import click
 
 from holdfast.cli.given import Given
 from holdfast.cli.render import out
-from holdfast.errors import HoldfastError
+from holdfast.errors import Busy, HoldfastError
 
 if TYPE_CHECKING:
     from holdfast.threads.model import Thread
@@ -56,6 +56,18 @@ class Interrupted(HoldfastError):
     """Ctrl-C, by a command that can say what became of the work."""
 
     exit_code = INTERRUPTED
+
+
+class CameToNothing(click.exceptions.Exit):
+    """The command did what it was asked, and all of it failed: what it printed stays, only its exit code tells."""
+
+
+def came_to_nothing(given: Given, message: str, remedy: str, *, code: int = Busy.exit_code) -> CameToNothing:
+    """Say so in a line on stderr, and return what to raise. With ``--json`` the document that was printed says it."""
+    if not given.json:
+        out.note(f"holdfast: {message}")
+        out.note(remedy)
+    return CameToNothing(code)
 
 
 def tell(error: BaseException, given: Given) -> int:

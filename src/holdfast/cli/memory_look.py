@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.cli.failing import NotFound
 from holdfast.cli.given import Given, shared
-from holdfast.cli.opening import peeked
+from holdfast.cli.opening import now_ms, peeked
 from holdfast.cli.render import out, safe
 
 _SUMMARY = "memory_summary.md"
@@ -35,8 +35,7 @@ def list_memories(given: Given, cwd: str | None, scope: str | None, limit: int) 
     if given.json:
         out.document({"memories": msgspec.to_builtins(found)})
         return
-    for memory in found:
-        render.print_row(memory)
+    render.print_memories(found)
     if not found:
         out.note("Nothing is remembered yet: `holdfast memory run` reads threads.")
 
@@ -59,13 +58,21 @@ def show(given: Given, thread: str | None, path: str | None) -> None:
         return
     wanted = path or _SUMMARY
     with peeked(given) as state:
-        files, root = state.memory.files(), state.memory.root
+        files, root, failure = state.memory.files(), state.memory.root, state.memory.failure()
+        at_ms = now_ms(state)
+    if failure is not None and not given.json:
+        from holdfast.cli.render import memories as render
+
+        for line in render.failure_lines(failure, at_ms):
+            out.note(line)
     if wanted not in files:
         raise NotFound(
             f"there is no file {wanted} of memories", remedy="`holdfast memory run` makes them; --json names them."
         )
     if given.json:
-        out.document({"folder": os.path.join(root, "current"), "files": sorted(files), "text": files[wanted]})
+        why = None if failure is None else {"failure": failure.failure, "until_ms": failure.due_ms}
+        folder = os.path.join(root, "current")
+        out.document({"folder": folder, "files": sorted(files), "text": files[wanted], "failed": why})
         return
     out.line(safe.block(files[wanted].rstrip()) if out.is_terminal() else files[wanted].rstrip())
 

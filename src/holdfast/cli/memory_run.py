@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 import click
 import msgspec
 
-from holdfast.cli.failing import Interrupted
+from holdfast.cli.failing import Interrupted, came_to_nothing
 from holdfast.cli.given import Given, shared
 from holdfast.cli.opening import opened
 from holdfast.cli.quantities import Age
 from holdfast.cli.render import out
-from holdfast.errors import Refused
+from holdfast.errors import Busy, Refused
 
 if TYPE_CHECKING:
     from holdfast.memory.model import Settings
@@ -32,7 +32,7 @@ _URL, _MODEL, _KEY = "HOLDFAST_MODEL_URL", "HOLDFAST_MODEL", "HOLDFAST_MODEL_KEY
 @click.option("--max-age", metavar="AGE", type=Age(), default="30d", help="Not older than that; default 30d.")
 @click.option("--tokens", metavar="N", type=click.IntRange(1_000), help="Stop when so many tokens are used.")
 @click.option("--cwd-only", is_flag=True, help="Nothing of one directory goes into the files made for all of them.")
-@click.option("--force", is_flag=True, help="Put the files together also within 6 hours of the last time.")
+@click.option("--force", is_flag=True, help="Put the files together also within 6 hours of the last time, or of a failure.")
 @click.option("--dry-run", is_flag=True, help="Print how many threads are due; ask no model, change nothing.")
 @shared
 def run(
@@ -54,6 +54,7 @@ def run(
     What is sent: of each thread that nobody wrote to for a while, what was said
     and done, with secrets redacted. Each is read once for what it says, however
     many processes run. It may be interrupted at any time: what was noted stays.
+    Exit code 75 when the model could not be asked or all it said failed; 64: wrong key or address.
 
     \b
     Examples:
@@ -81,9 +82,13 @@ def run(
 
     if given.json:
         out.document(msgspec.to_builtins(done))
-        return
-    for line in render.run_lines(done):
-        out.line(line)
+    else:
+        for line in render.run_lines(done):
+            out.line(line)
+    if (why := render.why_nothing(done)) is not None:
+        by = done.extract.ended_by or (done.merge.ended_by if done.merge is not None else None)
+        remedy = "Check --url, --model and the key." if by == "setup" else "Run it again: it goes on from here."
+        raise came_to_nothing(given, why, remedy, code=Refused.exit_code if by == "setup" else Busy.exit_code)
 
 
 def _look(given: Given, settings: Settings, cwds: list[str]) -> None:

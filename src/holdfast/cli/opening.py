@@ -96,6 +96,21 @@ def peeked(given: Given) -> State:
     return holdfast.peek(_places(given), state_dir=given.state_dir)
 
 
+def now_ms(state: State) -> int:
+    """Return the time on the clock that the state counts by; 0 when nothing is kept there."""
+    if state.engine is None:
+        return 0
+    with state.read() as tx:
+        return tx.now_ms
+
+
+def opened_without_homes(given: Given) -> State:
+    """Open the state without its homes: jobs have nothing to do with threads."""
+    import holdfast
+
+    return holdfast.open([], state_dir=given.state_dir, search=False)
+
+
 def _places(given: Given) -> list[str]:
     """Return the homes named, else the real paths of those of $CODEX_HOME and ~/.codex that are there."""
     if given.homes:

@@ -123,4 +123,8 @@ def _ready(tx: Read, seen: Job) -> str:
 
 
 def _seconds(ms: int) -> str:
-    return f"{max(ms, 0) / 1000:,.1f} s"
+    seconds = max(ms, 0) / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(int(seconds), 60)
+    return f"{minutes} min {left} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -18,12 +18,12 @@ import msgspec
 
 from holdfast.errors import Busy, Full, HoldfastError, Refused, Unsupported
 from holdfast.logs import redact
-from holdfast.memory.model import NotThisThread, Prompt
+from holdfast.memory.model import NotThisThread, Prompt, Unavailable
 from holdfast.memory.rules import bad_answer
 from holdfast.memory.serializing import BYTES_PER_TOKEN
 
 _WRONG = {401, 403, 404}  # the key or the address: no other prompt would do better
-_AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+_AGAIN = {408, 409, 425, 429}  # and whatever the server calls its own failure, from 500 on
 _ERROR_BYTES_MAX = 4_096
 _ERROR_CHARS_SHOWN = 300
 _RETRY_FIRST_S = 0.5
@@ -51,18 +51,17 @@ class _Completion(msgspec.Struct):
 class _Again(Exception):
     """The server may answer a second time. ``after_s``: as it asked itself."""
 
-    def __init__(self, what: str, after_s: float | None = None, *, away: bool = False) -> None:
+    def __init__(self, what: str, after_s: float | None = None) -> None:
         super().__init__(what)
         self.after_s = after_s
-        self.away = away
 
 
 class _WrongServer(Refused, NotThisThread):
     """The key or the address is wrong."""
 
 
-class _Away(Busy, NotThisThread):
-    """No connection could be made."""
+class _NoAnswer(Busy, Unavailable):
+    """Nobody there, an overload, a timeout: after all tries."""
 
 
 class OpenAICompatible:
@@ -183,10 +182,14 @@ class OpenAICompatible:
                 if wait_s is None:
                     wait_s = min(_RETRY_MAX_S, _RETRY_FIRST_S * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
                 if attempt == self._attempts_max or time.monotonic() + wait_s >= ends:
-                    raise (_Away if again.away else Busy)(
-                        f"no answer from {self!r} after {attempt} tries: {again}",
+                    tries = "1 try" if attempt == 1 else f"{attempt} tries"
+                    asked = "" if again.after_s is None else f"; it asked to be left alone for {again.after_s:,.0f} s"
+                    error = _NoAnswer(
+                        f"no answer from {self!r} after {tries}: {again}{asked}",
                         remedy="It is tried again later; ask the server's own status page.",
-                    ) from None
+                    )
+                    error.retry_in_ms = int((again.after_s or 0) * 1000)
+                    raise error from None
                 self._pause(wait_s)
         raise AssertionError("attempts_max is 1 or more")
 
@@ -214,7 +217,7 @@ class OpenAICompatible:
             ) as response:
                 return self._read(response, len(body))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise _Again(type(error).__name__, away=True) from None
+            raise _Again(type(error).__name__) from None
         except httpx.TimeoutException:
             raise _Again("it did not answer in time") from None
         except httpx.HTTPError as error:
@@ -253,7 +256,7 @@ class OpenAICompatible:
         return found.choices[0].message.content, counted if counted > 0 else (asked_bytes + len(raw)) // BYTES_PER_TOKEN
 
     def _failed(self, status: int, response: Any) -> HoldfastError | _Again:
-        if status in _AGAIN:
+        if status in _AGAIN or status >= 500:
             return _Again(f"status {status}", _after_s(response.headers.get("Retry-After")))
         if 300 <= status < 400:
             return _WrongServer(

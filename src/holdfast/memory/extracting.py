@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from holdfast import holds, ids, jobs
 from holdfast.engine import Engine, Write
-from holdfast.errors import Full, HoldfastError, Stale
+from holdfast.errors import HoldfastError, Stale
 from holdfast.jobs import Claimed, Kind, Watermark
 from holdfast.jobs.working import Work
 from holdfast.memory import rules, store
@@ -23,22 +23,27 @@ from holdfast.memory.model import (
     Candidate,
     ExtractReport,
     Model,
-    NotThisThread,
     OnProgress,
     Progress,
     Settings,
+    Unavailable,
+    ended_by,
     key_of,
 )
 from holdfast.memory.serializing import serialize
 
 KIND = "memory:extract"
+UNAVAILABLE_MAX = 3
+"""So many times in a row the server may be unavailable; then the run ends."""
+_LONG_MS = 60_000  # who asks to be left alone for longer is asked no more in this run
+_REST_MAX_MS = 24 * 3600 * 1000  # whatever a server asks for
 
 
 def kind_of(settings: Settings) -> Kind:
     """Return how extractions are done: lease, attempts, and the rest after a failure."""
     return Kind(
         KIND, lease_ms=settings.lease_ms, attempts_max=settings.attempts_max, backoff_ms=settings.retry_ms,
-        backoff_max_ms=max(settings.retry_ms, 24 * 3600 * 1000),
+        backoff_max_ms=max(settings.retry_ms, _REST_MAX_MS),
     )  # fmt: skip
 
 
@@ -62,8 +67,9 @@ def extract(
 
     ``settings.workers`` at once. Ends early when ``stop`` is set: what is
     under way is given back, its attempt with it. A failure of one thread is in
-    the report, never raised; ``Full`` (the token budget) and what every thread
-    would meet (``NotThisThread``) end the run.
+    the report, never raised. ``Full`` (the token budget), what every thread
+    would meet (``NotThisThread``) and a server that is ``Unavailable`` three
+    times in a row end the run, and cost nobody an attempt.
     """
     seen, found, skipped = _due(engine, homes, settings, cwds)
     report = ExtractReport(seen=seen, due=len(found), skipped=dict(skipped))
@@ -79,11 +85,12 @@ def extract(
         for thread in threads:
             thread.join()
     except BaseException:
-        work.stop.set()
+        work.over.set()
         work.give_back()
         raise
     if work.error is not None:
         raise work.error
+    work.say_what_is_left()
     return report
 
 
@@ -92,19 +99,26 @@ def _due(
 ) -> tuple[int, list[Candidate], Counter[str]]:
     """Return how many threads may be read, those that are due, and why others are not. One read transaction."""
     skipped: Counter[str] = Counter()
-    found: list[Candidate] = []
+    fresh: list[Candidate] = []
+    tried: list[Candidate] = []
     with engine.read() as tx:
         seen = store.candidates(tx, homes, settings)
         if cwds:
             seen = [candidate for candidate in seen if candidate.cwd in cwds]
         for candidate in seen:
-            if len(found) == settings.rollouts_max:
+            if len(fresh) == settings.rollouts_max:
                 skipped["next_run"] += 1
                 continue
             job = jobs.get(tx, KIND, candidate.key)
-            if job is None or _may_claim(job, candidate, tx.now_ms, skipped):
-                found.append(candidate)
-    return len(seen), found, skipped
+            if job is None:
+                fresh.append(candidate)
+            elif _may_claim(job, candidate, tx.now_ms, skipped):
+                # What came to nothing before comes last: input that brings a server down must not end every run.
+                (tried if job.retry_ms else fresh).append(candidate)
+    found = [*fresh, *tried]
+    if left := len(found) - settings.rollouts_max:
+        skipped["next_run"] += max(left, 0)
+    return len(seen), found[: settings.rollouts_max], +skipped
 
 
 def _may_claim(job: jobs.Job, candidate: Candidate, now_ms: int, skipped: Counter[str]) -> bool:
@@ -145,8 +159,14 @@ class _Work:
         on_progress: OnProgress | None,
         candidates: Sequence[Candidate],
     ) -> None:
-        self.stop = stop
+        self.over = threading.Event()
         self.error: BaseException | None = None
+        self._stop = stop
+        self._unavailable = 0
+        self._unread = 0
+        self._answered = False
+        self._last: BaseException | None = None
+        self._ended: BaseException | None = None
         self._candidates = deque(candidates)
         self._claims: dict[str, Claimed] = {}
         self._engine = engine
@@ -166,15 +186,27 @@ class _Work:
                     self._one(self._candidates.popleft())
         except BaseException as error:  # of the engine, or of who is told the progress: raised to the caller
             self.error = error
-            self.stop.set()
+            self.over.set()
 
     def give_back(self) -> None:
         """Give back what is under way: its model is not waited for, and what it says comes too late."""
         for claim in list(self._claims.values()):
             self._end(functools.partial(jobs.release, claim=claim))
 
+    def say_what_is_left(self) -> None:
+        """Put into the report why the run ended early, and how many threads were left."""
+        error = self._ended or (None if self._answered else self._last)
+        if error is None:
+            return
+        self._report.ended_by = ended_by(error)
+        left = self._report.stopped + self._unread
+        many = "1 thread was" if left == 1 else f"{left:,} threads were"
+        asked = f" {self._unavailable} times in a row" if self._unavailable > 1 else ""
+        why = f"the model's server did not answer{asked}" if isinstance(error, Unavailable) else str(error)
+        self._report.ended = f"The run ended early, {many} left to the next one: {why}"
+
     def _one(self, candidate: Candidate) -> None:
-        if self.stop.is_set():
+        if self.over.is_set() or self._stop.is_set():
             self._note("stopped")
             return
         mark = Watermark(candidate.size, candidate.digest)
@@ -188,16 +220,15 @@ class _Work:
             self._skip(type(outcome).__name__.lower())
             return
         self._claims[candidate.key] = outcome
-        work = Work(self._engine, outcome, stopping=self.stop)
+        work = Work(self._engine, outcome, stopping=self._stop)
         try:
             self._claimed(work, candidate)
         except Stale:
             self._note("lost")
-        except (Full, NotThisThread) as error:
-            self.stop.set()
-            self._end(functools.partial(jobs.release, claim=outcome))
-            self._fail(candidate, error)
         except Exception as error:
+            if ended_by(error) is not None:
+                self._give_back(candidate, outcome, error)
+                return
             # A model is somebody's code: whatever it raises is one failed attempt at this thread.
             text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
             said = rules.clean(text, 1_000)
@@ -210,21 +241,44 @@ class _Work:
     def _claimed(self, work: Work, candidate: Candidate) -> None:
         transcript = serialize(candidate.path, self._settings.input_tokens_max)
         prompt = rules.extraction_prompt(transcript, cwd=candidate.cwd, path=candidate.path)
-        found = rules.extraction(self._model(prompt)) if transcript else None
+        answer = self._model(prompt) if transcript else None
+        self._unavailable, self._answered = 0, True
+        found = None if answer is None else rules.extraction(answer)
         work.check()
 
-        def keep(tx: Write) -> None:
-            jobs.finish(tx, work.claim, {"kept": found is not None})  # first: with the fence, or nothing of this
+        def keep(tx: Write) -> str:
+            jobs.confirm(tx, work.claim)  # first: with the fence, or nothing of this
+            if not store.may_remember(tx, candidate.home_id, candidate.thread_id):
+                jobs.release(tx, work.claim)
+                return "disabled"
+            jobs.finish(tx, work.claim, {"kept": found is not None})
             if found is None:
                 store.forget(tx, candidate.home_id, candidate.thread_id)
-                return
+                return "nothing"
             scopes = store.scopes_for(self._settings, candidate.cwd)
-            store.keep_only(tx, candidate.home_id, candidate.thread_id, scopes)
-            for scope in scopes:
-                store.put(tx, candidate.home_id, candidate.thread_id, scope, found, source_ms=candidate.updated_ms)
+            store.replace(tx, candidate.home_id, candidate.thread_id, scopes, found, source_ms=candidate.updated_ms)
+            return "kept"
 
-        self._engine.submit(keep).result()
-        self._note("kept" if found is not None else "nothing")
+        ended = self._engine.submit(keep).result()
+        if ended == "disabled":
+            self._skip(ended)
+        else:
+            self._note(ended)
+
+    def _give_back(self, candidate: Candidate, claim: Claimed, error: BaseException) -> None:
+        """Give a thread back that its model could not be asked about, and end the run when that is so for all."""
+        rest_ms = 0
+        with self._lock:
+            self._unread += 1
+            self._last = error
+            if isinstance(error, Unavailable):
+                self._unavailable += 1
+                rest_ms = min(error.retry_in_ms, _REST_MAX_MS)
+            if not isinstance(error, Unavailable) or rest_ms >= _LONG_MS or self._unavailable >= UNAVAILABLE_MAX:
+                self.over.set()
+                self._ended = self._ended or error
+        self._end(functools.partial(jobs.release, claim=claim, retry_in_ms=rest_ms))
+        self._fail(candidate, rules.clean(str(error), 1_000))
 
     def _end(self, end: Callable[[Write], object]) -> None:
         # Lost meanwhile, or no room: the lease ends it.

@@ -7,21 +7,39 @@ confirms the hold. Killed before that, the old files count; after it, the new.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from holdfast import holds
+from holdfast import holds, jobs
 from holdfast.engine import Engine, Write
 from holdfast.errors import HoldfastError, Stale
 from holdfast.holds import Denied, Hold
+from holdfast.jobs import Claimed, Job, Kind
 from holdfast.memory import artefacts, rules, store
-from holdfast.memory.model import USER, Memory, MergeReport, Model, OnProgress, Progress, Settings
+from holdfast.memory.model import (
+    USER,
+    Memory,
+    MergeReport,
+    Model,
+    OnProgress,
+    Progress,
+    Settings,
+    Unavailable,
+    ended_by,
+)
 from holdfast.memory.serializing import BYTES_PER_TOKEN
 
 RESOURCE = "memory:merge"
 SCOPE = (USER, USER)
 LEASE_MS = 60_000
+KIND = "memory:merge"
+"""The job of a place is there only after a failure, for its rest: who works is said by the hold."""
+_FIRST_REST_PART = 8
+_ATTEMPTS_MAX = 1_000_000
+_REST_MAX_MS = 24 * 3600 * 1000  # whatever a server asks for
 
 
 def merge(
@@ -40,8 +58,10 @@ def merge(
 
     Asks ``model`` once; not at all when nothing changed, or nothing is left.
     Within ``cooldown_ms`` of the last time nothing is done unless ``force``;
-    what was forgotten or deleted never waits. A model that fails, or gives
-    files that may not be, leaves everything as it was: outcome ``failed``.
+    what was forgotten or deleted does not wait for that. A model that fails,
+    or gives files that may not be, leaves everything as it was: outcome
+    ``failed``. Then it is not asked for a while (``resting``, unless
+    ``force``): a few minutes at first, ``retry_ms`` at most.
     """
     artefacts.prepare(root)
     # A label of its own: two threads of one process are two workers.
@@ -55,6 +75,8 @@ def merge(
             report = seen.report()
             if not seen.is_due:
                 engine.submit(lambda tx: _clean(tx, answer, seen), reserve=True).result()
+            elif seen.rest is not None and not force:
+                report.outcome, report.until_ms, report.problem = "resting", seen.rest.due_ms, seen.rest.failure
             elif seen.cooling_until_ms and not force:
                 report.outcome, report.until_ms = "cooling", seen.cooling_until_ms
             else:
@@ -77,7 +99,13 @@ def merge(
         except Exception as error:
             # A model is somebody's code, and a disk may be full: the old files count as before.
             text = str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
-            return MergeReport(outcome="failed", problem=rules.clean(text, 1_000))
+            said = rules.clean(text, 1_000)
+            rest = functools.partial(
+                _rest, hold=answer, place=place_of(root), settings=settings, error=error, said=said
+            )
+            with suppress(HoldfastError):  # lost meanwhile, or no room
+                engine.submit(rest, reserve=True).result()
+            return MergeReport(outcome="failed", problem=said, ended_by=ended_by(error))
 
 
 def fence_off(tx: Write) -> None:
@@ -85,6 +113,31 @@ def fence_off(tx: Write) -> None:
     taken = holds.take(tx, RESOURCE, holds.me("memory-reset"), lease_ms=1, stale_after_ms=0)
     if isinstance(taken, Hold):
         holds.release(tx, taken)
+
+
+def key_of(place: str) -> str:
+    """Return what the job is called that says why the files at ``place`` were not made."""
+    return place[-1_000:]
+
+
+def forget_failure(tx: Write, place: str) -> None:
+    """Have the next run ask again at once."""
+    jobs.forget(tx, KIND, key_of(place))
+
+
+def _rest(tx: Write, hold: Hold, place: str, settings: Settings, error: BaseException, said: str) -> None:
+    """Have nobody ask again for a while: longer each time, or as long as the server asked for."""
+    holds.confirm(tx, hold)
+    if ended_by(error) is not None and not (isinstance(error, Unavailable) and error.retry_in_ms):
+        return  # no fault of what was asked: it may be mended by now
+    kind = Kind(
+        KIND, attempts_max=_ATTEMPTS_MAX, backoff_ms=settings.retry_ms // _FIRST_REST_PART,
+        backoff_max_ms=settings.retry_ms,
+    )  # fmt: skip
+    claim = jobs.claim(tx, kind, key_of(place), hold.owner, stale_after_ms=0)
+    if isinstance(claim, Claimed):
+        asked_ms = min(error.retry_in_ms, _REST_MAX_MS) if isinstance(error, Unavailable) else None
+        jobs.fail(tx, claim, said, retry_in_ms=asked_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +151,7 @@ class _Seen:
     kept: dict[str, str]
     gone: bool
     cooling_until_ms: int | None
+    rest: Job | None
 
     @property
     def made(self) -> dict[str, str]:
@@ -148,8 +202,10 @@ def _look(engine: Engine, homes: Sequence[int], root: str, settings: Settings) -
         dirty_ms = store.dirty_scopes(tx).get(SCOPE, 0)
         until_ms = before.published_ms + settings.cooldown_ms if before and not gone else 0
         cooling = until_ms if until_ms > tx.now_ms else None
+        failed = jobs.get(tx, KIND, key_of(place))
+        rest = failed if failed is not None and failed.due_ms > tx.now_ms else None
     kept = artefacts.read(root, before.folder) if before else {}
-    return _Seen(place, memories, dirty_ms, before, kept, gone, cooling)
+    return _Seen(place, memories, dirty_ms, before, kept, gone, cooling, rest)
 
 
 def _ask(model: Model, seen: _Seen, settings: Settings) -> dict[str, str]:
@@ -168,7 +224,8 @@ def _publish(engine: Engine, homes: Sequence[int], root: str, hold: Hold, seen: 
 
     def flip(tx: Write) -> None:
         holds.confirm(tx, hold)
-        threads = {memory.thread_id: memory.updated_at_ms for memory in seen.memories}
+        forget_failure(tx, seen.place)
+        threads = {rules.key_of_memory(memory): memory.updated_at_ms for memory in seen.memories}
         if not threads.keys() <= store.allowed(tx, homes, SCOPE):
             raise Stale("something was forgotten while the files were made of it")
         digests = {path: rules.digest(text) for path, text in files.items()}
@@ -182,6 +239,7 @@ def _publish(engine: Engine, homes: Sequence[int], root: str, hold: Hold, seen: 
 
 def _clean(tx: Write, hold: Hold, seen: _Seen) -> None:
     holds.confirm(tx, hold)
+    forget_failure(tx, seen.place)
     store.clean(tx, {SCOPE: seen.dirty_ms})
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from holdfast.errors import Refused
+from holdfast.errors import Full, Refused
 
 CWD = "cwd"
 """The scope of a directory; its key is the path, exactly."""
@@ -60,12 +60,38 @@ class Prompt(msgspec.Struct, frozen=True):
 Model = Callable[[Prompt], str]
 """Answers a prompt with the text of one JSON object. May raise: a failed attempt at that thread, to try again.
 
-``Full``, and what is a ``NotThisThread``, end the run instead, and cost no attempt.
+What is ``Unavailable`` costs no attempt, and ends the run after a few in a row; ``Full``, and what is a
+``NotThisThread``, end it at once.
 """
 
 
 class NotThisThread(Exception):
-    """Mixed into an error of a model that every thread would meet, as it is set up now: a wrong key, nobody there."""
+    """Mixed into an error of a model that every thread would meet, as it is set up now: a wrong key or address."""
+
+
+class Unavailable(Exception):
+    """Mixed into an error that is no fault of what was asked: the server is down, busy, or too slow.
+
+    ``retry_in_ms``: how long it asked to be left alone; 0: it did not say.
+    """
+
+    retry_in_ms: int = 0
+
+
+EndedBy = Literal["full", "server", "setup"]
+"""What ends a run early: no tokens or no room left; the server does not answer; the key or the address is wrong."""
+
+
+def ended_by(error: BaseException) -> EndedBy | None:
+    """Return what an error of a model ends a run by; None: it is of what was asked."""
+    match error:
+        case Full():
+            return "full"
+        case NotThisThread():
+            return "setup"
+        case Unavailable():
+            return "server"
+    return None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,8 +155,9 @@ class ExtractReport(msgspec.Struct, kw_only=True):
 
     ``kept`` have a memory now; ``nothing``: a model found nothing worth
     keeping. ``skipped`` counts, by outcome, those that others have, or that
-    rest after a failure. ``lost``: another took over, and what came back was
-    thrown away. ``failed`` names the thread and why.
+    rest after a failure, or may not be remembered any more. ``lost``: another
+    took over, and what came back was thrown away. ``failed`` names the thread
+    and why. ``ended_by``: the run ended early, ``ended`` is the sentence.
     """
 
     seen: int = 0
@@ -141,15 +168,18 @@ class ExtractReport(msgspec.Struct, kw_only=True):
     stopped: int = 0
     skipped: dict[str, int] = {}
     failed: list[tuple[str, str]] = []
+    ended_by: EndedBy | None = None
+    ended: str | None = None
 
 
 class MergeReport(msgspec.Struct, kw_only=True):
     """How phase 2 went.
 
     ``outcome``: ``published``, ``unchanged``, ``running`` (``by`` somebody
-    else), ``cooling`` (until ``until_ms``), ``lost`` (another took over:
-    nothing was published), ``edited`` (a person changed the files meanwhile:
-    theirs stay) or ``failed`` (``problem`` says why).
+    else), ``cooling`` (until ``until_ms``), ``resting`` (the same, after a
+    failure: ``problem``), ``lost`` (another took over: nothing was published),
+    ``edited`` (a person changed the files meanwhile: theirs stay), ``stopped``
+    or ``failed`` (``problem`` says why, and ``ended_by`` when it is no fault of the answer).
     """
 
     outcome: str
@@ -161,6 +191,7 @@ class MergeReport(msgspec.Struct, kw_only=True):
     by: str | None = None
     until_ms: int | None = None
     problem: str | None = None
+    ended_by: EndedBy | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -1,10 +1,12 @@
--- Where PostgreSQL needs other words: its functions for JSON lists are other ones.
+-- Where PostgreSQL needs other words: its functions for JSON lists are other ones, and it has many writers.
 
 -- name: last_of_scope
 -- Differs: JSON.
 JOIN threads t ON t.home_id = m.home_id AND t.thread_id = m.thread_id AND t.deleted_said_ms IS NULL
+LEFT JOIN labels mode ON mode.label_id = t.memory_mode_id
 WHERE m.home_id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:homes AS JSON)) AS each (value))
-  AND m.scope_kind = :scope_kind AND m.scope_key = :scope_key AND m.invalidated_ms IS NULL
+  AND m.scope_kind = :scope_kind AND m.scope_key = :scope_key
+  AND m.invalidated_ms IS NULL AND coalesce(t.memory_mode_said, mode.label, 'enabled') = 'enabled'
 ORDER BY m.updated_ms DESC, m.thread_id DESC
 LIMIT :limit
 
@@ -51,3 +53,24 @@ WHERE t.home_id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(C
   AND coalesce(t.memory_mode_said, mode.label, 'enabled') = 'enabled'
 ORDER BY t.updated_ms DESC, t.n DESC
 LIMIT :limit
+
+-- name: has_thread
+-- Differs: many writers. Its row is deleted by nobody before its memories are stored.
+SELECT 1 AS yes FROM threads WHERE home_id = :home_id AND thread_id = :thread_id FOR KEY SHARE
+
+-- name: may_remember
+-- Differs: many writers. Its mode is changed by nobody before its memories are stored.
+SELECT 1 AS yes FROM threads t
+LEFT JOIN labels mode ON mode.label_id = t.memory_mode_id
+WHERE t.home_id = :home_id AND t.thread_id = :thread_id AND t.deleted_said_ms IS NULL
+  AND coalesce(t.memory_mode_said, mode.label, 'enabled') = 'enabled'
+FOR SHARE OF t
+
+-- name: scopes_of_homes
+-- Differs: JSON.
+SELECT DISTINCT scope_kind, scope_key FROM thread_memories
+WHERE home_id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:homes AS JSON)) AS each (value))
+
+-- name: lock_scope
+-- Differs: many writers.
+SELECT updated_ms FROM memory_scopes WHERE scope_kind = :scope_kind AND scope_key = :scope_key FOR UPDATE

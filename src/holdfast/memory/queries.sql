@@ -20,7 +20,9 @@ JOIN homes h ON h.home_id = m.home_id
 {where}
 
 -- name: select_thread_id
-SELECT m.thread_id FROM thread_memories m {where}
+SELECT h.path AS home, m.thread_id FROM thread_memories m
+JOIN homes h ON h.home_id = m.home_id
+{where}
 
 -- name: in_scope_of
 WHERE m.home_id = :home_id AND m.thread_id = :thread_id AND m.scope_kind = :scope_kind AND m.scope_key = :scope_key
@@ -32,8 +34,9 @@ ORDER BY m.updated_ms DESC, m.scope_kind DESC, m.scope_key DESC
 
 -- name: last_of_scope
 JOIN threads t ON t.home_id = m.home_id AND t.thread_id = m.thread_id AND t.deleted_said_ms IS NULL
+LEFT JOIN labels mode ON mode.label_id = t.memory_mode_id
 WHERE m.home_id IN (SELECT value FROM json_each(:homes)) AND m.scope_kind = :scope_kind AND m.scope_key = :scope_key
-  AND m.invalidated_ms IS NULL
+  AND m.invalidated_ms IS NULL AND coalesce(t.memory_mode_said, mode.label, 'enabled') = 'enabled'
 ORDER BY m.updated_ms DESC, m.thread_id DESC
 LIMIT :limit
 
@@ -60,16 +63,26 @@ LIMIT :limit
 -- name: has_thread
 SELECT 1 AS yes FROM threads WHERE home_id = :home_id AND thread_id = :thread_id
 
+-- name: may_remember
+SELECT 1 AS yes FROM threads t
+LEFT JOIN labels mode ON mode.label_id = t.memory_mode_id
+WHERE t.home_id = :home_id AND t.thread_id = :thread_id AND t.deleted_said_ms IS NULL
+  AND coalesce(t.memory_mode_said, mode.label, 'enabled') = 'enabled'
+
 -- name: cwd_of_thread
 SELECT coalesce(cwd.label, '') AS cwd FROM threads t LEFT JOIN labels cwd ON cwd.label_id = t.cwd_id
 WHERE t.home_id = :home_id AND t.thread_id = :thread_id
 
 -- name: scopes_of_thread
-SELECT scope_kind, scope_key FROM thread_memories WHERE home_id = :home_id AND thread_id = :thread_id
-ORDER BY scope_kind, scope_key
+SELECT scope_kind, scope_key FROM thread_memories
+WHERE home_id = :home_id AND thread_id = :thread_id AND (:valid = 0 OR invalidated_ms IS NULL)
 
--- name: forget_thread
-DELETE FROM thread_memories WHERE home_id = :home_id AND thread_id = :thread_id
+-- name: scopes_of_homes
+SELECT DISTINCT scope_kind, scope_key FROM thread_memories WHERE home_id IN (SELECT value FROM json_each(:homes))
+
+-- name: lock_scope
+-- On PostgreSQL: nobody else changes memories of the scope before this transaction ends.
+SELECT updated_ms FROM memory_scopes WHERE scope_kind = :scope_kind AND scope_key = :scope_key
 
 -- name: forget_scope
 DELETE FROM thread_memories
@@ -82,9 +95,10 @@ DELETE FROM thread_memories WHERE home_id IN (SELECT value FROM json_each(:homes
 UPDATE thread_memories SET used_count = used_count + 1, last_used_ms = :now_ms
 WHERE home_id = :home_id AND thread_id = :thread_id
 
--- name: invalidate_thread
+-- name: invalidate_scope
 UPDATE thread_memories SET invalidated_ms = :now_ms, invalid_reason = :reason
-WHERE home_id = :home_id AND thread_id = :thread_id AND invalidated_ms IS NULL
+WHERE home_id = :home_id AND thread_id = :thread_id AND scope_kind = :scope_kind AND scope_key = :scope_key
+  AND invalidated_ms IS NULL
 
 -- name: set_scope
 -- Advances with every write, also when the clock does not: no two memories of a scope are equally new.

@@ -1,4 +1,8 @@
-"""Rows of memories in and out. Each function joins the caller's transaction."""
+"""Rows of memories in and out. Each function joins the caller's transaction.
+
+Rows are locked in one order, whoever changes them, so that no two wait for each other on PostgreSQL: the hold, the
+job, the generation, the thread, then scope by scope (sorted) the scope and its memories.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ class _Made(msgspec.Struct):
 class Generation(msgspec.Struct, frozen=True):
     """The artefacts that count: their folder's name, and the fence it was made under.
 
-    Made of ``threads`` (id: version of the memory); ``files`` a model made (path: digest).
+    Made of ``threads`` (home and id: version of the memory); ``files`` a model made (path: digest).
     """
 
     fence: int
@@ -77,10 +81,20 @@ def put(
     return _memory(row)
 
 
-def check_thread(tx: Read, home_id: int, thread_id: bytes) -> None:
-    """Raise ``Refused`` unless the thread has a row in this home."""
-    if tx.row(_SQL["has_thread"], home_id=home_id, thread_id=thread_id) is None:
+def has_thread(tx: Write, home_id: int, thread_id: bytes) -> bool:
+    """Return True when the thread has a row in this home. It is not deleted before we are done."""
+    return tx.row(_SQL["has_thread"], home_id=home_id, thread_id=thread_id) is not None
+
+
+def check_thread(tx: Write, home_id: int, thread_id: bytes) -> None:
+    """Raise ``Refused`` unless the thread has a row in this home. It is not deleted before we are done."""
+    if not has_thread(tx, home_id, thread_id):
         raise Refused(f"thread not found: {ids.text(thread_id)}", remedy="Only what is indexed can be remembered.")
+
+
+def may_remember(tx: Write, home_id: int, thread_id: bytes) -> bool:
+    """Return True when the thread is there and its memory mode is ``enabled``. Stays so until we are done."""
+    return tx.row(_SQL["may_remember"], home_id=home_id, thread_id=thread_id) is not None
 
 
 def cwd_of(tx: Read, home_id: int, thread_id: bytes) -> str | None:
@@ -95,7 +109,10 @@ def of_thread(tx: Read, home_id: int, thread_id: bytes) -> list[Memory]:
 
 
 def last(tx: Read, homes: Sequence[int], scope: tuple[str, str], n: int) -> list[Memory]:
-    """Return the ``n`` valid memories of exactly this scope that were written last; of a tie the larger id first."""
+    """Return the ``n`` memories of exactly this scope that were written last; of a tie the larger id first.
+
+    Only what is valid, of threads that may be remembered.
+    """
     if n <= 0:
         return []
     kind, key = scope
@@ -128,18 +145,20 @@ def wanted(tx: Read, homes: Sequence[int], scope: tuple[str, str], settings: Set
 
 
 def allowed(tx: Read, homes: Sequence[int], scope: tuple[str, str]) -> set[str]:
-    """Return the threads that may be remembered in a scope, used or not."""
+    """Return the memories that may be put together of a scope, used or not, as ``rules.key_of_memory`` names them."""
     kind, key = scope
     rows = tx.rows(
         _ALLOWED, homes=json.dumps(homes), scope_kind=kind, scope_key=key, since_ms=-(1 << 60), limit=LIMIT_MAX
     )
-    return {ids.text(row["thread_id"]) for row in rows}
+    return {f"{row['home']}:{ids.text(row['thread_id'])}" for row in rows}
 
 
 def use(tx: Write, home_id: int, thread_ids: Iterable[bytes]) -> int:
     """Count one use of each of these threads' memories; return how many threads that were."""
-    asked = [{"home_id": home_id, "thread_id": id16, "now_ms": tx.now_ms} for id16 in dict.fromkeys(thread_ids)]
-    return sum(tx.run(_SQL["use_thread"], **each) > 0 for each in asked)
+    asked = sorted(set(thread_ids))
+    for scope in sorted({scope for id16 in asked for scope in _scopes(tx, home_id, id16)}):
+        tx.row(_SQL["lock_scope"], scope_kind=scope[0], scope_key=scope[1])
+    return sum(tx.run(_SQL["use_thread"], home_id=home_id, thread_id=id16, now_ms=tx.now_ms) > 0 for id16 in asked)
 
 
 def invalidate(tx: Write, home_id: int, thread_id: bytes, reason: str) -> int:
@@ -147,35 +166,49 @@ def invalidate(tx: Write, home_id: int, thread_id: bytes, reason: str) -> int:
 
     A new memory of the thread is valid again.
     """
-    return _and_dirty(tx, "invalidate_thread", home_id, thread_id, now_ms=tx.now_ms, reason=reason)
+    return sum(
+        _change(tx, "invalidate_scope", home_id, thread_id, scope, now_ms=tx.now_ms, reason=reason)
+        for scope in _scopes(tx, home_id, thread_id, valid=True)
+    )
 
 
 def forget(tx: Write, home_id: int, thread_id: bytes) -> int:
     """Remove all that is remembered of a thread; return how many scopes had something."""
-    return _and_dirty(tx, "forget_thread", home_id, thread_id)
+    return sum(_change(tx, "forget_scope", home_id, thread_id, scope) for scope in _scopes(tx, home_id, thread_id))
 
 
-def keep_only(tx: Write, home_id: int, thread_id: bytes, scopes: Sequence[tuple[str, str]]) -> None:
-    """Remove what is remembered of a thread in other scopes: it works elsewhere now, or is no longer to be in them."""
-    for row in tx.rows(_SQL["scopes_of_thread"], home_id=home_id, thread_id=thread_id):
-        scope = (row["scope_kind"], row["scope_key"])
-        if scope not in scopes:
-            tx.run(_SQL["forget_scope"], home_id=home_id, thread_id=thread_id, **row)
-            set_dirty(tx, scope)
+def replace(
+    tx: Write, home_id: int, thread_id: bytes, scopes: Sequence[tuple[str, str]], found: Extracted, *, source_ms: int
+) -> list[Memory]:
+    """Remember ``found`` of a thread in these scopes and in no other: it may work elsewhere now."""
+    kept = []
+    for scope in sorted({*scopes, *_scopes(tx, home_id, thread_id)}):
+        if scope in scopes:
+            kept.append(put(tx, home_id, thread_id, scope, found, source_ms=source_ms))
+        else:
+            _change(tx, "forget_scope", home_id, thread_id, scope)
+    return kept
 
 
 def forget_all(tx: Write, homes: Sequence[int]) -> int:
     """Remove every memory of these homes; return how many there were."""
+    rows = tx.rows(_SQL["scopes_of_homes"], homes=json.dumps(homes))
+    scopes = sorted((row["scope_kind"], row["scope_key"]) for row in rows)
+    for scope in scopes:
+        set_dirty(tx, scope)
     return tx.run(_SQL["forget_all"], homes=json.dumps(homes))
 
 
-def _and_dirty(tx: Write, statement: str, home_id: int, thread_id: bytes, **params: object) -> int:
-    scopes = tx.rows(_SQL["scopes_of_thread"], home_id=home_id, thread_id=thread_id)
-    changed = tx.run(_SQL[statement], home_id=home_id, thread_id=thread_id, **params)
-    if changed:
-        for row in scopes:
-            set_dirty(tx, (row["scope_kind"], row["scope_key"]))
-    return changed
+def _scopes(tx: Read, home_id: int, thread_id: bytes, *, valid: bool = False) -> list[tuple[str, str]]:
+    """Return the scopes something of a thread is in, in the order they are changed in."""
+    rows = tx.rows(_SQL["scopes_of_thread"], home_id=home_id, thread_id=thread_id, valid=int(valid))
+    return sorted((row["scope_kind"], row["scope_key"]) for row in rows)  # as Python sorts: collations differ
+
+
+def _change(tx: Write, statement: str, home_id: int, thread_id: bytes, scope: tuple[str, str], **params: object) -> int:
+    set_dirty(tx, scope)
+    kind, key = scope
+    return tx.run(_SQL[statement], home_id=home_id, thread_id=thread_id, scope_kind=kind, scope_key=key, **params)
 
 
 def set_dirty(tx: Write, scope: tuple[str, str], dirty: bool = True) -> int:
@@ -261,9 +294,9 @@ def candidates(tx: Read, homes: Sequence[int], settings: Settings) -> list[Candi
 
 
 def scopes_for(settings: Settings, cwd: str) -> list[tuple[str, str]]:
-    """Return the scopes that a thread working in ``cwd`` is remembered in."""
+    """Return the scopes that a thread working in ``cwd`` is remembered in, in the order they are changed in."""
     keys = {CWD: cwd, "user": "user"}
-    return [(kind, keys[kind]) for kind in settings.scopes if keys[kind]]
+    return sorted((kind, keys[kind]) for kind in set(settings.scopes) if keys[kind])
 
 
 def _memory(row: Mapping[str, Any]) -> Memory:

@@ -60,6 +60,12 @@ _REFUSED_WORDS = re.compile(
 )
 
 
+_OPTIONS = (
+    "What follows ? in the URL are options of libpq (host, sslmode, connect_timeout, target_session_attrs, …) and"
+    " schema; spell it as they do, or leave it out."
+)
+
+
 def kind_of(sqlstate: str) -> type[HoldfastError]:
     """Return the error class for a SQLSTATE."""
     return _CODES.get(sqlstate) or _CLASSES.get(sqlstate[:2], Unsupported)
@@ -84,7 +90,7 @@ def translate(error: Exception, doing: str, waited_ms: int = 0) -> HoldfastError
             f"{doing}: {words}", remedy="Is the server up, and does the URL name it? Try again once it answers."
         )
     if isinstance(error, psycopg.DataError | psycopg.ProgrammingError):
-        return Refused(f"{doing}: {words}")
+        return Refused(f"{doing}: {words}", remedy=_OPTIONS if "URI" in words or "connection option" in words else None)
     return Unsupported(f"{doing}: {words}")
 
 

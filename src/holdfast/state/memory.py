@@ -71,7 +71,8 @@ class MemoryDoor:
         """Have ``model`` read the threads that are due, then put what it says together in files.
 
         ``cwds``: only threads of these directories are read. ``force``: the
-        files are made also within the cooldown. Set ``stop`` to end it early.
+        files are made also within the cooldown, and after a failure. Set
+        ``stop`` to end it early. A run that ended early makes no files.
         """
         engine, how = self._state.engine_to_write(), settings or Settings()
         read = ExtractReport()
@@ -80,7 +81,8 @@ class MemoryDoor:
             read = extracting.extract(
                 engine, self._homes(), model, how, stop=stop, on_progress=on_progress, cwds=wanted
             )
-        if phase == "extract" or USER not in how.scopes or (stop is not None and stop.is_set()):
+        ended = read.ended_by is not None or (stop is not None and stop.is_set())
+        if phase == "extract" or USER not in how.scopes or ended:
             return Run(read, None)
         merged = merging.merge(
             engine, self._every_home(), self.root, model, how, force=force, stop=stop, on_progress=on_progress
@@ -143,6 +145,13 @@ class MemoryDoor:
             now = store.generation(tx, merging.place_of(self.root))
         return artefacts.read(self.root, now.folder) if now else {}
 
+    def failure(self) -> jobs.Job | None:
+        """Return what the last attempt to make the files failed of, and until when nobody tries. None: it did not."""
+        if self._state.engine is None:
+            return None
+        with self._state.read() as tx:
+            return jobs.get(tx, merging.KIND, merging.key_of(merging.place_of(self.root)))
+
     # --- saying ------------------------------------------------------------------
 
     def use(self, thread_ids: Iterable[str]) -> int:
@@ -179,13 +188,15 @@ class MemoryDoor:
         """
         engine = self._state.engine_to_write()
         artefacts.check(self.root)
-        with engine.write() as tx:
-            memories = store.forget_all(tx, self._homes())
-            store.drop_generation(tx, merging.place_of(self.root))
+        homes = self._homes()
+        with engine.write() as tx:  # in the order of locks that ``memory.store`` names
             merging.fence_off(tx)
-            for job in jobs.listing(tx, kind=extracting.KIND, limit=1 << 40):
-                if int(job.key.partition(":")[0]) in self._homes():
-                    jobs.forget(tx, job.kind, job.key)
+            merging.forget_failure(tx, merging.place_of(self.root))
+            read = jobs.listing(tx, kind=extracting.KIND, limit=1 << 40)
+            for key in sorted(job.key for job in read if int(job.key.partition(":")[0]) in homes):
+                jobs.forget(tx, extracting.KIND, key)
+            store.drop_generation(tx, merging.place_of(self.root))
+            memories = store.forget_all(tx, homes)
         return memories, artefacts.remove_all(self.root)
 
     def _change(self, text: str, change: Callable[[Write, int, bytes], int]) -> int | None:

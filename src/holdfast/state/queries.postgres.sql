@@ -29,3 +29,7 @@ FROM (SELECT max({number}) AS highest FROM {rows}) AS found WHERE highest IS NOT
 -- name: go_on_numbering_files
 -- Differs: ids of files are given 65,536 at a time.
 SELECT setval('file_id_blocks', coalesce(max(file_id), 0) / 65536 + 1, false) AS done FROM files
+
+-- name: engine_version
+-- Differs: a server has a version of its own.
+SELECT current_setting('server_version') AS version

@@ -40,3 +40,12 @@ SELECT {column} AS done, max({number}) AS highest FROM {rows} WHERE :sequence_of
 
 -- name: go_on_numbering_files
 SELECT max(file_id) AS done FROM files
+
+-- name: engine_version
+SELECT sqlite_version() AS version
+
+-- name: homes_of
+SELECT home_id, path, added_ms FROM homes WHERE host = :host
+
+-- name: put_home_as
+INSERT INTO homes (home_id, host, path, added_ms) VALUES (:home_id, :host, :path, :added_ms)

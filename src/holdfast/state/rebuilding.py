@@ -1,4 +1,4 @@
-"""A new ``state.db`` in place of a damaged one: from the homes, and from what people said.
+"""A new ``state.db`` in place of a damaged one: from the homes, from what people said, and with jobs and memories.
 
 Nothing is deleted: the damaged files are moved aside, and stay until somebody
 removes them.
@@ -16,13 +16,18 @@ from holdfast.engine import Write
 from holdfast.ingest import gate
 from holdfast.ingest.model import IndexReport, OnProgress
 from holdfast.sqlite import Store
-from holdfast.state import aside, directory, said
+from holdfast.state import aside, bringing, directory, said
 from holdfast.state.opening import OneOrMore, real_homes
 from holdfast.threads.model import Home
 
 
 class RebuildReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rebuild did. ``moved_to`` is None when there was no file; ``said_from`` says where names came from."""
+    """What a rebuild did. ``moved_to`` is None when there was no file; ``said_from`` says where names came from.
+
+    ``brought``: rows of jobs and memories that came from the old file, by
+    table; ``not_all_of``: the tables of which some could not be read, or are
+    of threads that are in no home any more. They are still in the old file.
+    """
 
     moved_to: str | None
     homes: tuple[str, ...]
@@ -31,6 +36,8 @@ class RebuildReport(msgspec.Struct, frozen=True, kw_only=True):
     said_from: str
     """``database`` (it could still be read), ``snapshot``, or ``nowhere``."""
     reports: tuple[IndexReport, ...]
+    brought: dict[str, int]
+    not_all_of: tuple[str, ...]
 
 
 def rebuild(
@@ -42,7 +49,8 @@ def rebuild(
     """Move ``state.db`` aside and make it again. Takes as long as a first index.
 
     Homes are those the old file or the newest snapshot knew, and ``home``.
-    Fences go on above all that were ever issued. Raises ``Busy`` while any
+    Fences go on above all that were ever issued; jobs and memories are brought
+    over as far as they can be read, and claims end. Raises ``Busy`` while any
     process has the file open, ``Refused`` when it is another program's.
     """
     wanted = real_homes(home)
@@ -61,6 +69,9 @@ def rebuild(
         engine.clock = schema.anchored_clock(engine)
         with engine.write() as tx:
             said.raise_epoch(tx, old)
+        before = None if moved_to is None else os.path.join(moved_to, directory.STATE_DB)
+        if before is not None:
+            bringing.keep_numbers(before, engine, homes)
         restored = []
 
         def say_again(tx: Write, home: Home) -> None:
@@ -68,7 +79,14 @@ def rebuild(
                 restored.append(said.restore(tx, old, home))
 
         reports = tuple(gate.index(engine, each, on_progress=on_progress, at_first=say_again) for each in homes)
+        brought, not_all_of = ({}, ()) if before is None else bringing.bring(before, engine)
         said.save(engine, path, before=old)
     return RebuildReport(
-        moved_to=moved_to, homes=tuple(homes), said=sum(restored), said_from=came_from, reports=reports
+        moved_to=moved_to,
+        homes=tuple(homes),
+        said=sum(restored),
+        said_from=came_from,
+        reports=reports,
+        brought=brought,
+        not_all_of=not_all_of,
     )

@@ -14,6 +14,7 @@ from holdfast.sqlite.locks import pinners, seat_holder
 from holdfast.state import backups
 from holdfast.state.backups import BackupFile
 from holdfast.state.directory import BACKUPS, CACHE_DB, SEARCH_DB, STATE_DB
+from holdfast.state.moved import SQL
 from holdfast.threads import homes, store
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The PostgreSQL database that holds the state, without its password; None: ``state_dir`` does."""
     version: str
     sqlite_version: str
+    postgres_version: str | None
+    """The server's; None: it is not asked, or there is none."""
     homes: tuple[HomeStatus, ...]
     files: dict[str, FileStatus]
     search_messages: int
@@ -90,6 +93,7 @@ def measure(state: State) -> Status:
         database=state.engine.path if state.engine is not None and state.engine.kind == "postgres" else None,
         version=holdfast.__version__,
         sqlite_version=apsw.sqlite_lib_version(),
+        postgres_version=_server_version(state),
         homes=_homes(state),
         files={name: _file(os.path.join(state.path, name), limits) for name, limits in _FILES.items()},
         search_messages=words.messages,
@@ -104,6 +108,14 @@ def measure(state: State) -> Status:
         chores_failed=state.chores.failed,
         chores_error=state.chores.last_error,
     )
+
+
+def _server_version(state: State) -> str | None:
+    if state.engine is None or state.engine.kind != "postgres":
+        return None
+    with state.engine.read() as tx:
+        row = tx.row(SQL["engine_version"])
+    return None if row is None else str(row["version"])
 
 
 def _homes(state: State) -> tuple[HomeStatus, ...]:

@@ -91,10 +91,25 @@ def print_job(job: Job, why: str, now_ms: int, *, as_json: bool) -> None:
     for name in ("due_ms", "created_ms", "changed_ms", "renewed_ms", "expires_ms"):
         at = document.pop(name)
         document[name.removesuffix("_ms")] = words.utc(at) if at else None
-    for name, value in document.items():
-        if value not in (None, "", 0):
-            out.fields(name, value if isinstance(value, str) else _json(value))
-    out.fields("why", why)
+    shown = [
+        (name, value if isinstance(value, str) else _json(value))
+        for name, value in document.items()
+        if value not in (None, "", 0)
+    ]
+    shown.append(("why", why))
+    if not out.is_terminal():
+        for pair in shown:
+            out.fields(*pair)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for name, text in shown:
+        table.add_row(Text(name), Text(safe.line(text), style=_COLOURS.get(text, "") if name == "status" else ""))
+    out.console().print(table)
 
 
 def _row(job: Job, now_ms: int) -> tuple[str, ...]:

@@ -87,5 +87,10 @@ def rebuild_lines(done: RebuildReport, *, verbose: bool = False) -> Iterator[str
         yield f"The old files are kept in {safe.line(words.tilde(done.moved_to))}"
     names = words.count(done.said, "thread")
     yield f"Names and archive marks of {names} were brought over, from: {done.said_from}"
+    jobs, memories = done.brought.get("jobs", 0), done.brought.get("thread_memories", 0)
+    if jobs or memories:
+        yield f"{words.count(jobs, 'job')} and {words.count(memories, 'memory', 'memories')} were brought over"
+    if done.not_all_of:
+        yield f"Not all could be brought over of: {', '.join(done.not_all_of)}"
     for report in done.reports:
         yield from report_lines(report, verbose=verbose)

@@ -33,7 +33,8 @@ def status_document(status: Status, problems: Problems) -> dict[str, Any]:
 def status_lines(status: Status, problems: Problems, *, verbose: bool) -> Iterator[str]:
     """Yield the status as a person reads it."""
     now_ms = time.time_ns() // 1_000_000
-    yield f"holdfast {status.version}, SQLite {status.sqlite_version}"
+    engine = f"PostgreSQL {safe.line(status.postgres_version)}" if status.postgres_version else None
+    yield f"holdfast {status.version}, {engine or f'SQLite {status.sqlite_version}'}"
     files = {name: file for name, file in status.files.items() if file.bytes}
     if status.database is not None:
         yield f"State   {safe.line(status.database)}"
