@@ -73,8 +73,7 @@ def decide(
     end a rest. ``capped``: the caps that are reached. Raises ``Refused``
     unless ``lease_ms`` is positive.
     """
-    if lease_ms <= 0:
-        raise Refused(f"{resource(job.kind, job.key)}: a lease of {lease_ms} ms would end before it began")
+    check_lease(resource(job.kind, job.key), lease_ms)
     wanted = job.wanted if watermark is None else watermark
     refilled = advances(job.wanted, wanted)
     attempts = 0 if refilled else job.attempts
@@ -126,6 +125,12 @@ def check(kind: Kind, key: str) -> None:
         raise Refused(f"kind {kind.name}: attempts_max is at least 1, and a rest is not negative")
     if kind.on_failure not in ("retry", "terminal"):
         raise Refused(f"kind {kind.name}: on_failure is 'retry' or 'terminal', not {kind.on_failure!r}")
+
+
+def check_lease(name: str, lease_ms: int) -> None:
+    """Raise ``Refused`` unless ``lease_ms`` is positive."""
+    if lease_ms <= 0:
+        raise Refused(f"{name}: a lease of {lease_ms} ms would end before it began")
 
 
 def check_priority(priority: int) -> None:
