@@ -34,7 +34,8 @@ ORDER BY priority DESC, due_ms, job_id
 LIMIT 1
 
 -- name: claim_at_once
--- `rules.decide` for a job that is ready, in the statement that finds it: it gets the next fence, of this epoch.
+-- `rules.decide` for a job that is ready, in the statement that finds it: it gets the next fence, of this epoch. That
+-- both say the same is what `test_jobs_at_once.py` is for.
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, owner = :owner,
     fence = 1 + CASE WHEN fence > ({epoch}) * :epoch_fences THEN fence ELSE ({epoch}) * :epoch_fences END,
