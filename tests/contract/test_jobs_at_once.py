@@ -13,8 +13,8 @@ from holdfast.sql import statement
 
 ROW = statement(
     """UPDATE jobs SET attempts = :attempts, owner = :owner, fence = :fence, taken_ms = :taken_ms,
-        renewed_ms = :renewed_ms, expires_ms = :renewed_ms, note = :note, done_size = :done_size, done_hash = :done_hash,
-        failure = :failure
+        renewed_ms = :renewed_ms, expires_ms = :renewed_ms, note = :note, done_size = :done_size,
+        done_hash = :done_hash, failure = :failure
     WHERE kind = :kind""",
     "row",
 )
