@@ -1,4 +1,4 @@
-"""A move that is interrupted, loses its server or goes through a pooler: the source counts, and it ends when run again."""
+"""A move that is interrupted, or loses its server: the source counts, and the move ends when run again."""
 
 from __future__ import annotations
 
