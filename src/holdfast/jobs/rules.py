@@ -86,7 +86,7 @@ def decide(
     end a rest. ``capped``: the caps that are reached. Raises ``Refused``
     unless ``lease_ms`` is positive.
     """
-    check_whole(f"{resource(job.kind, job.key)}: a lease in ms", lease_ms, 1, MS_MAX)
+    check_lease(resource(job.kind, job.key), lease_ms)
     wanted = job.wanted if watermark is None else watermark
     refilled = advances(job.wanted, wanted)
     attempts = 0 if refilled else job.attempts
@@ -130,6 +130,11 @@ def backoff_ms(kind: Kind, key: str, failures: int) -> int:
 def check_key(key: object) -> None:
     """Raise ``Refused`` unless ``key`` can name a job."""
     check_name("a job's key", key, KEY_MAX)
+
+
+def check_lease(name: str, lease_ms: object) -> None:
+    """Raise ``Refused`` unless ``lease_ms`` is some time."""
+    check_whole(f"{name}: a lease in ms", lease_ms, 1, MS_MAX)
 
 
 def check_priority(priority: object) -> None:

@@ -12,6 +12,7 @@ from holdfast.errors import Busy
 from holdfast.holds import Owner
 from holdfast.holds import owner as owners
 from holdfast.holds import rules as hold_rules
+from holdfast.holds.rules import COUNTER_BITS
 from holdfast.holds.store import EPOCH
 from holdfast.jobs import asking, caps, rules
 from holdfast.jobs.asking import row as get_row
@@ -34,7 +35,7 @@ from holdfast.jobs.rows import SQL, blank, job, pair
 IsDead = Callable[[Owner], bool]
 _NEXT = SQL["select_job"].fill(which=SQL["which_next"])
 _NEXT_FREE = SQL["select_job"].fill(which=SQL["which_next_free"])
-_AT_ONCE = SQL["job_and_epoch"].fill(epoch=EPOCH, job=SQL["select_job"].fill(which=SQL["which_at_once"]))
+_AT_ONCE = SQL["claim_at_once"].fill(epoch=EPOCH, which=SQL["which_at_once"])
 _EXPIRED = SQL["select_job"].fill(which=SQL["which_expired"])
 _RUNNING = SQL["select_job"].fill(which=SQL["which_running"])
 _TRIES_MAX = 5  # each lost try means that somebody else got the job
@@ -162,10 +163,28 @@ def _claim_ready(
     tx: Write, hows: Sequence[Kind], owner: Owner, lease_ms: int | None, is_dead: IsDead, *, patient: bool
 ) -> tuple[Claimed | None, list[Capped]]:
     if len(hows) == 1 and hows[0].running_max is None:  # almost always there is nothing to see to first
-        found = tx.row(_AT_ONCE, kind=hows[0].name, now_ms=tx.now_ms)
-        if found is not None:
-            return _take(tx, found, hows[0], owner, lease_ms, int(found["epoch"])), []
+        claimed = _claim_at_once(tx, hows[0], owner, lease_ms)
+        if claimed is not None:
+            return claimed, []
     return _take_ready(tx, hows, owner, lease_ms, is_dead, patient=patient)
+
+
+def _claim_at_once(tx: Write, how: Kind, owner: Owner, lease_ms: int | None) -> Claimed | None:
+    lease_ms = how.lease_ms if lease_ms is None else lease_ms
+    rules.check_lease(how.name, lease_ms)
+    found = tx.row(
+        _AT_ONCE,
+        kind=how.name,
+        owner=owners.dump(owner),
+        epoch_fences=1 << COUNTER_BITS,
+        now_ms=tx.now_ms,
+        expires_ms=tx.now_ms + lease_ms,
+    )
+    if found is None:
+        return None
+    claimed = job(found)
+    assert claimed.hold is not None  # its owner was just written
+    return Claimed(claimed, claimed.hold, how, claimed.wanted, claimed.attempts)
 
 
 def _take_ready(

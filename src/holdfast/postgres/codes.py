@@ -35,6 +35,7 @@ _CODES: dict[str, type[HoldfastError]] = {
     "25006": Unsupported,  # read_only_sql_transaction: a standby
     "25P03": Busy,  # idle_in_transaction_session_timeout
     "25P04": Busy,  # transaction_timeout
+    "26000": Busy,  # invalid_sql_statement_name: what was prepared is gone; forgotten with the ROLLBACK
     "53100": Full,  # disk_full
     "57P04": Refused,  # database_dropped
     "XX001": Damaged,

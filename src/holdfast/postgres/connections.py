@@ -131,11 +131,10 @@ class Connections:
         left_s = max(1, -(-(deadline_ns - time.monotonic_ns()) // 1_000_000_000))
         shown = self._address.shown
         try:
-            # No statement is prepared: behind a pooler the next transaction may be on another server connection.
             connection = psycopg.connect(
                 self._address.url,
                 autocommit=True,  # BEGIN and COMMIT are sent by us
-                prepare_threshold=None,
+                prepare_threshold=None,  # each BEGIN decides (`beginning.py`)
                 row_factory=tuple_row,
                 **_defaults(self._address.url, connect_timeout=left_s, client_encoding="UTF8", **_TCP),
             )

@@ -18,7 +18,7 @@ from holdfast.clock import Clock
 from holdfast.engine import Engine, Read
 from holdfast.errors import Refused
 from holdfast.postgres import address
-from holdfast.postgres.beginning import begin, roll_back
+from holdfast.postgres.beginning import begin, end_reading, roll_back
 from holdfast.postgres.committing import Committing
 from holdfast.postgres.connections import Connection, Connections
 from holdfast.postgres.listening import Listening
@@ -168,8 +168,10 @@ class Store:
             self._committing.commit(tx, connection)
             if tx.hinted:
                 self._listening.hint()
-        else:
+        elif isinstance(tx, Writing):
             roll_back(self._connections, connection)
+        else:
+            end_reading(self._connections, connection)
 
     def _now_ms(self, connection: Connection, server_ms: int) -> int:
         if self.clock is None:

@@ -35,7 +35,8 @@ from holdfast.state.places import AnyStore, Place, is_migrated
 from holdfast.threads import homes as home_rows
 
 NOT_MOVED = (
-    "logs/, receipts/, backups/, memory/ and cache.db",
+    "logs/, receipts/, backups/ and cache.db",
+    "memory/: `holdfast memory run` makes these files anew elsewhere, from the memories",
     "search.db: made again",
     "the homes and their rollouts",
 )

@@ -24,7 +24,9 @@ def lines(done: MoveReport) -> Iterator[str]:
     for table in done.tables:
         yield f"  {table.name:<20}{table.rows:>10,}  {table.hash[:16]}"
     what = f"{words.count(done.rows, 'row')}, {words.size(done.bytes)}"
+    stays = f"  Not moved: {'; '.join(done.not_moved)}"
     if done.dry_run:
+        yield stays
         yield f"Would move {what}, from {_place(done.source)} to {_place(done.target)}; nothing was done"
         return
     if done.resumed:
@@ -34,6 +36,7 @@ def lines(done: MoveReport) -> Iterator[str]:
     yield f"  {_place(done.target)} is the state now: name it with --state or HOLDFAST_STATE"
     if done.ended:
         yield f"  {words.count(done.ended, 'hold')} ended; their fences are refused there"
+    yield stays
     yield f"  {_place(done.source)} refuses to be opened; `holdfast move --undo --from` it takes it up again"
 
 
