@@ -1,0 +1,148 @@
+"""Boards of tasks that many workers share: claimed under a fence, gated by each other, told of by events.
+
+with state.write() as tx:
+    made = board.create(tx, "Write the parser", parents=[design])
+
+with state.write() as tx:
+    claim = board.claim_next(tx, "default", holds.me())
+...                                                       # the work, outside of a transaction
+with state.write() as tx:
+    board.done(tx, claim.task.task_id, fence=claim.fence)  # Stale, and nothing changed, when the claim was lost
+"""
+
+from holdfast.board.briefing import Context, context
+from holdfast.board.catalogue import (
+    archive_board,
+    boards,
+    cap,
+    caps,
+    create_board,
+    edit_board,
+    get_board,
+    restore_board,
+)
+from holdfast.board.changing import (
+    archive,
+    block,
+    cancel,
+    move,
+    reclaim,
+    reopen,
+    restore,
+    schedule,
+    specify,
+    triage,
+    unblock,
+)
+from holdfast.board.claiming import claim, claim_next, until_ms
+from holdfast.board.creating import create, get, there
+from holdfast.board.editing import assign, edit, move_to
+from holdfast.board.ending import (
+    confirm,
+    done,
+    end_all,
+    fail,
+    hand_over,
+    release,
+    renew,
+    request_changes,
+    review,
+)
+from holdfast.board.linking import link, recount, unlink
+from holdfast.board.looking import links, listing, runs, stats
+from holdfast.board.model import (
+    BlockKind,
+    Board,
+    Capped,
+    Claimed,
+    Created,
+    Event,
+    Idle,
+    Known,
+    Link,
+    Outcome,
+    Page,
+    Run,
+    Stats,
+    Status,
+    Swept,
+    Taken,
+    Task,
+    Waiting,
+)
+from holdfast.board.reasons import why
+from holdfast.board.sweeping import owners_running, sweep
+from holdfast.board.telling import events, history, tell
+
+__all__ = [
+    "BlockKind",
+    "Board",
+    "Capped",
+    "Claimed",
+    "Context",
+    "Created",
+    "Event",
+    "Idle",
+    "Known",
+    "Link",
+    "Outcome",
+    "Page",
+    "Run",
+    "Stats",
+    "Status",
+    "Swept",
+    "Taken",
+    "Task",
+    "Waiting",
+    "archive",
+    "archive_board",
+    "assign",
+    "block",
+    "boards",
+    "cancel",
+    "cap",
+    "caps",
+    "claim",
+    "claim_next",
+    "confirm",
+    "context",
+    "create",
+    "create_board",
+    "done",
+    "edit",
+    "edit_board",
+    "end_all",
+    "events",
+    "fail",
+    "get",
+    "get_board",
+    "hand_over",
+    "history",
+    "link",
+    "links",
+    "listing",
+    "move",
+    "move_to",
+    "owners_running",
+    "reclaim",
+    "recount",
+    "release",
+    "renew",
+    "reopen",
+    "request_changes",
+    "restore",
+    "restore_board",
+    "review",
+    "runs",
+    "schedule",
+    "specify",
+    "stats",
+    "sweep",
+    "tell",
+    "there",
+    "triage",
+    "unblock",
+    "unlink",
+    "until_ms",
+    "why",
+]
