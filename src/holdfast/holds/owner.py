@@ -20,10 +20,15 @@ def me(label: str = "") -> Owner:
     return _of(os.getpid(), label)
 
 
-@lru_cache(_REMEMBERED)
-def _of(pid: int, label: str) -> Owner:
+def of(pid: int, label: str = "") -> Owner:
+    """Return another process of this machine as an owner. ``started`` 0: it is gone, or /proc does not tell."""
     stat = _stat(pid)
     return Owner(host(), boot_id(), _pid_namespace(), pid, stat[1] if stat else 0, label)
+
+
+@lru_cache(_REMEMBERED)
+def _of(pid: int, label: str) -> Owner:
+    return of(pid, label)
 
 
 @cache
@@ -50,6 +55,15 @@ def is_dead(owner: Owner) -> bool:
         return not _exists(owner.pid)
     state, started = stat
     return state in _ENDED or owner.started not in (0, started)
+
+
+def is_gone(owner: Owner) -> bool:
+    """Return True as ``is_dead`` does, and for an owner of an earlier boot of this machine.
+
+    Ask it only of processes that this machine itself wrote down: a container
+    may come back on another kernel under the same name.
+    """
+    return is_dead(owner) or (owner.host == host() and owner.boot_id != boot_id())
 
 
 def describe(owner: Owner) -> str:
