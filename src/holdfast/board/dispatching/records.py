@@ -20,7 +20,10 @@ _WAIT_MS = 5_000
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A worker, and for what it was started. ``began_ms`` is by the boot clock; ``keeper`` is who sees to it."""
+    """A worker, and for what it was started. ``began_ms`` is by the boot clock.
+
+    ``keeper`` is the dispatcher that sees to it; None: it ended without its workers.
+    """
 
     run_id: int
     task_id: int
@@ -29,7 +32,7 @@ class Record(msgspec.Struct, frozen=True):
     attempt: int
     fence: int
     worker: Owner
-    keeper: Owner
+    keeper: Owner | None
     began_ms: int
     time_max_ms: int | None
     silence_max_ms: int | None
@@ -85,7 +88,7 @@ class Records:
         return adopted
 
     def _orphans(self) -> list[Record]:
-        return [record for record in self.all() if owners.is_gone(record.keeper)]
+        return [record for record in self.all() if record.keeper is None or owners.is_gone(record.keeper)]
 
     def _path(self, run_id: int, ending: str) -> str:
         return os.path.join(self._folder, f"{run_id}.{ending}")

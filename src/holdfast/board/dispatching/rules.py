@@ -51,7 +51,7 @@ def end_of(why: Why | None, code: int | None, *, begun: bool, limit_ms: int, rat
             return End("crashed", "its process is gone, and nobody saw how it ended: killed, or the machine went down")
         case 0:
             return End("protocol", "it ended well (exit code 0), but said neither done nor review nor block")
-        case 75:
+        case _ if code == LATER:
             return End("rate_limited", "it is to come later (exit code 75)", counted=False, retry_in_ms=rate_limit_ms)
         case _ if code in _NOT_RUN:
             return End("spawn_failed", f"its command could not be run (exit code {code}); its log says why")

@@ -33,7 +33,7 @@ trap : HUP INT QUIT TERM USR1 USR2 PIPE
 "$@" </dev/null
 _code=$?
 echo "$_code" >"$_end"
-echo "$_code" >&0
+echo "$_code" >&0 2>/dev/null
 read -r _word
 exit "$_code"
 """
