@@ -48,7 +48,7 @@ def is_dead(owner: Owner) -> bool:
     zombie is dead. From anywhere else the answer is False: such an owner can
     only expire.
     """
-    if not _is_near(owner):
+    if not is_near(owner):
         return False
     stat = _stat(owner.pid)
     if stat is None:
@@ -70,7 +70,7 @@ def describe(owner: Owner) -> str:
     """Return how a person would name ``owner``: its pid, its command when it still runs, its host when foreign."""
     if owner.host != host():
         return f"pid {owner.pid} on {owner.host}"
-    if not _is_near(owner):
+    if not is_near(owner):
         return f"pid {owner.pid} of another container or boot"
     if is_dead(owner):
         return f"pid {owner.pid}, which is gone"
@@ -92,8 +92,8 @@ def load(text: str) -> Owner:
     return msgspec.json.decode(text, type=Owner)
 
 
-def _is_near(owner: Owner) -> bool:
-    # Only here does a pid of the owner's mean the same process to us.
+def is_near(owner: Owner) -> bool:
+    """Return True where a pid of the owner's means the same process to us."""
     return (owner.host, owner.boot_id, owner.pid_namespace) == (host(), boot_id(), _pid_namespace())
 
 

@@ -12,6 +12,7 @@ import signal
 from contextlib import suppress
 
 from holdfast.holds import Owner, is_dead
+from holdfast.holds.owner import is_near
 
 _ENDED = (b"Z", b"X")  # states in proc(5)
 
@@ -20,8 +21,11 @@ def others(leader: Owner) -> list[int]:
     """Return the processes that ``leader`` leads, without itself; zombies do not count. About 10 us per process here.
 
     None when its number is another process's by now: the kernel gives the
-    number of a group to nobody as long as there is anybody in it.
+    number of a group to nobody as long as there is anybody in it. None of
+    another container or an earlier boot: there a number says nothing.
     """
+    if not is_near(leader):
+        return []
     family: set[int] = set()
     children: dict[int, list[int]] = {}
     for pid, (state, parent, group, session, started) in _processes():
@@ -55,7 +59,7 @@ def tell(pids: list[int], number: signal.Signals) -> None:
 def kill_all(leader: Owner) -> list[int]:
     """Kill ``leader`` and all it leads; return those that were there. They are gone a moment later."""
     found = others(leader)
-    if not is_dead(leader):
+    if is_near(leader) and not is_dead(leader):
         found.append(leader.pid)
     tell(found, signal.SIGKILL)
     return found
@@ -65,7 +69,7 @@ def _processes() -> list[tuple[int, tuple[bytes, int, int, int, int]]]:
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():
-            with suppress(OSError):  # it ended meanwhile
+            with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
                 found.append((int(name), _stat(name)))
     return found
 

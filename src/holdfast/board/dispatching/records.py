@@ -62,6 +62,10 @@ class Records:
             file.write(msgspec.json.encode(record))
         os.replace(made, path)
 
+    def leave(self, record: Record) -> None:
+        """Have the next dispatcher of this machine adopt it."""
+        self.put(msgspec.structs.replace(record, keeper=None))
+
     def drop(self, run_id: int) -> None:
         """Forget a run, and what was written for it."""
         for ending in ("json", "json.new", "prompt.md", "end"):
@@ -73,7 +77,7 @@ class Records:
         found = []
         for name in sorted(os.listdir(self._folder)):
             if name.endswith(".json"):
-                with suppress(OSError, msgspec.MsgspecError), open(os.path.join(self._folder, name), "rb") as file:
+                with suppress(FileNotFoundError, msgspec.MsgspecError), open(os.path.join(self._folder, name), "rb") as file:
                     found.append(msgspec.json.decode(file.read(), type=Record))
         return found
 
@@ -88,7 +92,12 @@ class Records:
         return adopted
 
     def _orphans(self) -> list[Record]:
-        return [record for record in self.all() if record.keeper is None or owners.is_gone(record.keeper)]
+        return [
+            record
+            for record in self.all()
+            if (record.keeper is None or owners.is_gone(record.keeper))
+            and (owners.is_near(record.worker) or owners.is_gone(record.worker))
+        ]
 
     def _path(self, run_id: int, ending: str) -> str:
         return os.path.join(self._folder, f"{run_id}.{ending}")

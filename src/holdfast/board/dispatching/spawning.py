@@ -66,6 +66,11 @@ class Worker:
         self._heard = b""
         self.owner = owners.of(self._process.pid, label)
 
+    @property
+    def begun(self) -> bool:
+        """Whether its command was begun, as far as it is ended."""
+        return True
+
     def begin(self) -> None:
         """Have the command begin."""
         with suppress(OSError):  # the shell was killed: its end tells
@@ -89,6 +94,12 @@ class Worker:
                 return True, None
         return False, None
 
+    def leave(self) -> None:
+        """Let it go on without us."""
+        self._socket.close()
+        # Nobody here collects it: `Popen` would say so when it is forgotten.
+        self._process.returncode = 0
+
     def close(self) -> None:
         """End the shell, and leave no zombie. What the command left behind was to be ended before."""
         self._socket.close()
@@ -104,6 +115,11 @@ class Found:
         self._end = end
         self._fd = _pidfd(owner)
 
+    @property
+    def begun(self) -> bool:
+        """Whether its command was begun, as far as it is ended."""
+        return read_end(self._end) != NEVER
+
     def fileno(self) -> int:
         """Return what becomes readable when the worker ended; -1: it is to be asked."""
         return self._fd
@@ -113,6 +129,10 @@ class Found:
         if not owners.is_gone(self.owner):
             return False, None
         return True, code_of(read_end(self._end))
+
+    def leave(self) -> None:
+        """Let it go on without us."""
+        self.close()
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from holdfast import board as boards
@@ -22,6 +23,19 @@ from holdfast.holds import Owner
 
 if TYPE_CHECKING:
     from holdfast.board.dispatching.lanes import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all starts of one dispatcher have in common."""
+
+    words: Sequence[str]
+    folder: str
+    named: str
+    me: Owner
+    how: How
+    records: Records
+    workspaces: Workspaces
 
 
 class Start:
@@ -50,20 +64,17 @@ class Start:
         """Whether its workspace is there, or cannot be made."""
         return self.workspace is not None or self.error is not None
 
-    def make_ready(self, workspaces: Workspaces) -> None:
+    def make_ready(self, site: Site) -> None:
         """Make the workspace. A worktree may take git a while: on a thread, and ``wake`` is called after it."""
         self.asked = True
         if self.claimed.task.workspace_kind != "worktree":
-            self._prepare(workspaces)
+            self._prepare(site.workspaces)
             return
+        work = (self._prepare, site.workspaces, self._wake)
         run = contextvars.copy_context().run
-        threading.Thread(
-            target=run, args=(self._prepare, workspaces, self._wake), name="holdfast-board-worktree", daemon=True
-        ).start()
+        threading.Thread(target=run, args=work, name="holdfast-board-worktree", daemon=True).start()
 
-    def go(
-        self, engine: Engine, words: Sequence[str], *, folder: str, named: str, records: Records, me: Owner, how: How
-    ) -> Tended:
+    def go(self, engine: Engine, site: Site) -> Tended:
         """Start the worker, say whose the claim is now, and let the command begin. One short read, one commit.
 
         May be called again after ``Busy``. Raises ``CannotBeMade``; ``OSError``
@@ -72,12 +83,12 @@ class Start:
         if self.error is not None:
             raise self.error
         if self._worker is None:
-            self._spawn(engine, words, folder, named, records, me, how)
+            self._spawn(engine, site)
         assert self._worker is not None and self._record is not None
         with engine.write(reserve=True) as tx:
             boards.hand_over(tx, self.claim.task_id, self.claim.fence, self._worker.owner)
         self._worker.begin()
-        return Tended(self._record, self._worker, self.claim, how)
+        return Tended(self._record, self._worker, self.claim, site.how)
 
     def drop(self, records: Records) -> None:
         """End what was started; nothing of it began. The claim stays."""
@@ -101,29 +112,27 @@ class Start:
             self.error = CannotBeMade(f"{type(error).__name__}: {error}")
         then()
 
-    def _spawn(
-        self, engine: Engine, words: Sequence[str], folder: str, named: str, records: Records, me: Owner, how: How
-    ) -> None:
+    def _spawn(self, engine: Engine, site: Site) -> None:
         claimed, task, workspace = self.claimed, self.claimed.task, self.workspace
         assert workspace is not None  # it is ready, and without an error
         with engine.read() as tx:
             prompt = boards.context(tx, task.task_id).markdown
         told = environment.of_task(
             claimed,
-            named=named,
+            named=site.named,
             board=self.board.slug,
             workspace=workspace.path,
             branch=workspace.branch,
             prompt=prompt,
-            prompt_path=records.prompt_path(claimed.run),
+            prompt_path=site.records.prompt_path(claimed.run),
         )
-        log = run_logs.path_of(folder, self.board.slug, task.task_id, claimed.run)
+        log = run_logs.path_of(site.folder, self.board.slug, task.task_id, claimed.run)
         worker = Worker(
-            words,
+            site.words,
             folder=workspace.path,
             environment=environment.inherited() | told,
             log=log,
-            end=records.end_path(claimed.run),
+            end=site.records.end_path(claimed.run),
             label=f"worker of task {task.task_id}",
         )
         self._worker = worker
@@ -135,10 +144,10 @@ class Start:
             attempt=claimed.attempt,
             fence=claimed.fence,
             worker=worker.owner,
-            keeper=me,
+            keeper=site.me,
             began_ms=boot_ms(),
-            time_max_ms=task.time_max_ms or how.time_max_ms,
-            silence_max_ms=task.silence_max_ms or how.silence_max_ms,
+            time_max_ms=task.time_max_ms or site.how.time_max_ms,
+            silence_max_ms=task.silence_max_ms or site.how.silence_max_ms,
             log=log,
         )
-        records.put(self._record)
+        site.records.put(self._record)

@@ -21,7 +21,7 @@ _LOG_MS = 1_000
 class Tended:
     """A worker at hand. ``step`` it; when it is ``gone``, write what ``end`` says, and ``close`` it."""
 
-    def __init__(self, record: Record, worker: Worker | Found, claim: Claim | None, how: How, *, begun: bool = True):
+    def __init__(self, record: Record, worker: Worker | Found, claim: Claim | None, how: How) -> None:
         self.record = record
         self.worker = worker
         self.claim = claim
@@ -33,7 +33,6 @@ class Tended:
         self.exit_code: int | None = None
         self.over = False
         """Whether its command ended."""
-        self._begun = begun
         self._how = how
         self._log = Log(record.log)
         self._heard_ms = boot_ms()
@@ -92,7 +91,7 @@ class Tended:
         return end_of(
             self.why,
             self.exit_code,
-            begun=self._begun,
+            begun=self.worker.begun,
             limit_ms=(limits.get(self.why) if self.why else None) or 0,
             rate_limit_ms=self._how.rate_limit_ms,
         )
@@ -111,8 +110,14 @@ class Tended:
         )
 
     def close(self) -> None:
-        """Give back what it took of ours."""
+        """Give back what it took of ours. It is gone, and its end is written."""
         self.worker.close()
+        if self.claim is not None:
+            self.claim.stop()
+
+    def leave(self) -> None:
+        """Give back what it took of ours. It goes on."""
+        self.worker.leave()
         if self.claim is not None:
             self.claim.stop()
 

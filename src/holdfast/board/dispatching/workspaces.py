@@ -52,14 +52,14 @@ class Workspaces:
         except OSError as error:
             raise CannotBeMade(f"no workspace for the task: {error}") from error
 
-    def left(self) -> Iterator[tuple[str, int, str]]:
-        """Yield the workspaces that are here: the kind, the task and the folder."""
+    def left(self) -> Iterator[tuple[str, str, int, str]]:
+        """Yield the workspaces that are here: the kind, the board, the task and the folder."""
         for kind in ("scratch", "worktrees"):
             for board in _names(os.path.join(self._folder, kind)):
                 for name in _names(os.path.join(self._folder, kind, board)):
                     number = name.removeprefix("task-")
                     if number.isdigit():
-                        yield kind, int(number), os.path.join(self._folder, kind, board, name)
+                        yield kind, board, int(number), os.path.join(self._folder, kind, board, name)
 
     def remove(self, kind: str, path: str) -> str:
         """Take a workspace away that nobody works in; return why it stays, "" when it is gone."""
