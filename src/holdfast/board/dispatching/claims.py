@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -44,7 +45,8 @@ class Claim:
         self.fence = hold.fence
         self.heard_ms = boot_ms()
         """When its worker was last heard of through the board, by the boot clock."""
-        self._renewed_ms = hold.renewed_ms
+        self._by_us = deque([hold.renewed_ms], maxlen=8)
+        self._note = hold.note
         self._keeper = Keeper(engine, hold, lease_ms, renew=self._renew, on_lost=on_lost, watch=watch)
 
     @property
@@ -56,8 +58,8 @@ class Claim:
         """Return how it stands, and note when its worker renewed it. One or two short reads."""
         seen = board.get(tx, self.task_id)
         if seen is not None and seen.status == Status.RUNNING and seen.fence == self.fence:
-            if seen.renewed_ms != self._renewed_ms:  # not by us
-                self._renewed_ms = seen.renewed_ms
+            self._note = seen.note
+            if seen.renewed_ms not in self._by_us:
                 self.heard_ms = boot_ms() - max(0, tx.now_ms - seen.renewed_ms)
             return Standing.OURS
         ran = next((run for run in board.runs(tx, self.task_id) if run.run_id == self.run_id), None)
@@ -90,5 +92,5 @@ class Claim:
 
     def _renew(self, tx: Any, _hold: object, *, lease_ms: int, note: str) -> None:
         self.look(tx)
-        board.renew(tx, self.task_id, self.fence, lease_ms=lease_ms, note=None)
-        self._renewed_ms = tx.now_ms
+        self._by_us.append(tx.now_ms)
+        board.renew(tx, self.task_id, self.fence, lease_ms=lease_ms, note=self._note)

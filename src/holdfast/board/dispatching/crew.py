@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from holdfast import board as boards
+from holdfast import holds
 from holdfast.board.dispatching import groups
 from holdfast.board.dispatching.claims import Claim, Standing
 from holdfast.board.dispatching.lanes import Lane, Lanes
@@ -25,7 +26,7 @@ from holdfast.board.model import Board, Claimed, Status
 from holdfast.clock import boot_ms
 from holdfast.engine import Engine
 from holdfast.errors import Stale
-from holdfast.holds import Watch
+from holdfast.holds import Owner, Watch
 
 _LOOK_MS = 500
 _RETRY_MS = 1_000
@@ -71,6 +72,10 @@ class Crew:
         mine = {start.claim.task_id for start in tuple(self._starts)}
         mine |= {tended.record.task_id for tended in tuple(self._tended)}
         return mine | {record.task_id for record in self._site.records.all()}
+
+    def is_dead(self, owner: Owner) -> bool:
+        """Return True for an owner that is dead and none of ours: what ours leave behind is to end first."""
+        return holds.is_dead(owner) and all(owner != tended.record.worker for tended in self._tended)
 
     def lanes(self) -> set[Lane]:
         """Return the lanes in which somebody works or is about to."""

@@ -186,7 +186,7 @@ class Dispatcher:
             self._looked_ms = boot_ms()
             for board in self._boards():
                 with self._engine.write() as tx:
-                    boards.sweep(tx, board.slug)
+                    boards.sweep(tx, board.slug, is_dead=self._crew.is_dead)
             self._cleaning.look(now=self._crew.ended_any())
         self._claim()
 
@@ -254,8 +254,10 @@ class Dispatcher:
                 self._lead.owner,
                 assignees=self._how.assignees,
                 tenants=self._how.tenants,
+                without=self._lanes.closed(board.slug, self._crew.lanes()),
                 stages=self._how.stages,
                 lease_ms=self._how.lease_ms,
+                is_dead=self._crew.is_dead,
             )
             now_ms = tx.now_ms
         if isinstance(found, Claimed):

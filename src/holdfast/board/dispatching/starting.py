@@ -86,7 +86,7 @@ class Start:
             self._spawn(engine, site)
         assert self._worker is not None and self._record is not None
         with engine.write(reserve=True) as tx:
-            boards.hand_over(tx, self.claim.task_id, self.claim.fence, self._worker.owner)
+            boards.hand_over(tx, self.claim.task_id, self.claim.fence, self._worker.owner, log=self._record.log)
         self._worker.begin()
         return Tended(self._record, self._worker, self.claim, site.how)
 

@@ -61,8 +61,7 @@ class Tended:
             self.over, self.exit_code = self.worker.ended()
         if now_ms - self._log_ms >= _LOG_MS or self.over:
             self._log_ms = now_ms
-            if self._log.grew():
-                self._heard_ms = now_ms
+            self._listen(now_ms)
             self._log.bound(self._how.log_bytes_max)
         if not self.over and self.why is None:
             self.why = self._limit_passed(now_ms)
@@ -71,7 +70,11 @@ class Tended:
 
     def is_silent(self) -> bool:
         """Whether nothing was heard of it for too long, as far as is known without a look at the board."""
-        return not self.over and self.why is None and self._silent_in_ms(boot_ms()) <= 0
+        now_ms = boot_ms()
+        if self.over or self.why is not None or self._silent_in_ms(now_ms) > 0:
+            return False
+        self._listen(now_ms)
+        return self._silent_in_ms(now_ms) <= 0
 
     def due_in_ms(self) -> float:
         """Return when the next step is due, if nothing is heard of it before."""
@@ -120,6 +123,10 @@ class Tended:
         self.worker.leave()
         if self.claim is not None:
             self.claim.stop()
+
+    def _listen(self, now_ms: int) -> None:
+        if self._log.grew():
+            self._heard_ms = now_ms
 
     def _limit_passed(self, now_ms: int) -> Why | None:
         record = self.record
