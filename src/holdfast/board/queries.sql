@@ -155,7 +155,7 @@ SET owner = :owner
 WHERE task_id = :task_id AND fence = :fence AND status = 'running' AND expires_ms > :now_ms
 
 -- name: hand_over_run
-UPDATE task_runs SET owner = :owner WHERE run_id = (SELECT run_id FROM tasks WHERE task_id = :task_id)
+UPDATE task_runs SET owner = :owner, log = CAST(:log AS TEXT) WHERE run_id = (SELECT run_id FROM tasks WHERE task_id = :task_id)
 
 -- name: which_ends
 -- Every claim, also those whose lease is over.
