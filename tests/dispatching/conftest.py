@@ -15,6 +15,7 @@ from holdfast import schema
 from holdfast.board.dispatching import Dispatcher, How, groups
 from holdfast.board.dispatching.records import Records
 from holdfast.board.dispatching.spawning import Worker, words_of
+from holdfast.board.probes import probes as board_probes
 from processes import children
 from rows import findings
 
@@ -95,7 +96,7 @@ def engine(database):
         schema.migrate(store)
         yield store
         with store.read() as tx:
-            assert findings(tx) == []
+            assert findings(tx) + board_probes(tx) == []
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from holdfast.board.dispatching import Dispatcher, How, leading
 database, folder, command, how = sys.argv[1:]
 how = ast.literal_eval(how)
 leading.LEASE_MS = how.pop("leader_ms", leading.LEASE_MS)
+exec(how.pop("first", ""))
 with open_engine(database) as engine:
     dispatcher = Dispatcher(engine, command, folder=folder, named=database, how=How(**how), tell=say)
     try:
