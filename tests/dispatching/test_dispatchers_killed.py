@@ -186,7 +186,7 @@ def test_without_a_free_descriptor_nothing_is_claimed_and_it_goes_on_once_there_
     first.tell("limit")
     until(first, "limit")
     tasks = [create(engine) for _ in range(2)]
-    until(first, "no descriptor")
+    assert "open files" in until(first, "has to wait")
     assert [runs(engine, task_id) for task_id in tasks] == [[], []]
     first.tell("no limit")
     pipe.lines(2)

@@ -50,9 +50,9 @@ def renew(tx: Write, task_id: int, fence: int, *, lease_ms: int = rules.LEASE_MS
 
 
 def hand_over(tx: Write, task_id: int, fence: int, owner: Owner, *, log: str | None = None) -> Task:
-    """Make ``owner`` the one whose death ends the claim; the fence stays. ``log`` is where its run writes to.
+    """Make ``owner`` the one whose death ends the claim; the fence stays. Raises ``Stale`` when the claim was lost.
 
-    Raises ``Stale`` when the claim was lost.
+    ``log`` is where the run writes what it prints; None: that stays as it is.
     """
     words = {"task_id": task_id, "fence": fence, "now_ms": tx.now_ms, "owner": owners.dump(owner)}
     if tx.run(SQL["hand_over"], **words) != 1:
