@@ -192,7 +192,6 @@ def _salvaged(damaged: Taken, copy: str, stack: ExitStack) -> Taken:
 def _copy_rows(source: Taken, target: Taken, table: str, columns: Sequence[str], order: str) -> str | None:
     """Copy what can be read in this order; return what ended it early."""
     names = ", ".join(map(_quoted, columns))
-    put = f"INSERT OR IGNORE INTO {_quoted(table)} (rowid, {names}) VALUES (?{', ?' * len(columns)})"
     target._all("BEGIN")
     try:
         # Bytes of texts, decoded by whoever reads the copy: a row that is no UTF-8 must not end the table.

@@ -23,6 +23,7 @@ from holdfast.sqlite.taken import Row, Taken, taken
 _BATCH = 100
 _BATCH_CHARS = 1 << 20
 _SHOWN = 80
+_BELONGINGS = ("task_comments", "task_runs", "task_events", "task_attachments", "kanban_notify_subs")
 
 
 def read(request: ReadRequest) -> Iterator[Answer]:
@@ -92,9 +93,7 @@ class _Reading:
         for problem in copy.problems:
             self._say("damaged", self._place.db, problem, "a sound database", "What could be read was imported.")
         for table, how_far in copy.lost.items():
-            self._say(
-                "rows-lost", table, how_far, "all rows", "Import again from a copy that is whole, if there is one."
-            )
+            self._say("rows-lost", table, how_far, "all rows", "Import again from a whole copy, if there is one.")
         for table, column in rules.TABLES.items():
             if table not in tables:
                 self._say("table-missing", table, "it is not there", "a table of Hermes", "An older version had none.")
@@ -143,9 +142,7 @@ class _Reading:
                 if not name or name in self._rowids:
                     key = f"{name or 'task'} (row {rowid})"
                     measured = "its id is that of another row, too" if name else "it has no id"
-                    self._say(
-                        "task-id", f"{self._slug}/{key}", measured, "an id of its own", "It is called by its row."
-                    )
+                    self._say("task-id", f"{self._slug}/{key}", measured, "an id of its own", "Called by its row.")
                 self._rowids[key] = rowid
                 idempotency = row.get("idempotency_key")
                 if isinstance(idempotency, str) and idempotency and row.get("status") != "archived":
@@ -186,13 +183,7 @@ class _Reading:
             self._slug,
             key,
             row,
-            Belongings(
-                of["task_comments"],
-                of["task_runs"],
-                of["task_events"],
-                of["task_attachments"],
-                of["kanban_notify_subs"],
-            ),
+            Belongings(*(of[table] for table in _BELONGINGS)),
             parents,
             key in keys,
         )
@@ -216,9 +207,7 @@ class _Reading:
                 if data is not None:
                     if len(data) != about.size_bytes:
                         measured = f"{about.name} has {len(data)} bytes"
-                        self._say(
-                            "attachment-size", odd.subject, measured, f"{about.size_bytes}", "Taken as it is now."
-                        )
+                        self._say("attachment-size", odd.subject, measured, f"{about.size_bytes}", "Taken as it is.")
                     about.size_bytes = len(data)
                     yield FileRead(card=key, file=about, data=data)
 
@@ -260,7 +249,7 @@ class _Reading:
                         f"{table} row {row['rowid']}",
                         shown,
                         "a task",
-                        "It is told here, and left out.",
+                        "Told here, and left out.",
                     )
 
     def _tell_mended(self) -> None:
