@@ -1,4 +1,4 @@
-"""A file or a folder that gets its name when it is whole. Before, or when its maker died, there is none of that name."""
+"""A file or a folder that gets its name when it is whole. Before, or when its maker died, nothing has that name."""
 
 from __future__ import annotations
 
@@ -137,4 +137,6 @@ def _told(target: str) -> Iterator[None]:
         raise
     except OSError as error:
         kind = Full if error.errno in _NO_ROOM else Unsupported
-        raise kind(f"{target} cannot be written: {error.strerror}", remedy="Make room, or name another place.") from error
+        raise kind(
+            f"{target} cannot be written: {error.strerror}", remedy="Make room, or name another place."
+        ) from error

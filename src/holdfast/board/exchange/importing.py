@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from holdfast.board import catalogue
 from holdfast.board.attaching import SIZE_MAX, prepare
 from holdfast.board.exchange import jsonl
+from holdfast.board.exchange.batch import OWN, SQL, Key
 from holdfast.board.exchange.model import (
     FINDINGS_KEPT,
     BoardFacts,
@@ -27,7 +28,7 @@ from holdfast.board.exchange.model import (
     OnProgress,
 )
 from holdfast.board.exchange.reading import count
-from holdfast.board.exchange.storing import OWN, SQL, Key, Landing
+from holdfast.board.exchange.storing import Landing
 from holdfast.board.hermes.asking import ask
 from holdfast.board.hermes.model import Began, Cards, Ended, FileRead, Place, ReadRequest
 from holdfast.board.rows import SQL as BOARD_SQL

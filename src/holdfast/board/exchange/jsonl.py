@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TypeAlias
 
@@ -48,11 +48,11 @@ def name(source: Source) -> str:
 def opened(source: Source) -> Iterator[IO[bytes]]:
     """Yield a file to go back and forth in: a stream is kept in ``$TMPDIR`` meanwhile."""
     if isinstance(source, (str, os.PathLike)):
-        try:
-            file = open(name(source), "rb")  # noqa: SIM115: closed below
-        except OSError as error:
-            raise Refused(f"{name(source)} cannot be read: {error.strerror}") from error
-        with file:
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(open(name(source), "rb"))
+            except OSError as error:
+                raise Refused(f"{name(source)} cannot be read: {error.strerror}") from error
             yield file
         return
     with tempfile.TemporaryFile(prefix="holdfast-") as kept:
@@ -157,13 +157,13 @@ def _take(document: Document, card: Card, begin: int, called: str, number: int) 
 
 def _arrange(document: Document, links: list[tuple[int | str, int | str]]) -> None:
     order = parents_first(list(document.tasks), links)
-    document.order = order.keys  # type: ignore[assignment]
+    document.order = order.keys
     for code, odd, why in (
         ("import-link-dangling", order.dangling, "its parent is not in the file"),
         ("import-link-cycle", order.cyclic, "it closes a circle"),
     ):
         for parent, child in odd:
-            document.left_out.add((parent, child))  # type: ignore[arg-type]
+            document.left_out.add((parent, child))
             document.findings.append(Finding(code, f"{parent} → {child}", why, "a link that can be", "Left out."))
 
 

@@ -109,7 +109,7 @@ WHERE t.board_id = :board_id AND t.task_id > :after AND t.task_id <= :last
 ORDER BY c.task_id, c.comment_id
 
 -- name: page_events
-SELECT e.task_id, e.event_id, e.run_id, e.kind, e.payload, e.at_ms
+SELECT e.task_id, e.event_id, e.run_id AS run, e.kind, e.payload, e.at_ms
 FROM task_events AS e JOIN tasks AS t ON t.task_id = e.task_id
 WHERE t.board_id = :board_id AND t.task_id > :after AND t.task_id <= :last
 ORDER BY e.task_id, e.seq
@@ -131,3 +131,9 @@ SELECT i.task_id, i.source, i.source_id
 FROM board_imports AS i JOIN tasks AS t ON t.task_id = i.task_id
 WHERE t.board_id = :board_id AND t.task_id > :after AND t.task_id <= :last
 ORDER BY i.task_id, i.source, i.source_id
+
+-- name: briefs
+SELECT task_id, title, status, priority, assignee, changed_ms
+FROM tasks
+WHERE board_id = :board_id
+ORDER BY task_id

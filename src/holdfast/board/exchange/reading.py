@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from holdfast.board import catalogue
+from holdfast.board.exchange.batch import SQL
+from holdfast.board.exchange.markdown import Brief
 from holdfast.board.exchange.model import (
     BoardFacts,
     Card,
@@ -18,7 +20,6 @@ from holdfast.board.exchange.model import (
     CardRequest,
     CardRun,
 )
-from holdfast.board.exchange.storing import SQL
 from holdfast.board.model import Board
 from holdfast.board.rows import SQL as BOARD_SQL
 from holdfast.board.rows import loaded, task
@@ -36,7 +37,7 @@ _MADE_OF: Final = (
     ("page_parents", "parents", lambda row: CardParent(id=row["parent_id"], gate=row["gate"])),
     ("page_runs", "runs", lambda row: CardRun(id=row.pop("run_id"), **_json(row, "metadata"))),
     ("page_comments", "comments", lambda row: CardComment(id=row.pop("comment_id"), **row)),
-    ("page_events", "events", lambda row: CardEvent(id=row.pop("event_id"), run=row.pop("run_id"), **_json(row, "payload"))),
+    ("page_events", "events", lambda row: CardEvent(id=row.pop("event_id"), **_json(row, "payload"))),
     ("page_attachments", "attachments", lambda row: CardFile(id=row.pop("attachment_id"), **row)),
     ("page_requests", "requests", lambda row: CardRequest(**row)),
     ("page_origins", "origins", lambda row: CardOrigin(source=row["source"], id=row["source_id"])),
@@ -72,12 +73,17 @@ def count(tx: Read, board: Board) -> int:
     return 0 if row is None else int(row["found"])
 
 
+def briefs(tx: Read, board: Board) -> list[Brief]:
+    """Return what a list says of each task, by its number."""
+    return [Brief(*found) for found in tx.tuples(SQL["briefs"], board_id=board.board_id)]
+
+
 def pages(tx: Read, board: Board) -> Iterator[list[Card]]:
     """Yield every task of the board by its number, some at a time. Nine statements a page."""
     after = 0
     while rows := tx.rows(_TASKS, board_id=board.board_id, after=after, limit=_PAGE):
         bounds = {"board_id": board.board_id, "after": after, "last": rows[-1]["task_id"]}
-        parts = {name: _by_task(tx, statement, bounds, make) for statement, name, make in _MADE_OF}
+        parts: dict[str, Any] = {name: _by_task(tx, statement, bounds, make) for statement, name, make in _MADE_OF}
         yield [_card(row, {name: of[row["task_id"]] for name, of in parts.items()}) for row in rows]
         after = rows[-1]["task_id"]
 
@@ -90,7 +96,7 @@ def _by_task(tx: Read, statement: str, bounds: dict[str, int], make: Any) -> dic
     return found
 
 
-def _card(row: Row, parts: dict[str, list[Any]]) -> Card:
+def _card(row: Row, parts: dict[str, Any]) -> Card:
     seen = task(row)
     claim = None
     if seen.status == "running" and seen.owner is not None:
