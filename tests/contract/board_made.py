@@ -154,6 +154,8 @@ def _as_seen(card: Any, titles: dict[Any, str], to_be: board.Task | None) -> dic
         for run in plain.get("runs", ())[-1:]:
             if run["outcome"] == "reclaimed":
                 run["ended_ms"] = "then"
+    if plain.get("block_kind") == "veto":
+        plain["block_reason"] = None  # names the parent by its number
     return {name: value for name, value in plain.items() if value is not None}
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
-import sqlite3
 
 import pytest
 
+from foreign_files import seen
 from processes import children
 
 # A neighbour with the SQLite of Python, as Hermes is one.
@@ -52,20 +51,6 @@ with taken(sys.argv[1]) as copy:
     say(len(rows(copy)), len(copy.problems), len(copy.lost))
     hear()
 """
-
-
-def seen(path):
-    """All there is to see of a database from outside: its files, and who has which locks on them."""
-    files, inodes = {}, set()
-    for name in sorted(os.listdir(os.path.dirname(path))):
-        full = os.path.join(os.path.dirname(path), name)
-        stat = os.stat(full)
-        inodes.add(stat.st_ino)
-        with open(full, "rb") as file:  # nobody in this process has it open
-            files[name] = (stat.st_ino, stat.st_size, stat.st_mtime_ns, hashlib.sha256(file.read()).hexdigest())
-    with open("/proc/locks", encoding="ascii") as locks:
-        held = [line.split(maxsplit=1)[1] for line in locks]
-    return files, sorted(line for line in held if int(line.split()[4].split(":")[2]) in inodes)
 
 
 def test_a_database_in_use_is_as_it_was_and_nothing_of_it_is_held_while_rows_are_read(path, neighbour, reader):
@@ -263,9 +248,8 @@ except HoldfastError as error: say(type(error).__name__, error)
     assert told in lines[0]
 
 
-def test_a_process_that_has_a_store_open_is_told_to_leave_it_to_another(path, reader, tmp_path):
-    with sqlite3.connect(path) as made:  # only this test opens it
-        made.execute("CREATE TABLE t (a, b)")
+def test_a_process_that_has_a_store_open_is_told_to_leave_it_to_another(path, neighbour, reader, tmp_path):
+    assert neighbour("c.close(); say('done')", path).lines() == ["done"]
 
     lines = reader("""
 from holdfast.clock import wall_ms
