@@ -56,7 +56,8 @@ def test_a_task_that_is_over_may_be_commented_and_one_that_is_not_there_may_not(
 
 
 @pytest.mark.parametrize(
-    ("body", "told"), [("", "says nothing"), (" \n", "says nothing"), ("ü" * 131_073, "has 262146 bytes, of at most 262144")]
+    ("body", "told"),
+    [("", "says nothing"), (" \n", "says nothing"), ("ü" * 131_073, "has 262146 bytes, of at most 262144")],
 )
 def test_a_comment_that_is_empty_or_a_file_is_refused(engine, task, body, told):
     with pytest.raises(Refused, match=told), engine.write() as tx:
