@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,7 +69,7 @@ def test_cards_without_links_stay_in_their_order_and_of_a_circle_the_first_comes
 
 def test_a_long_chain_and_a_wide_fan_are_put_in_order_without_a_stack():
     chain = list(range(20_000))
-    order = parents_first(chain[::-1], zip(chain, chain[1:], strict=False))
+    order = parents_first(chain[::-1], pairwise(chain))
     assert order.keys == chain
 
 

@@ -27,11 +27,10 @@ from holdfast.board.exchange.model import (
     ImportReport,
     OnProgress,
 )
-from holdfast.board.exchange.reading import count
+from holdfast.board.exchange.reading import BOARD_SQL, count
 from holdfast.board.exchange.storing import Landing
 from holdfast.board.hermes.asking import ask
 from holdfast.board.hermes.model import Began, Cards, Ended, FileRead, Place, ReadRequest
-from holdfast.board.rows import SQL as BOARD_SQL
 from holdfast.engine import Engine, Write
 from holdfast.findings import Finding
 
