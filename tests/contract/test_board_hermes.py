@@ -325,6 +325,22 @@ def test_one_board_gets_the_name_it_is_given_and_several_do_not(engine, tmp_path
     assert len(cards(engine, "mine")) == 18
 
 
+def test_of_several_boards_one_that_cannot_be_read_keeps_no_other_from_coming(engine, tmp_path):
+    root = recorded("0.19.0", tmp_path)
+    (root / "kanban.db").write_bytes(b"no database" * 100)
+    (root / "kanban" / "boards" / "Odd Name").mkdir()
+    (root / "kanban" / "boards" / "Odd Name" / "kanban.db").write_bytes(
+        (root / "kanban" / "boards" / "side-project" / "kanban.db").read_bytes()
+    )
+
+    default, odd, side = exchange.import_hermes(engine, root)
+
+    assert (default.board, default.oddities) == ("default", {"hermes-unreadable": 1})
+    assert "does not begin like one" in default.findings[0].measured
+    assert "a board is called by" in odd.findings[0].measured
+    assert (side.board, side.new.tasks) == ("side-project", 18)
+
+
 def test_a_dry_run_of_a_board_tells_all_and_writes_nothing(engine, tmp_path):
     root = recorded("0.19.0", tmp_path)
 
