@@ -145,13 +145,58 @@ class Ours:
         from holdfast.clock import wall_ms
         from holdfast.sqlite import Store
 
-        self.where, self.board = where, board
+        self.board, self.is_postgres = board, postgres.is_url(where)
         self.store: Any = (
             postgres.Store.open(where)
-            if postgres.is_url(where)
+            if self.is_postgres
             else Store.open(where, clock=wall_ms, durability="full")
         )
         self.me = holds.me("bench")
+
+    def fill(self, count: int) -> None:
+        from holdfast import schema
+
+        schema.migrate(self.store)
+        made: list[int] = []
+        with self.store.write(wait_ms=WAIT_MS) as tx:
+            for at in range(SET):
+                behind = [made[at - READY]] if READY <= at < READY + WAITING else []
+                created = self.board.create(tx, **asks(at), priority=at % 3, parents=behind)
+                made.append(created.task.task_id)
+            for one in made[READY + WAITING : READY + WAITING + BLOCKED]:
+                self.board.block(tx, one, "waits for a person")
+            for one in made[READY + WAITING + BLOCKED :]:
+                self.board.done(tx, one, summary="nothing to do")
+            runs = self._number(tx, "SELECT count(*) AS n FROM task_runs")
+        assert made == list(range(1, SET + 1)), "the first hundred tasks of a new database"
+        tables = {"tasks": {"task_id": SET, "run_id": runs}, "task_links": {"parent_id": SET, "child_id": SET},
+                  "task_runs": {"run_id": runs, "task_id": SET}, "task_events": {"task_id": SET, "run_id": runs}}
+        for first in range(1, count // SET, 100):
+            with self.store.write(wait_ms=WAIT_MS) as tx:
+                for copy in range(first, min(first + 100, count // SET)):
+                    for table, by in tables.items():
+                        self._copy(tx, table, by, copy)
+        with self.store.write(wait_ms=WAIT_MS) as tx:
+            for table, column in (("tasks", "task_id"), ("task_runs", "run_id")) if self.is_postgres else ():
+                self._number(tx, f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) AS n"
+                                 f" FROM {table}")  # fmt: skip
+        self.store.close()
+
+    @staticmethod
+    def _copy(tx: Any, table: str, by: dict[str, int], copy: int) -> None:
+        from holdfast.sql import statement
+
+        first = tx.row(statement(f"SELECT * FROM {table} LIMIT 1"))
+        named = [name for name in first if name not in ("event_id", "txid")]
+        taken = ", ".join(f"{name} + {by[name] * copy}" if name in by else name for name in named)
+        old = next(iter(by)) if table != "task_runs" else "task_id"
+        tx.run(statement(f"INSERT INTO {table} ({', '.join(named)}) SELECT {taken} FROM {table} WHERE {old} <= {SET}"))
+
+    @staticmethod
+    def _number(tx: Any, sql: str) -> int:
+        from holdfast.sql import statement
+
+        return int(tx.row(statement(sql))["n"])
 
     def claim(self) -> Any:
         with self.store.write(wait_ms=WAIT_MS) as tx:
@@ -188,6 +233,20 @@ class Ours:
     def stats(self) -> None:
         with self.store.read() as tx:
             self.board.stats(tx, "default")
+
+    @classmethod
+    def check(cls, where: str) -> dict[str, Any]:
+        from holdfast.sql import statement
+
+        told: dict[str, Any] = {}
+        ours = cls(where)
+        with ours.store.read() as tx:
+            for status in ("running", "done"):
+                rows = tx.rows(statement(f"SELECT task_id FROM tasks WHERE status = '{status}'"))
+                told[status] = [str(row["task_id"]) for row in rows]
+            sound = "ok" if ours.is_postgres else tx.rows(statement("PRAGMA integrity_check(1)"))[0]["integrity_check"]
+        ours.store.close()
+        return {**told, "integrity": sound}
 
 
 SIDES = {"ours": Ours, "hermes": Hermes, "mended": Mended}

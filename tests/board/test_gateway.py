@@ -1,0 +1,50 @@
+"""K10 and K11: a gateway and eight workers on one board, each call of theirs compared with the tables at the end."""
+
+import secrets
+
+import pytest
+from crowd import WORKERS, Crowd
+
+SHORT_S, KILL_S = 4.0, 0.4
+
+
+def played(crowd, **how):
+    """Play, and return what is wrong. Something must have happened, or nothing was shown."""
+    crowd.play(**how)
+    wrong = crowd.complaints()
+    assert crowd.done() > 5 * WORKERS
+    assert {call.who for call in crowd.calls} >= {"gateway-1", "worker-2"}
+    return wrong
+
+
+def test_a_gateway_and_eight_workers_do_each_task_once_beside_a_careless_neighbour(crowd):
+    """K11, and K10: who is told that a call failed finds the board as it was."""
+    assert played(crowd, seconds=SHORT_S) == []
+
+
+def test_workers_and_the_gateway_are_killed_at_any_moment_and_nothing_is_lost_or_done_twice(crowd):
+    assert played(crowd, seconds=SHORT_S, kill_every_s=KILL_S, roles=("worker", "worker", "gateway")) == []
+    assert len(crowd.killed) >= 3
+
+
+@pytest.mark.parametrize("kind", ["racy", "careless"])
+def test_boards_that_look_before_they_claim_or_guard_nothing_are_found_out(tmp_path, kind):
+    """The control of the two above: the same processes, the same checker."""
+    naive = Crowd(tmp_path, kind)
+    naive.play(1.0)
+    wrong = naive.complaints()
+    assert any(sentence.startswith("double" if kind == "racy" else "lost") for sentence in wrong)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("run", range(10))
+def test_ten_times_twenty_seconds(crowd, run):
+    assert played(crowd, seconds=20, shifts=3) == []
+
+
+@pytest.mark.torture
+def test_a_minute_of_kills(tmp_path, url):
+    seed = secrets.randbelow(1 << 30)
+    print(f"seed {seed}")
+    crowd = Crowd(tmp_path, url=url, seed=seed)
+    assert played(crowd, seconds=60, kill_every_s=1.0, roles=("worker", "worker", "gateway")) == []
