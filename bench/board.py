@@ -3,11 +3,10 @@
     python -m bench.board [DIRECTORY] [--sizes 1000,10000,100000] [--rounds 3] [--seconds 2] [--quick] [--no-peer]
                           [--postgres URL | --no-postgres]
 
-In each round, in a new order: one process writes and syncs as fast as the disk lets
-it; eight of ours claim a task and complete it, each a durable commit (FULL); eight of
-ours end one and claim the next in one commit; eight of the peer's do as the first.
-Claims are told a second and as a share of the syncs of that round. A worker's longest wait
-for one claim is told, how evenly the tasks fell, and what went wrong, counted from
+In each round, in a new order: eight of ours claim a task and complete it, each a
+durable commit (FULL); eight of ours end one and claim the next in one commit; eight of the
+peer's do as the first. Before and after those of ours one process writes and syncs as
+fast as the disk lets it, and claims a second are also told as a share of that. A worker's longest wait for one claim is told, how evenly the tasks fell, and what went wrong, counted from
 what each process was told and what the tables say afterwards:
 
 * a double: two were told that they claimed the same task;
@@ -39,8 +38,8 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +48,7 @@ from bench import claiming, contention, homes, measure, ours
 PEER = "hermes-agent==0.19.0"
 DRIVER = str(Path(__file__).with_name("board_sides.py"))
 WORKERS = 8
+DISK_S = 0.5
 SHARE_LEAST, WAIT_MOST_MS = 0.4, 250.0
 LIST_MOST_MS, STATS_MOST_MS, COLD_MOST_MS = 2.0, 5.0, 10.0
 GROWTH_MOST = 2.0
@@ -119,6 +119,8 @@ class Crowd:
     lost: int
     errors: list[str]
     integrity: str
+    syncs: float = 0.0
+    """Of the disk alone, just before and after."""
 
     @property
     def wrong(self) -> int:
@@ -164,35 +166,40 @@ WAYS = {  # the side, what it does, how it is told
 
 def rounds_of(
     sides: dict[str, Side], boards: dict[str, str], folder: str, rounds: int, seconds: float
-) -> dict[str, list[Any]]:
-    """Return what each way came to, and the disk, round by round; each works a fresh copy of its board."""
-    ways = ["disk", *(way for way, (side, _, _) in WAYS.items() if side in sides)]
-    seen: dict[str, list[Any]] = {way: [] for way in ways}
-    disk = contention.Crowd("disk", os.path.join(folder, "disk"), 1)
-    try:
+) -> dict[str, list[Crowd]]:
+    """Return what each way came to, round by round; each works a fresh copy of its board."""
+    ways = [way for way, (side, _, _) in WAYS.items() if side in sides]
+    seen: dict[str, list[Crowd]] = {way: [] for way in ways}
+    with disk_alone(folder) as syncs:
         for _ in range(rounds):
             for way in random.sample(ways, len(ways)):
-                if way == "disk":
-                    seen[way].append(disk.round(min(seconds, 1.0)).per_s)
-                    continue
                 side, does, _told = WAYS[way]
                 with tempfile.TemporaryDirectory(dir=folder) as copy:
                     where = shutil.copy(boards[side], copy)
-                    seen[way].append(crowd(sides[side], where, seconds, does))
-    finally:
-        disk.close()
+                    before = syncs() if side == "ours" else 0.0
+                    run = crowd(sides[side], where, seconds, does)
+                    seen[way].append(replace(run, syncs=(before + syncs()) / 2) if side == "ours" else run)
     return seen
 
 
-def tell_crowds(result: measure.Result, size: int, seen: dict[str, list[Any]]) -> None:
-    disk = statistics.median(seen["disk"])
-    result.notes.append(f"{size:,} tasks: {disk:,.0f} syncs/s of the disk alone, {measure.number(min(seen['disk']))} to "
-                        f"{measure.number(max(seen['disk']))}")  # fmt: skip
+@contextlib.contextmanager
+def disk_alone(folder: str) -> Iterator[Callable[[], float]]:
+    """Yield what tells how many writes of a frame one process syncs a second, now."""
+    disk = contention.Crowd("disk", os.path.join(folder, "disk"), 1)
+    try:
+        yield lambda: disk.round(DISK_S).per_s
+    finally:
+        disk.close()
+
+
+def tell_crowds(result: measure.Result, size: int, seen: dict[str, list[Crowd]]) -> None:
+    syncs = sorted(run.syncs for way in ("ours", "together") for run in seen[way])
+    result.notes.append(f"{size:,}: the disk alone made {syncs[0]:,.0f} to {syncs[-1]:,.0f} syncs/s")
     peer, shipped = seen.get("mended"), seen.get("hermes")
     for way in ("ours", "together"):
-        runs: list[Crowd] = seen[way]
+        runs = seen[way]
         other = peer if way == "ours" else None
-        share = statistics.median(run.rate / syncs for run, syncs in zip(runs, seen["disk"], strict=True))
+        share = statistics.median(run.rate / run.syncs for run in runs)
         told = f"{size:,}: {WAYS[way][2]}"
         cpu = statistics.median(run.cpu_ms for run in runs)
         result.add(f"{told}: claims/s", rate(runs), "/s", peer=rate(other), note=f"{cpu:.1f} ms CPU a task")
@@ -283,16 +290,16 @@ def quantile(times: list[float], share: float) -> float:
 def on_postgres(url: str, sizes: list[int], folder: str, rounds: int, seconds: float) -> measure.Result:
     result = measure.Result(f"the same on PostgreSQL with fsync, load {os.getloadavg()[0]:.0f}")
     side = our_side()
-    disk = contention.Crowd("disk", os.path.join(folder, "disk-postgres"), 1)
-    try:
+    with disk_alone(folder) as syncs:
         for size in sizes:
-            syncs, runs = [], []
+            runs = []
             for number in range(rounds):
                 where = claiming.database(url, f"board_{size}_{number}_{os.getpid()}")
                 side.ask(where, "fill", size)
-                syncs.append(disk.round(min(seconds, 1.0)).per_s)
-                runs.append(crowd(side, where, seconds))
-            share = statistics.median(run.rate / each for run, each in zip(runs, syncs, strict=True))
+                before = syncs()
+                run = crowd(side, where, seconds)
+                runs.append(replace(run, syncs=(before + syncs()) / 2))
+            share = statistics.median(run.rate / run.syncs for run in runs)
             result.add(f"{size:,}: claims/s", rate(runs), "/s", note=f"{share:.2f} of the disk's syncs alone")
             note = f"p50 {percentile(runs, 50):.1f}, p95 {percentile(runs, 95):.1f} ms"
             result.add(f"{size:,}: worst claim", worst(runs), "ms", note=note)
@@ -303,8 +310,6 @@ def on_postgres(url: str, sizes: list[int], folder: str, rounds: int, seconds: f
                 result.add(
                     f"{size:,}: {call}, p50", quantile(ms, 0.5), "ms", note=f"p95 {quantile(ms, 0.95):.2f} ms"
                 )
-    finally:
-        disk.close()
     return result
 
 

@@ -42,6 +42,7 @@ class Crowd:
         (folder / "calls").mkdir()
         self.folder, self.kind, self.url = folder, kind, url
         self.killed: dict[str, int] = {}
+        self.left: dict[str, int] = {}
         self.odd_ends: list[str] = []
         self.tables = Tables()
         self._chance = random.Random(seed)
@@ -77,6 +78,7 @@ class Crowd:
     def end(self, role: str) -> None:
         whom = self.players(role)
         for who in whom:
+            self.left[who] = time.monotonic_ns()
             self._playing[who].tell("end")
         for who in whom:
             child = self._playing.pop(who)
@@ -118,7 +120,7 @@ class Crowd:
     def complaints(self) -> list[str]:
         """Read the tables and compare; what SQLite finds, and who ended oddly, comes first."""
         self.tables, sound = self._naive() if self.kind != "ours" else self._ours()
-        found = history.complaints(self.calls, self.tables, self.killed)
+        found = history.complaints(self.calls, self.tables, self.killed, self.left)
         return [f"the database: {sound}"] * (sound != "ok") + self.odd_ends + found
 
     def _ours(self) -> tuple[Tables, str]:

@@ -71,18 +71,18 @@ def read(text: str) -> list[Call]:
 
 
 def complaints(
-    calls: Iterable[Call], tables: Tables, killed: dict[str, int] | None = None, expected: tuple[str, ...] = ()
+    calls: Iterable[Call], tables: Tables, killed: dict[str, int] | None = None, left: dict[str, int] | None = None
 ) -> list[str]:
-    """Return a sentence for everything that is wrong. ``killed``: when whom; ``expected``: errors that are no fault."""
+    """Return a sentence for everything that is wrong. ``killed``, ``left``: who died or went home, and when."""
     calls, killed = sorted(calls, key=lambda call: call.began_ns), killed or {}
-    raised = [call for call in calls if call.error and call.error.split(":")[0] not in expected]
-    found = [f"{call.who}: {call.what} raised {call.error}" for call in raised]
-    for rule in (overlaps, lost, ghosts, creations, gates, odd_runs):
+    found = [f"{call.who}: {call.what} raised {call.error}" for call in calls if call.error]
+    found += overlaps(calls, {**(left or {}), **killed})
+    for rule in (lost, ghosts, creations, gates, odd_runs):
         found += rule(calls, tables, killed)
     return found
 
 
-def overlaps(calls: list[Call], _tables: Tables, killed: dict[str, int]) -> Iterator[str]:
+def overlaps(calls: list[Call], gone: dict[str, int]) -> Iterator[str]:
     """Two claims of a task at once, or two under one fence."""
     over: dict[tuple[int | None, int | None], int] = {}
     claims: dict[int, list[Call]] = defaultdict(list)
@@ -98,7 +98,7 @@ def overlaps(calls: list[Call], _tables: Tables, killed: dict[str, int]) -> Iter
             if first.fence == second.fence:
                 yield f"double: task {task} was given to {first.who} and to {second.who} under fence {first.fence}"
                 continue
-            ended_ns = min(over.get((task, first.fence), 1 << 63), killed.get(first.who, 1 << 63))
+            ended_ns = min(over.get((task, first.fence), 1 << 63), gone.get(first.who, 1 << 63))
             if (second.answered_ns or 0) < ended_ns:
                 yield f"double: task {task} was given to {second.who} while {first.who} had it"
 
