@@ -330,7 +330,7 @@ def cold(side: str, where: str) -> dict[str, float]:
 
         began = time.perf_counter()
         state = holdfast.open([], state_dir=os.path.dirname(where), search=False)
-        state.board.listing("default", status="ready", limit=50)
+        state.board.list(status="ready", limit=50)
     return {"cold_ms": (time.perf_counter() - began) * 1000}
 
 

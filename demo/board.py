@@ -27,7 +27,7 @@ def naive():
 
 def ours():
     state.board.sweep()
-    state.board.stats("default")
+    state.board.stats()
 
 if kind == "naive":
     import sqlite3

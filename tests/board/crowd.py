@@ -86,8 +86,8 @@ class Crowd:
                 self.odd_ends.append(f"{who} ended with {code}")
             child.end()
 
-    def play(self, seconds: float, *, shifts: int = 2, kill_every_s: float = 0, roles: tuple[str, ...] = ()) -> None:
-        """Run a gateway and eight workers for so long; every so often one of ``roles`` is killed.
+    def play(self, seconds: float, *, shifts: int = 1, kills: int = 0, roles: tuple[str, ...] = ("worker",)) -> None:
+        """Run a gateway and eight workers for so long, and kill one of ``roles`` so many times meanwhile.
 
         Between shifts the workers go home and others come: for a moment nobody but the gateway has the board open.
         """
@@ -95,11 +95,10 @@ class Crowd:
             self.start("gateway")
             for _ in range(shifts):
                 self.start("worker", WORKERS)
-                until = time.monotonic() + seconds / shifts
-                while (left_s := until - time.monotonic()) > 0:
-                    self._pause.wait(min(kill_every_s or left_s, left_s))
-                    if kill_every_s:
-                        self.kill(self._chance.choice(self.players(self._chance.choice(roles))))
+                for _ in range(kills):
+                    self._pause.wait(seconds / shifts / (kills + 1))
+                    self.kill(self._chance.choice(self.players(self._chance.choice(roles))))
+                self._pause.wait(seconds / shifts / (kills + 1))
                 self.end("worker")
             self.end("gateway")
         finally:

@@ -97,12 +97,12 @@ class Ours:
     def tick(self) -> int:
         """Do what a gateway does in each round; return how many tasks are ready."""
         self.state.board.sweep()
-        for task in self.state.board.listing("default", status="blocked", limit=50).tasks:
+        for task in self.state.board.list(status="blocked", limit=50).tasks:
             self.state.board.unblock(task.task_id, "answered")
-        for task in self.state.board.listing("default", status="triage", limit=50).tasks:
+        for task in self.state.board.list(status="triage", limit=50).tasks:
             self.state.board.move(task.task_id, "ready")
         self.state.board.events(limit=100)
-        return self.state.board.stats("default").by_status.get("ready", 0)
+        return int(self.state.board.stats().counts["ready"])
 
 
 class Racy:
