@@ -35,7 +35,7 @@ PINNED = {
         "0005_waiting": "7036a6ad47464b25",
         "0006_jobs": "9011ce4e5d2c193d",
         "0007_memory": "ea9cfd19c2d40f89",
-        "0008_board": "5d914e938e7eeaf4",
+        "0008_board": "536b719eee97dfd3",
     },
 }
 
