@@ -14,18 +14,19 @@ def played(crowd, **how):
 
 def test_a_gateway_and_eight_workers_do_each_task_once_beside_a_careless_neighbour(crowd, url):
     """K11, and K10: who is told that a call failed finds the board as it was."""
-    assert played(crowd, **({"seconds": 2} if url else {"seconds": 5, "shifts": 2})) == []
+    assert played(crowd, **({"seconds": 1.5} if url else {"seconds": 5, "shifts": 2})) == []
 
 
+@pytest.mark.parametrize("url", ["sqlite", pytest.param("postgres", marks=pytest.mark.torture)], indirect=True)
 def test_workers_and_the_gateway_are_killed_at_any_moment_and_nothing_is_lost_or_done_twice(crowd):
-    assert played(crowd, seconds=2, kills=4, roles=("worker", "worker", "gateway")) == []
+    assert played(crowd, seconds=1.5, kills=4, roles=("worker", "worker", "gateway")) == []
 
 
 @pytest.mark.parametrize("kind", ["racy", "careless"])
 def test_boards_that_look_before_they_claim_or_guard_nothing_are_found_out(tmp_path, kind):
     """The control of the two above: the same processes, the same checker."""
     naive = Crowd(tmp_path, kind)
-    naive.play(1.0, shifts=2)
+    naive.play(0.8, shifts=2)
     wrong = naive.complaints()
     assert any(sentence.startswith("double" if kind == "racy" else "lost") for sentence in wrong)
 
