@@ -29,9 +29,9 @@ class Ends:
                 self._selector.register(fd, selectors.EVENT_READ)
 
     def remove(self, fd: int) -> None:
-        """Listen no more. Before the descriptor is closed."""
+        """Listen no more. Before the descriptor is closed; -1, one that was never listened to, is none."""
         with self._lock:
-            if fd in self._selector.get_map():
+            if fd >= 0 and fd in self._selector.get_map():
                 self._selector.unregister(fd)
 
     def close(self) -> None:
