@@ -10,6 +10,14 @@ with state.write() as tx:
     board.done(tx, claim.task.task_id, fence=claim.fence)  # Stale, and nothing changed, when the claim was lost
 """
 
+from holdfast.board.attaching import (
+    Attachment,
+    attach,
+    attachments,
+    detach,
+    get_attachment,
+    read_attachment,
+)
 from holdfast.board.briefing import Context, context
 from holdfast.board.catalogue import (
     archive_board,
@@ -71,14 +79,17 @@ from holdfast.board.model import (
     Waiting,
 )
 from holdfast.board.reasons import why
+from holdfast.board.saying import Comment, comment, comments
 from holdfast.board.sweeping import owners_running, sweep
 from holdfast.board.telling import events, history, tell
 
 __all__ = [
+    "Attachment",
     "BlockKind",
     "Board",
     "Capped",
     "Claimed",
+    "Comment",
     "Context",
     "Created",
     "Event",
@@ -97,6 +108,8 @@ __all__ = [
     "archive",
     "archive_board",
     "assign",
+    "attach",
+    "attachments",
     "block",
     "boards",
     "cancel",
@@ -104,10 +117,13 @@ __all__ = [
     "caps",
     "claim",
     "claim_next",
+    "comment",
+    "comments",
     "confirm",
     "context",
     "create",
     "create_board",
+    "detach",
     "done",
     "edit",
     "edit_board",
@@ -115,6 +131,7 @@ __all__ = [
     "events",
     "fail",
     "get",
+    "get_attachment",
     "get_board",
     "hand_over",
     "history",
@@ -124,6 +141,7 @@ __all__ = [
     "move",
     "move_to",
     "owners_running",
+    "read_attachment",
     "reclaim",
     "recount",
     "release",

@@ -38,7 +38,7 @@ class Process(Generic[Q, A]):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=_environment(),
+            env=environment(),
             bufsize=0,
         )
         assert self._process.stdin is not None  # both were asked for
@@ -95,7 +95,8 @@ class Process(Generic[Q, A]):
         self._process.wait()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return the environment in which a process of ours finds this package."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(holdfast.rollouts.__path__[0])))
     others = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{others}" if others else root}
