@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from demo import once, storm, threads, trouble, writing
+from demo import board, once, storm, threads, trouble, writing
 from demo.stage import Stage
 
 
@@ -15,6 +15,7 @@ def main() -> int:
         storm.play(stage)
         trouble.play(stage)
         once.play(stage)
+        board.play(stage)
     return stage.finish()
 
 

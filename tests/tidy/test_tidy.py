@@ -22,7 +22,7 @@ PINNED = {
         "0005_waiting": "ab087c9d23f2e11c",
         "0006_jobs": "1a94460c4eac06c9",
         "0007_memory": "f1ba230a745c86f9",
-        "0008_board": "cd35d808956ea96f",
+        "0008_board": "536b719eee97dfd3",
         "0009_board_imports": "0b298fc45da8b423",
     },
     "search": {

@@ -19,24 +19,20 @@ from holdfast.board.rows import SQL, task
 from holdfast.board.telling import tell
 from holdfast.board.transition import at, become, locked, missing
 from holdfast.engine import Write
-from holdfast.errors import Busy, Refused
+from holdfast.errors import Refused
 
 
 def hold(tx: Write, task_id: int) -> Task:
     """Return the task, to be ended or brought back: until this transaction ends nobody links it or its neighbours.
 
-    Raises ``Refused`` when there is none, ``Busy`` when it was linked this very moment.
+    Raises ``Refused`` when there is none.
     """
     row = tx.row(SQL["hold_links"], task_id=task_id)
     if row is None:
         raise missing(task_id)
-    if not row["again"]:
-        return task({name: value for name, value in row.items() if name != "again"})
-    seen = locked(tx, task_id)
-    alone = row["links"] > 0 and seen.board_id == row["board_id"]
-    if seen.links and not alone and tx.row(SQL["try_hold_links_of_board"], board_id=seen.board_id) is None:
-        raise Busy(f"task {task_id} was linked this very moment, and others are at work on its board")
-    return seen
+    if row["again"]:
+        return locked(tx, task_id)
+    return task({name: value for name, value in row.items() if name != "again"})
 
 
 def hold_board(tx: Write, board_id: int) -> None:

@@ -6,22 +6,11 @@ FOR UPDATE
 -- name: hold_links
 -- Differs: many writers. Whoever ends a task with links has the links of its board alone; whoever ends one without
 -- only keeps others from linking it meanwhile. It is read again, as it is once that was waited for.
-SELECT 1 AS again, board_id, links,
-    CASE WHEN links > 0
-        THEN pg_advisory_xact_lock(links_key(board_id))
-        ELSE pg_advisory_xact_lock_shared(links_key(board_id))
-    END AS held
-FROM tasks
-WHERE task_id = :task_id
+SELECT 1 AS again WHERE hold_links(:task_id)
 
 -- name: hold_links_of_board
 -- Differs: as above.
 SELECT pg_advisory_xact_lock(links_key(:board_id)) AS held
-
--- name: try_hold_links_of_board
--- Differs: as above. Who would have to wait while it holds the half of it may wait for ever.
-SELECT 1 AS held
-WHERE pg_try_advisory_xact_lock(links_key(:board_id))
 
 -- name: which_next_free
 -- Differs: PostgreSQL has many writers. Each takes a row no other has locked, so ten workers that ask at once get ten

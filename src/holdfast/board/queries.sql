@@ -34,9 +34,6 @@ WHERE task_id = :task_id
 -- The same, before a link is made or taken away: there is nothing to wait for where one writes at a time.
 SELECT 1 AS held WHERE :board_id > 0
 
--- name: try_hold_links_of_board
-SELECT 1 AS held WHERE :board_id > 0
-
 -- name: which_next
 -- In the order of `tasks_in_order`: one row is read, however many wait.
 board_id = :board_id AND status = '{status}'
