@@ -73,6 +73,14 @@ _CHOICES = {
     ("thread_edges", "status"): ["open", "closed"],
     ("backfill_notes", "status"): ["pending", "running", "complete"],
     ("memory_scopes", "dirty"): [0, 1],
+    ("tasks", "status"): ["triage", "todo", "scheduled", "ready", "blocked", "review", "done", "cancelled"],
+    ("tasks", "archived_from"): [None],
+    ("tasks", "workspace_kind"): ["scratch", "directory", "worktree"],
+    ("task_links", "gate"): ["none", "done", "passed", "failed", "ended"],
+    ("task_runs", "ended_ms"): [0, 1 << 40],
+    ("task_runs", "outcome"): ["completed", "crashed", "released"],
+    ("board_requests", "scope"): ["any", "open"],
+    ("board_caps", "running_max"): [0, 5],
 }
 _LETTERS = "aé漢😀 '\"\\%:$\n\0\x7f"
 
@@ -101,8 +109,16 @@ def _value(rng, table, column, kind, needed, n, made):
     if (table, column) in _CHOICES:
         return rng.choice(_CHOICES[table, column])
     match column:
-        case "label_id" | "job_id" | "n" | "list_id":
+        case "label_id" | "job_id" | "n" | "list_id" | "board_id" | "task_id" | "run_id" | "event_id" | "seq":
             return n * 3
+        case "comment_id" | "attachment_id":
+            return n * 3
+        case "child_id" | "parent_id" if table == "task_links":
+            return n * 3
+        case "stage":
+            return rng.choice(["work", "review"])
+        case "gates_open" | "gates_vetoed" | "children_open" | "links":
+            return rng.randrange(1 << 40)
         case "home_id":
             return n
         case "file_id":

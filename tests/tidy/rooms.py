@@ -31,7 +31,8 @@ PURE_ROLES = {"model", "rules", "lines", "items", "parse", "fold", "blocks", "fa
 PURE_FOLDERS = ("holdfast.rollouts.dialects",)
 # Pure files whose name does not say so.
 PURE_MODULES = {
-    "holdfast.changes", "holdfast.logs.feedback", "holdfast.logs.redact", "holdfast.logs.repeats",
+    "holdfast.board.gates", "holdfast.board.moves", "holdfast.changes", "holdfast.logs.feedback",
+    "holdfast.logs.redact", "holdfast.logs.repeats",
     "holdfast.quantities", "holdfast.rollouts.workers.frames", "holdfast.search.trigrams", "holdfast.search.words",
     "holdfast.threads.cursors",
 }  # fmt: skip

@@ -22,6 +22,7 @@ PINNED = {
         "0005_waiting": "ab087c9d23f2e11c",
         "0006_jobs": "1a94460c4eac06c9",
         "0007_memory": "f1ba230a745c86f9",
+        "0008_board": "cd35d808956ea96f",
     },
     "search": {
         "0001_words": "7db3605491a51789",
@@ -34,6 +35,7 @@ PINNED = {
         "0005_waiting": "7036a6ad47464b25",
         "0006_jobs": "9011ce4e5d2c193d",
         "0007_memory": "ea9cfd19c2d40f89",
+        "0008_board": "5d914e938e7eeaf4",
     },
 }
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from holdfast.search.model import OnProgress as OnFed
     from holdfast.sqlite.copying import OnProgress as OnCopied
     from holdfast.state.backing_up import BackupReport
+    from holdfast.state.board import BoardDoor
     from holdfast.state.compressing import CompressReport
     from holdfast.state.compressing import OnProgress as OnCompressed
     from holdfast.state.in_home import InHome
@@ -280,6 +281,13 @@ class State:
         from holdfast.state.jobs import Jobs  # for those who ask for it
 
         return Jobs(self)
+
+    @property
+    def board(self) -> BoardDoor:
+        """Boards of tasks that many workers share: make, claim and end them. See ``BoardDoor``."""
+        from holdfast.state.board import BoardDoor  # for those who ask for it
+
+        return BoardDoor(self)
 
     @property
     def logs(self) -> Logs:

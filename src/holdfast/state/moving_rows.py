@@ -14,12 +14,15 @@ from holdfast.state.moved import SQL
 TABLES = (
     "labels", "homes", "files", "threads", "thread_edges", "tool_lists", "thread_tools", "said_waiting", "holds",
     "jobs", "job_requests", "job_caps", "job_files", "thread_memories", "memory_scopes", "memory_generations",
-    "backfill_notes", "counters",
+    "backfill_notes", "boards", "tasks", "task_links", "task_runs", "task_comments", "task_attachments",
+    "task_attachment_parts", "task_events", "board_requests", "board_caps", "counters",
 )  # fmt: skip
 LOCAL = ("clock_anchors", "migrations", "readers", "header", "commits", "moves")
 """What a database knows of itself. Of `counters`, the epoch, the server and its name are its own, too."""
 
-_OWN = {"counters": "name NOT IN ('epoch', 'timeline', 'system', 'state_id')"}
+_OWN = {"counters": "name NOT IN ('epoch', 'timeline', 'system', 'state_id', 'events_base')"}
+_AS_MADE = {"boards": "NOT (slug = 'default' AND changed_ms = 0)"}
+"""Rows that a migration put there, and nobody changed since: an empty state has them."""
 _PAGE = 1000
 
 Columns: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
@@ -55,8 +58,8 @@ def pages(tx: Read, table: str, columns: Columns) -> Iterator[list[tuple[Value, 
 
 
 def count(tx: Read, table: str) -> int:
-    """Return how many rows of ``table`` a move would take along."""
-    row = tx.row(SQL["move_count"].fill(rows=table, which=own(table)))
+    """Return how many rows of ``table`` somebody put there, that a move would take along."""
+    row = tx.row(SQL["move_count"].fill(rows=table, which=_AS_MADE.get(table, own(table))))
     return int(row["found"]) if row else 0
 
 

@@ -113,13 +113,14 @@ def _open_file(path: str, clock: Clock | None) -> Engine:
 
 
 def _open_database(url: str, clock: Clock | None) -> Engine:
-    from holdfast.jobs.ending import end_all  # which a state in a file does not need to open
+    from holdfast.board.ending import end_all as end_tasks  # which a state in a file does not need to open
+    from holdfast.jobs.ending import end_all as end_jobs
 
     engine = postgres.Store.open(url, clock=clock)
     try:
         moved.refuse(engine)
         schema.migrate(engine)
-        holds.know_server(engine, end_all)
+        holds.know_server(engine, lambda tx: (end_jobs(tx), end_tasks(tx)))
     except BaseException:
         engine.close()
         raise

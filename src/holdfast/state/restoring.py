@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from holdfast import folders, holds, jobs, schema
+from holdfast import board, folders, holds, jobs, schema
 from holdfast.clock import wall_ms
 from holdfast.engine import Write
 from holdfast.errors import Busy, Damaged, HoldfastError, Refused, Unsupported
@@ -146,7 +146,7 @@ def _prepare(prepared: str, path: str, db: str, *, exact: bool, on_progress: OnP
         engine.clock = schema.anchored_clock(engine)
         with engine.write() as tx:
             backed_up_at = said.moment(tx)
-            ended = holds.end_all(tx) + jobs.end_all(tx)
+            ended = holds.end_all(tx) + jobs.end_all(tx) + board.end_all(tx)
         homes = [] if exact else _index(engine, on_progress)
         with engine.write() as tx:
             if exact or now is None or (now.epoch, now.revision) <= backed_up_at:

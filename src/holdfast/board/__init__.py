@@ -1,0 +1,129 @@
+"""Boards of tasks that many workers share: claimed under a fence, gated by each other, told of by events.
+
+with state.write() as tx:
+    made = board.create(tx, "Write the parser", parents=[design])
+
+with state.write() as tx:
+    claim = board.claim_next(tx, "default", holds.me())
+...                                                       # the work, outside of a transaction
+with state.write() as tx:
+    board.done(tx, claim.task.task_id, fence=claim.fence)  # Stale, and nothing changed, when the claim was lost
+"""
+
+from holdfast.board.catalogue import (
+    archive_board,
+    boards,
+    cap,
+    caps,
+    create_board,
+    edit_board,
+    get_board,
+    restore_board,
+)
+from holdfast.board.changing import (
+    archive,
+    block,
+    cancel,
+    move,
+    reclaim,
+    reopen,
+    restore,
+    schedule,
+    specify,
+    triage,
+    unblock,
+)
+from holdfast.board.claiming import claim, claim_next, until_ms
+from holdfast.board.creating import create, get, there
+from holdfast.board.ending import (
+    confirm,
+    done,
+    end_all,
+    fail,
+    hand_over,
+    release,
+    renew,
+    request_changes,
+    review,
+)
+from holdfast.board.linking import link, unlink
+from holdfast.board.looking import runs
+from holdfast.board.model import (
+    BlockKind,
+    Board,
+    Capped,
+    Claimed,
+    Created,
+    Event,
+    Idle,
+    Known,
+    Outcome,
+    Run,
+    Status,
+    Swept,
+    Taken,
+    Task,
+    Waiting,
+)
+from holdfast.board.sweeping import owners_running, sweep
+from holdfast.board.telling import events, history, tell
+
+__all__ = [
+    "BlockKind",
+    "Board",
+    "Capped",
+    "Claimed",
+    "Created",
+    "Event",
+    "Idle",
+    "Known",
+    "Outcome",
+    "Run",
+    "Status",
+    "Swept",
+    "Taken",
+    "Task",
+    "Waiting",
+    "archive",
+    "archive_board",
+    "block",
+    "boards",
+    "cancel",
+    "cap",
+    "caps",
+    "claim",
+    "claim_next",
+    "confirm",
+    "create",
+    "create_board",
+    "done",
+    "edit_board",
+    "end_all",
+    "events",
+    "fail",
+    "get",
+    "get_board",
+    "hand_over",
+    "history",
+    "link",
+    "move",
+    "owners_running",
+    "reclaim",
+    "release",
+    "renew",
+    "reopen",
+    "request_changes",
+    "restore",
+    "restore_board",
+    "review",
+    "runs",
+    "schedule",
+    "specify",
+    "sweep",
+    "tell",
+    "there",
+    "triage",
+    "unblock",
+    "unlink",
+    "until_ms",
+]

@@ -1,0 +1,228 @@
+"""``state.board``: each door is one transaction around the function of the same name in ``holdfast.board``.
+
+Inside a transaction of yours use those functions: then the task and what you write with it come together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from holdfast import board, holds
+from holdfast.board import (
+    Board,
+    Capped,
+    Claimed,
+    Created,
+    Event,
+    Idle,
+    Known,
+    Run,
+    Swept,
+    Taken,
+    Task,
+    Waiting,
+)
+from holdfast.board.rules import LEASE_MS
+
+if TYPE_CHECKING:
+    from holdfast.holds import Owner
+    from holdfast.state.handle import State
+
+
+class BoardDoor:
+    """Boards of tasks. Every outcome is a value; see ``holdfast.board``."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    # --- boards --------------------------------------------------------------
+
+    def create_board(self, slug: str, **words: Any) -> Board:
+        """Make a board. See ``board.create_board`` for the words."""
+        with self._state.write() as tx:
+            return board.create_board(tx, slug, **words)
+
+    def get_board(self, slug: str) -> Board | None:
+        """Return the board, or None when there is none."""
+        if self._state.engine is None:
+            return None
+        with self._state.read() as tx:
+            return board.get_board(tx, slug)
+
+    def boards(self, *, archived: bool = False) -> list[Board]:
+        """Return the boards by their slugs; with ``archived`` also those that were put away."""
+        if self._state.engine is None:
+            return []
+        with self._state.read() as tx:
+            return board.boards(tx, archived=archived)
+
+    def edit_board(self, slug: str, **fields: Any) -> Board:
+        """Change ``name``, ``description``, ``workdir`` or ``running_max`` of a board."""
+        with self._state.write() as tx:
+            return board.edit_board(tx, slug, **fields)
+
+    def archive_board(self, slug: str) -> Board:
+        """Put a board away. Raises ``Refused`` while one of its tasks runs."""
+        with self._state.write() as tx:
+            return board.archive_board(tx, slug)
+
+    def restore_board(self, slug: str) -> Board:
+        """Take a board up again."""
+        with self._state.write() as tx:
+            return board.restore_board(tx, slug)
+
+    def cap(self, slug: str, assignee: str | None, running_max: int | None) -> None:
+        """Let at most ``running_max`` tasks of ``assignee`` (None: of the board) run at once; None ends the cap."""
+        with self._state.write() as tx:
+            board.cap(tx, slug, assignee, running_max)
+
+    # --- tasks ---------------------------------------------------------------
+
+    def create(self, title: str, **words: Any) -> Created | Known:
+        """Make a task. See ``board.create`` for the words."""
+        with self._state.write() as tx:
+            return board.create(tx, title, **words)
+
+    def get(self, ref: int | str, *, board: str | None = None) -> Task | None:
+        """Return the task with this number or alias, or None when there is none."""
+        from holdfast import board as room
+
+        if self._state.engine is None:
+            return None
+        with self._state.read() as tx:
+            return room.get(tx, ref, board=board)
+
+    def link(self, parent: int, child: int, gate: Any = "done") -> Task:
+        """Have ``child`` wait for ``parent`` behind a gate."""
+        with self._state.write() as tx:
+            return board.link(tx, parent, child, gate)
+
+    def unlink(self, parent: int, child: int) -> Task:
+        """Take the link away."""
+        with self._state.write() as tx:
+            return board.unlink(tx, parent, child)
+
+    def move(self, task_id: int, status: str, *, why: str = "") -> Task:
+        """Put a task into another column by hand."""
+        with self._state.write() as tx:
+            return board.move(tx, task_id, status, why=why)
+
+    def schedule(self, task_id: int, due_ms: int) -> Task:
+        """Have the task not done before ``due_ms``."""
+        with self._state.write() as tx:
+            return board.schedule(tx, task_id, due_ms)
+
+    def block(self, task_id: int, reason: str, *, kind: str = "needs_input", fence: int | None = None) -> Task:
+        """Say that the task cannot go on. Raises ``Stale`` when the claim was lost."""
+        with self._freeing() as tx:
+            return board.block(tx, task_id, reason, kind=kind, fence=fence)
+
+    def unblock(self, task_id: int, note: str = "") -> Task:
+        """Let a blocked task go on."""
+        with self._state.write() as tx:
+            return board.unblock(tx, task_id, note)
+
+    def cancel(self, task_id: int, why: str = "cancelled") -> Task:
+        """Have the task not done; who is at it is ``Stale``."""
+        with self._freeing() as tx:
+            return board.cancel(tx, task_id, why)
+
+    def archive(self, task_id: int) -> Task:
+        """Put a task away."""
+        with self._freeing() as tx:
+            return board.archive(tx, task_id)
+
+    def restore(self, task_id: int) -> Task:
+        """Take a task up again as it was."""
+        with self._state.write() as tx:
+            return board.restore(tx, task_id)
+
+    def reopen(self, task_id: int, why: str = "") -> Task:
+        """Have a task that is over done again."""
+        with self._state.write() as tx:
+            return board.reopen(tx, task_id, why)
+
+    def reclaim(self, task_id: int, why: str = "") -> Task:
+        """Take a task from whoever is at it."""
+        with self._freeing() as tx:
+            return board.reclaim(tx, task_id, why)
+
+    # --- doing them ----------------------------------------------------------
+
+    def claim(
+        self, task_id: int, owner: Owner | None = None, *, lease_ms: int = LEASE_MS, **words: Any
+    ) -> Claimed | Taken | Waiting | Capped:
+        """Claim this one task, or learn why not."""
+        with self._state.write() as tx:
+            return board.claim(tx, task_id, owner or holds.me(), lease_ms=lease_ms, **words)
+
+    def claim_next(
+        self, slug: str = "default", owner: Owner | None = None, *, lease_ms: int = LEASE_MS, **words: Any
+    ) -> Claimed | Idle:
+        """Claim what is to be done next on a board. See ``board.claim_next`` for the words."""
+        with self._state.write() as tx:
+            return board.claim_next(tx, slug, owner or holds.me(), lease_ms=lease_ms, **words)
+
+    def renew(self, task_id: int, fence: int, *, lease_ms: int = LEASE_MS, note: str = "") -> int:
+        """Extend the claim; return when it ends then. Raises ``Stale`` when it was lost."""
+        with self._freeing() as tx:
+            return board.renew(tx, task_id, fence, lease_ms=lease_ms, note=note)
+
+    def hand_over(self, task_id: int, fence: int, owner: Owner) -> Task:
+        """Make ``owner`` the one whose death ends the claim."""
+        with self._state.write() as tx:
+            return board.hand_over(tx, task_id, fence, owner)
+
+    def done(self, task_id: int, *, fence: int | None = None, **words: Any) -> Task:
+        """Say that the task is done. Raises ``Stale`` when the claim was lost."""
+        with self._freeing() as tx:
+            return board.done(tx, task_id, fence=fence, **words)
+
+    def review(self, task_id: int, *, fence: int, summary: str = "") -> Task:
+        """Hand the work in to be reviewed. Raises ``Stale`` when the claim was lost."""
+        with self._freeing() as tx:
+            return board.review(tx, task_id, fence=fence, summary=summary)
+
+    def request_changes(self, task_id: int, why: str, *, fence: int | None = None) -> Task:
+        """Send what was handed in back to be worked on."""
+        with self._freeing() as tx:
+            return board.request_changes(tx, task_id, why, fence=fence)
+
+    def fail(self, task_id: int, *, fence: int, error: object, **words: Any) -> Task:
+        """Say that the attempt failed. Raises ``Stale`` when the claim was lost."""
+        with self._freeing() as tx:
+            return board.fail(tx, task_id, fence=fence, error=error, **words)
+
+    def release(self, task_id: int, *, fence: int, retry_in_ms: int = 0) -> Task:
+        """Give the task back undone. Raises ``Stale`` when the claim was lost."""
+        with self._freeing() as tx:
+            return board.release(tx, task_id, fence=fence, retry_in_ms=retry_in_ms)
+
+    def sweep(self, slug: str | None = None) -> Swept:
+        """Make ready what is due, and end the claims of workers that died or fell silent."""
+        with self._freeing() as tx:
+            return board.sweep(tx, slug)
+
+    # --- looking -------------------------------------------------------------
+
+    def events(
+        self, *, board: str | None = None, task: int | None = None, after: int = 0, limit: int = 1_000
+    ) -> list[Event]:
+        """Return what happened after the event ``after``, in order."""
+        from holdfast import board as room
+
+        if self._state.engine is None:
+            return []
+        with self._state.read() as tx:
+            return room.events(tx, board=board, task=task, after=after, limit=limit)
+
+    def runs(self, task_id: int) -> Sequence[Run]:
+        """Return the attempts at a task, oldest first."""
+        if self._state.engine is None:
+            return []
+        with self._state.read() as tx:
+            return board.runs(tx, task_id)
+
+    def _freeing(self) -> Any:
+        return self._state.engine_to_write().write(reserve=True)
