@@ -20,10 +20,15 @@ def me(label: str = "") -> Owner:
     return _of(os.getpid(), label)
 
 
-@lru_cache(_REMEMBERED)
-def _of(pid: int, label: str) -> Owner:
+def of(pid: int, label: str = "") -> Owner:
+    """Return another process of this machine as an owner. ``started`` 0: it is gone, or /proc does not tell."""
     stat = _stat(pid)
     return Owner(host(), boot_id(), _pid_namespace(), pid, stat[1] if stat else 0, label)
+
+
+@lru_cache(_REMEMBERED)
+def _of(pid: int, label: str) -> Owner:
+    return of(pid, label)
 
 
 @cache
@@ -43,7 +48,7 @@ def is_dead(owner: Owner) -> bool:
     zombie is dead. From anywhere else the answer is False: such an owner can
     only expire.
     """
-    if not _is_near(owner):
+    if not is_near(owner):
         return False
     stat = _stat(owner.pid)
     if stat is None:
@@ -52,11 +57,20 @@ def is_dead(owner: Owner) -> bool:
     return state in _ENDED or owner.started not in (0, started)
 
 
+def is_gone(owner: Owner) -> bool:
+    """Return True as ``is_dead`` does, and for an owner of an earlier boot of this machine.
+
+    Ask it only of processes that this machine itself wrote down: a container
+    may come back on another kernel under the same name.
+    """
+    return is_dead(owner) or (owner.host == host() and owner.boot_id != boot_id())
+
+
 def describe(owner: Owner) -> str:
     """Return how a person would name ``owner``: its pid, its command when it still runs, its host when foreign."""
     if owner.host != host():
         return f"pid {owner.pid} on {owner.host}"
-    if not _is_near(owner):
+    if not is_near(owner):
         return f"pid {owner.pid} of another container or boot"
     if is_dead(owner):
         return f"pid {owner.pid}, which is gone"
@@ -78,8 +92,8 @@ def load(text: str) -> Owner:
     return msgspec.json.decode(text, type=Owner)
 
 
-def _is_near(owner: Owner) -> bool:
-    # Only here does a pid of the owner's mean the same process to us.
+def is_near(owner: Owner) -> bool:
+    """Return True where a pid of the owner's means the same process to us."""
     return (owner.host, owner.boot_id, owner.pid_namespace) == (host(), boot_id(), _pid_namespace())
 
 
