@@ -46,6 +46,7 @@ from holdfast.board.ending import (
     request_changes,
     review,
 )
+from holdfast.board.finding import find
 from holdfast.board.linking import link, unlink
 from holdfast.board.looking import runs
 from holdfast.board.model import (
@@ -66,7 +67,7 @@ from holdfast.board.model import (
     Waiting,
 )
 from holdfast.board.sweeping import owners_running, sweep
-from holdfast.board.telling import events, history, tell
+from holdfast.board.telling import events, history, recent, tell
 
 __all__ = [
     "BlockKind",
@@ -101,6 +102,7 @@ __all__ = [
     "end_all",
     "events",
     "fail",
+    "find",
     "get",
     "get_board",
     "hand_over",
@@ -108,6 +110,7 @@ __all__ = [
     "link",
     "move",
     "owners_running",
+    "recent",
     "reclaim",
     "release",
     "renew",

@@ -57,16 +57,22 @@ def changing(given: Given, *, reserve: bool = False) -> Iterator[Write]:
         yield tx
 
 
+def kept(given: Given) -> State:
+    """Open it like ``peeked``. Raises ``NotFound`` when nothing was ever kept there."""
+    state = peeked(given)
+    if state.engine is None:
+        state.close()
+        raise NotFound(
+            f"nothing was ever kept in {state.path}", remedy="`holdfast board create TITLE` makes the first task."
+        )
+    return state
+
+
 @contextmanager
 def looking(given: Given) -> Iterator[Read]:
-    """Open one read transaction. Creates nothing. Raises ``NotFound`` when no state was ever kept there."""
-    with peeked(given) as state:
-        if state.engine is None:
-            raise NotFound(
-                f"nothing was ever kept in {state.path}", remedy="`holdfast board create TITLE` makes the first task."
-            )
-        with state.read() as tx:
-            yield tx
+    """Open one read transaction. Creates nothing. Raises ``NotFound`` as ``kept`` does."""
+    with kept(given) as state, state.read() as tx:
+        yield tx
 
 
 def slug_of(board: str | None) -> str:
@@ -82,6 +88,14 @@ def board_of(tx: Read, board: str | None) -> Board:
     if found is None:
         raise no_board(slug_of(board))
     return found
+
+
+def slug_of_id(tx: Read, board_id: int) -> str:
+    """Return the slug of the board with this number."""
+    from holdfast.board.catalogue import board_by_id
+
+    found = board_by_id(tx, board_id)
+    return str(board_id) if found is None else found.slug
 
 
 def no_board(slug: str) -> NotFound:

@@ -59,7 +59,7 @@ def _follow(state: State, slug: str, limit: int, as_json: bool) -> int:
     try:
         with state.engine.changes() as changes:
             with state.read() as tx:
-                found = boards.last_events(tx, board=slug, limit=max(1, limit))
+                found = boards.recent(tx, slug, limit=max(1, limit))
                 titles.learn(tx, found)
             after = found[-1].event_id if found else 0
             if not limit:

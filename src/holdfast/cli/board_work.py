@@ -126,6 +126,36 @@ def review(given: Given, task: str | None, summary: str, fence: int | None, boar
     _tell(given, ended)
 
 
+@click.command("request-changes", cls=FreeWords, short_help="Send what was handed in back, with what is wanting.")
+@at.WORDS
+@at.TASK_BEFORE_WORDS
+@at.A_FENCE
+@at.ON_BOARD
+@shared
+@click.pass_context
+def request_changes(
+    ctx: click.Context, given: Given, words: tuple[str, ...], task: str | None, fence: int | None, board: str | None
+) -> None:
+    """Send TASK, which was handed in, back to be worked on; the rest of the words is what is wanting.
+
+    The words need no quotes, and options stand before them. In a worker that
+    `dispatch` started to review it, TASK and --fence may be left out.
+
+    \b
+    Examples:
+      holdfast board request-changes 12 the test still needs --insecure
+      holdfast board request-changes "it has no test"
+    """
+    from holdfast import board as boards
+
+    wanting = text_of(ctx, words)
+    with at.changing(given, reserve=True) as tx:
+        mine = at.task_of(tx, task, board)
+        with at.stopping(mine):
+            back = boards.request_changes(tx, mine.task_id, wanting, fence=at.fence_of(mine, fence))
+    _tell(given, back)
+
+
 @click.command(cls=FreeWords, short_help="Say what a task waits for that nobody here can do.")
 @at.WORDS
 @at.TASK_BEFORE_WORDS

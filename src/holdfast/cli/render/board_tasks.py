@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from holdfast.cli.render import out, safe, words
@@ -10,7 +10,7 @@ from holdfast.cli.render import out, safe, words
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from holdfast.board import Task
+    from holdfast.board import Status, Task
 
 COLOURS = {
     "triage": "magenta",
@@ -122,3 +122,20 @@ def _table(tasks: Sequence[Task], width: int, now_ms: int) -> Table:
             label.append(f"  {said}", style="dim")
         table.add_row(*row, label, *([Text(said, style="dim")] if beside else []))
     return table
+
+
+def note_counts(tasks: Sequence[Task], counts: Mapping[Status, int], *, is_filtered: bool) -> None:
+    """Say on stderr what there is beside what was shown."""
+    every = sum(counts.values())
+    if not every:
+        out.note("There are no tasks: `holdfast board create TITLE` makes one.")
+    elif not tasks and not is_filtered:
+        out.note(f"Nothing is to be done; {_by_status(counts)}.")
+    elif not tasks:
+        out.note(f"No task fits; {_by_status(counts)}.")
+    elif out.is_terminal():
+        out.note(f"{_by_status(counts)}.")
+
+
+def _by_status(counts: Mapping[Status, int]) -> str:
+    return ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
