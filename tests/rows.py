@@ -6,6 +6,7 @@ import dataclasses
 import re
 
 from holdfast import sql
+from holdfast.board.probes import probes as board_probes
 from holdfast.findings import Finding
 from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
@@ -15,7 +16,7 @@ from holdfast.sql import Statement
 from holdfast.threads.probes import probes as thread_probes
 from holdfast.tools.probes import probes as tool_probes
 
-PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes, job_probes, memory_probes)
+PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes, job_probes, memory_probes, board_probes)
 
 
 def statement(text: str) -> Statement:

@@ -10,6 +10,7 @@ from contract_helpers import PRELUDE
 
 from engines import Clock, open_engine
 from holdfast import schema
+from holdfast.board.probes import probes as board_probes
 from holdfast.holds.probes import probes as hold_probes
 from holdfast.ingest.probes import probes as ingest_probes
 from holdfast.jobs.probes import probes as job_probes
@@ -18,7 +19,7 @@ from holdfast.threads.probes import probes as thread_probes
 from holdfast.tools.probes import probes as tool_probes
 from processes import children
 
-PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes, job_probes, memory_probes)
+PROBES = (hold_probes, thread_probes, ingest_probes, tool_probes, job_probes, memory_probes, board_probes)
 
 
 @pytest.fixture

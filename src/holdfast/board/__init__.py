@@ -10,6 +10,7 @@ with state.write() as tx:
     board.done(tx, claim.task.task_id, fence=claim.fence)  # Stale, and nothing changed, when the claim was lost
 """
 
+from holdfast.board.briefing import Context, context
 from holdfast.board.catalogue import (
     archive_board,
     boards,
@@ -35,6 +36,7 @@ from holdfast.board.changing import (
 )
 from holdfast.board.claiming import claim, claim_next, until_ms
 from holdfast.board.creating import create, get, there
+from holdfast.board.editing import assign, edit, move_to
 from holdfast.board.ending import (
     confirm,
     done,
@@ -47,8 +49,8 @@ from holdfast.board.ending import (
     review,
 )
 from holdfast.board.finding import find
-from holdfast.board.linking import link, unlink
-from holdfast.board.looking import runs
+from holdfast.board.linking import link, recount, unlink
+from holdfast.board.looking import links, listing, runs, stats
 from holdfast.board.model import (
     BlockKind,
     Board,
@@ -58,14 +60,18 @@ from holdfast.board.model import (
     Event,
     Idle,
     Known,
+    Link,
     Outcome,
+    Page,
     Run,
+    Stats,
     Status,
     Swept,
     Taken,
     Task,
     Waiting,
 )
+from holdfast.board.reasons import why
 from holdfast.board.sweeping import owners_running, sweep
 from holdfast.board.telling import events, history, recent, tell
 
@@ -74,12 +80,16 @@ __all__ = [
     "Board",
     "Capped",
     "Claimed",
+    "Context",
     "Created",
     "Event",
     "Idle",
     "Known",
+    "Link",
     "Outcome",
+    "Page",
     "Run",
+    "Stats",
     "Status",
     "Swept",
     "Taken",
@@ -87,6 +97,7 @@ __all__ = [
     "Waiting",
     "archive",
     "archive_board",
+    "assign",
     "block",
     "boards",
     "cancel",
@@ -95,9 +106,11 @@ __all__ = [
     "claim",
     "claim_next",
     "confirm",
+    "context",
     "create",
     "create_board",
     "done",
+    "edit",
     "edit_board",
     "end_all",
     "events",
@@ -108,10 +121,14 @@ __all__ = [
     "hand_over",
     "history",
     "link",
+    "links",
+    "listing",
     "move",
+    "move_to",
     "owners_running",
     "recent",
     "reclaim",
+    "recount",
     "release",
     "renew",
     "reopen",
@@ -122,6 +139,7 @@ __all__ = [
     "runs",
     "schedule",
     "specify",
+    "stats",
     "sweep",
     "tell",
     "there",
@@ -129,4 +147,5 @@ __all__ = [
     "unblock",
     "unlink",
     "until_ms",
+    "why",
 ]

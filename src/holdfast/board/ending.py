@@ -49,12 +49,15 @@ def renew(tx: Write, task_id: int, fence: int, *, lease_ms: int = rules.LEASE_MS
     return expires_ms
 
 
-def hand_over(tx: Write, task_id: int, fence: int, owner: Owner) -> Task:
-    """Make ``owner`` the one whose death ends the claim; the fence stays. Raises ``Stale`` when the claim was lost."""
+def hand_over(tx: Write, task_id: int, fence: int, owner: Owner, *, log: str | None = None) -> Task:
+    """Make ``owner`` the one whose death ends the claim; the fence stays. Raises ``Stale`` when the claim was lost.
+
+    ``log`` is where the run writes what it prints; None: that stays as it is.
+    """
     words = {"task_id": task_id, "fence": fence, "now_ms": tx.now_ms, "owner": owners.dump(owner)}
     if tx.run(SQL["hand_over"], **words) != 1:
         raise lost(tx, task_id, fence)
-    tx.run(SQL["hand_over_run"], owner=words["owner"], task_id=task_id)
+    tx.run(SQL["hand_over_run"], owner=words["owner"], log=log, task_id=task_id)
     tell(tx, task_id, "handed_over", {"pid": owner.pid, "label": owner.label})
     after = get(tx, task_id)
     assert after is not None

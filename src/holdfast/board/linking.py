@@ -123,14 +123,19 @@ def check_gate(gate: str) -> None:
 
 
 def _hold_both(tx: Write, parent_id: int, child_id: int) -> dict[int, Task]:
-    row = tx.row(SQL["board_of"], task_id=parent_id)
-    if row is None:
-        raise missing(parent_id)
-    hold_board(tx, row["board_id"])
+    board_id = _board_of(tx, parent_id)
+    hold_board(tx, board_id)
     pair = {task_id: locked(tx, task_id) for task_id in sorted((parent_id, child_id))}
-    if {seen.board_id for seen in pair.values()} != {row["board_id"]}:
+    if {seen.board_id for seen in pair.values()} != {board_id}:
         raise Refused(f"tasks {parent_id} and {child_id} are not on the same board: links do not cross boards")
     return pair
+
+
+def _board_of(tx: Write, task_id: int) -> int:
+    row = tx.row(SQL["board_of"], task_id=task_id)
+    if row is None:
+        raise missing(task_id)
+    return int(row["board_id"])
 
 
 def _count(
@@ -184,3 +189,15 @@ def _reason(parent: Task) -> str:
     status = parent.archived_from or parent.status
     ended = f"{status}, verdict {parent.verdict}" if status == Status.DONE and parent.verdict else str(status)
     return f"its parent {parent.task_id} ({parent.title[:100]}) is {ended}"
+
+
+def recount(tx: Write, task_id: int) -> Task:
+    """Count the links of a task again, and move it where it belongs then; return it. Mends what others wrote."""
+    hold_board(tx, _board_of(tx, task_id))
+    seen = locked(tx, task_id)
+    found = [(row, locked(tx, row["task_id"])) for row in tx.rows(SQL["linked_to"], task_id=task_id)]
+    above = [(other, row["gate"]) for row, other in found if row["role"] == "parent"]
+    gates_open, gates_vetoed, _ = counts_of(above)
+    below = sum(is_open(other.status) for row, other in found if row["role"] == "child")
+    right = replace(seen, gates_open=gates_open, gates_vetoed=gates_vetoed, children_open=below, links=len(found))
+    return _count(tx, right, by=above[0][0] if above else right)

@@ -239,6 +239,43 @@ class Swept(msgspec.Struct, frozen=True):
     expired: int
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """One task waits for another. ``title``, ``status`` (as it was put away) and so on are of the other end."""
+
+    parent_id: int
+    child_id: int
+    gate: Gate
+    title: str
+    status: Status
+    verdict: str | None
+    summary: str | None
+    metadata: Any
+    ended_ms: int | None
+    state: Literal["open", "met", "veto"] | None
+    """What the gate says to the child; None where the other end is the child."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some tasks of a list; ``after`` is where the next page goes on, None: this was the last one."""
+
+    tasks: tuple[Task, ...]
+    after: str | None
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """How a board stands. ``counts`` has every status. ``ready_since_ms``: since when the longest waiting is ready."""
+
+    board: Board
+    counts: dict[Status, int]
+    blocked: dict[BlockKind, int]
+    running: dict[str, int]
+    """Tasks that run, by assignee."""
+    caps: dict[str, int]
+    ready_since_ms: int | None
+    until_ms: int | None
+    """When something changes by itself: a task is due, or a lease ends."""
+
+
 OPEN = frozenset(Status) - {Status.DONE, Status.CANCELLED, Status.ARCHIVED}
 ENDED = frozenset(Status) - OPEN
 

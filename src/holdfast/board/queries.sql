@@ -162,7 +162,9 @@ SET owner = :owner
 WHERE task_id = :task_id AND fence = :fence AND status = 'running' AND expires_ms > :now_ms
 
 -- name: hand_over_run
-UPDATE task_runs SET owner = :owner WHERE run_id = (SELECT run_id FROM tasks WHERE task_id = :task_id)
+UPDATE task_runs
+SET owner = :owner, log = coalesce(CAST(:log AS TEXT), log)
+WHERE run_id = (SELECT run_id FROM tasks WHERE task_id = :task_id)
 
 -- name: which_ends
 -- Every claim, also those whose lease is over.
@@ -330,6 +332,170 @@ FROM task_runs
 WHERE task_id = :task_id
 ORDER BY run_id
 
--- name: which_of_board
-board_id = :board_id
+-- name: which_listed
+board_id = :board_id AND status <> 'archived'
+    AND (CAST(:assignee AS TEXT) IS NULL OR assignee = :assignee)
+    AND (CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)
+    AND task_id < :below
+ORDER BY task_id DESC
+LIMIT :limit
+
+-- name: which_listed_in_order
+-- Those of one status, in the order in which they would be claimed.
+board_id = :board_id AND status = :status
+    AND (CAST(:assignee AS TEXT) IS NULL OR assignee = :assignee)
+    AND (CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)
+    AND {after}
+ORDER BY priority DESC, ready_ms, task_id
+LIMIT :limit
+
+-- name: after_in_priority
+priority = :priority AND (ready_ms, task_id) > (:ready_ms, :task_id)
+
+-- name: after_priority
+priority < :priority
+
+-- name: count_by_status
+SELECT s.status, (SELECT count(*) FROM tasks AS t WHERE t.board_id = :board_id AND t.status = s.status) AS tasks
+FROM (SELECT 'triage' AS status UNION ALL SELECT 'todo' UNION ALL SELECT 'scheduled' UNION ALL SELECT 'ready'
+      UNION ALL SELECT 'running' UNION ALL SELECT 'blocked' UNION ALL SELECT 'review' UNION ALL SELECT 'done'
+      UNION ALL SELECT 'cancelled' UNION ALL SELECT 'archived') AS s
+
+-- name: count_blocked
+SELECT block_kind, count(*) AS tasks FROM tasks
+WHERE board_id = :board_id AND status = 'blocked'
+GROUP BY block_kind
+
+-- name: waiting_longest
+-- The first of each priority waits longest in it; a hundred priorities are looked at.
+WITH RECURSIVE firsts (priority, ready_ms) AS (
+    SELECT f.priority, f.ready_ms
+    FROM (SELECT t.priority, t.ready_ms FROM tasks AS t WHERE t.board_id = :board_id AND t.status = 'ready'
+          ORDER BY t.priority DESC, t.ready_ms, t.task_id
+          LIMIT 1) AS f
+    UNION ALL
+    SELECT n.priority, n.ready_ms
+    FROM firsts AS f JOIN tasks AS n ON n.task_id = (
+        SELECT t.task_id FROM tasks AS t
+        WHERE t.board_id = :board_id AND t.status = 'ready' AND t.priority < f.priority
+        ORDER BY t.priority DESC, t.ready_ms, t.task_id
+        LIMIT 1)
+)
+SELECT min(ready_ms) AS ready_ms FROM (SELECT ready_ms FROM firsts LIMIT 100) AS seen
+
+-- name: neighbours
+SELECT l.parent_id, l.child_id, l.gate, t.title, t.status, t.archived_from, t.verdict, t.summary, t.metadata, t.ended_ms
+FROM task_links AS l JOIN tasks AS t ON t.task_id = l.parent_id
+WHERE l.child_id = :task_id
+UNION ALL
+SELECT l.parent_id, l.child_id, l.gate, t.title, t.status, t.archived_from, t.verdict, t.summary, t.metadata, t.ended_ms
+FROM task_links AS l JOIN tasks AS t ON t.task_id = l.child_id
+WHERE l.parent_id = :task_id
+ORDER BY 1, 2
+
+-- name: count_before
+-- How many are claimed before this one, counted to a limit: nobody needs to know more exactly.
+SELECT count(*) AS tasks FROM (
+    SELECT 1 AS one FROM tasks
+    WHERE board_id = :board_id AND status = :status
+        AND (priority > :priority OR (priority = :priority AND (ready_ms, task_id) < (:ready_ms, :task_id)))
+    LIMIT :limit
+) AS before
+
+-- name: last_runs
+SELECT run_id, task_id, attempt, stage, assignee, owner, fence, started_ms, ended_ms, outcome, summary, metadata, failure,
+    exit_code, log
+FROM task_runs
+WHERE task_id = :task_id
+ORDER BY run_id DESC
+LIMIT :limit
+
+-- name: last_comments
+SELECT author, body, created_ms FROM task_comments
+WHERE task_id = :task_id
+ORDER BY comment_id DESC
+LIMIT :limit
+
+-- name: attached
+SELECT attachment_id, name, media_type, size_bytes FROM task_attachments
+WHERE task_id = :task_id AND detached_ms IS NULL
+ORDER BY attachment_id
+
+-- name: put_words
+UPDATE tasks
+SET title = :title, body = :body, priority = :priority, assignee = :assignee, tenant = :tenant, branch = :branch,
+    failures_max = :failures_max, time_max_ms = :time_max_ms, silence_max_ms = :silence_max_ms, summary = :summary,
+    result = :result, metadata = :metadata, workspace_kind = :workspace_kind, workspace = :workspace
+WHERE task_id = :task_id
+
+-- name: put_board_of
+UPDATE tasks SET board_id = :board_id WHERE task_id = :task_id
+
+-- name: odd_tasks
+-- Rows no rule of ours can have written.
+SELECT task_id, status, archived_from, stage, block_kind, fence, owner, run_id, taken_ms, renewed_ms, expires_ms,
+    gates_open, gates_vetoed, children_open, failures, seq_events
+FROM tasks
+WHERE (status = 'running' AND (fence = 0 OR owner = '' OR expires_ms <= renewed_ms OR run_id IS NULL))
+   OR (status <> 'running' AND expires_ms <> renewed_ms)
+   OR (fence > 0 AND NOT (fence > :fence_floor AND fence < :fence_ceiling))
+   OR NOT (taken_ms <= renewed_ms AND renewed_ms <= expires_ms)
+   OR renewed_ms > :now_ms
+   OR (status = 'ready' AND (gates_open > 0 OR gates_vetoed > 0 OR stage <> 'work'))
+   OR (status = 'todo' AND (gates_open = 0 OR gates_vetoed > 0 OR stage <> 'work'))
+   OR (status = 'review' AND stage <> 'review')
+   OR (status = 'blocked' AND block_kind IS NULL)
+   OR (status = 'blocked' AND block_kind = 'veto' AND gates_vetoed = 0)
+   OR (status = 'blocked' AND block_kind = 'children' AND children_open = 0)
+   OR (status = 'cancelled' AND ended_ms IS NULL) OR (status = 'done' AND ended_ms IS NULL)
+   OR NOT EXISTS (SELECT 1 FROM boards AS b WHERE b.board_id = tasks.board_id)
 ORDER BY task_id
+LIMIT :limit
+
+-- name: all_links
+-- Every link with both ends; an end that is not there is NULL.
+SELECT l.parent_id, l.child_id, l.gate,
+    p.status AS parent_status, p.archived_from AS parent_from, p.verdict AS parent_verdict, p.board_id AS parent_board,
+    c.status AS child_status, c.board_id AS child_board
+FROM task_links AS l
+LEFT JOIN tasks AS p ON p.task_id = l.parent_id
+LEFT JOIN tasks AS c ON c.task_id = l.child_id
+
+-- name: all_counts
+-- What tasks count of their links, where they count any.
+SELECT task_id, gates_open, gates_vetoed, children_open, links FROM tasks
+WHERE links > 0 OR gates_open > 0 OR gates_vetoed > 0 OR children_open > 0
+
+-- name: odd_runs
+-- Runs that go on without their task, or of no task.
+SELECT r.run_id, r.task_id, t.status, t.run_id AS run_of_task FROM task_runs AS r
+LEFT JOIN tasks AS t ON t.task_id = r.task_id
+WHERE t.task_id IS NULL OR (r.ended_ms IS NULL AND (t.status <> 'running' OR t.run_id <> r.run_id))
+ORDER BY r.run_id
+LIMIT :limit
+
+-- name: running_without_run
+SELECT t.task_id FROM tasks AS t
+WHERE t.status = 'running'
+    AND NOT EXISTS (SELECT 1 FROM task_runs AS r WHERE r.run_id = t.run_id AND r.task_id = t.task_id
+                    AND r.ended_ms IS NULL AND r.fence = t.fence)
+ORDER BY t.task_id
+LIMIT :limit
+
+-- name: lost_requests
+SELECT q.board_id, q.request, q.task_id FROM board_requests AS q
+WHERE NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.task_id = q.task_id)
+ORDER BY q.board_id, q.request
+LIMIT :limit
+
+-- name: list_owners
+SELECT owner, min(task_id) AS task_id FROM tasks WHERE status = 'running' GROUP BY owner ORDER BY 2
+
+-- name: odd_events
+-- More events than are kept, or one that its task has not counted.
+SELECT e.task_id, count(*) AS events, max(e.seq) AS last_seq, max(t.seq_events) AS counted FROM task_events AS e
+LEFT JOIN tasks AS t ON t.task_id = e.task_id
+GROUP BY e.task_id
+HAVING count(*) > :most OR max(t.seq_events) IS NULL OR max(e.seq) <> max(t.seq_events)
+ORDER BY e.task_id
+LIMIT :limit

@@ -43,7 +43,9 @@ def _put(tx: Write) -> Anchor:
 def _not_before_ms(tx: Read, wall_ms: int) -> int:
     row = tx.row(_SQL["latest_ms"])
     assert row is not None  # a select without FROM has one row
-    seen_ms = max(row[name] or 0 for name in ("anchored_ms", "applied_ms", "renewed_ms", "job_renewed_ms"))
+    held = ("renewed_ms", "job_renewed_ms", "task_renewed_ms")
+    seen_ms = max(row[name] or 0 for name in ("anchored_ms", "applied_ms", *held))
     # A wall clock before that was set back. A lease that ran out unseen, before the machine
     # went down, must not run again; its holder is of another boot, and dead.
-    return seen_ms if wall_ms >= seen_ms else max(seen_ms, row["expires_ms"] or 0, row["job_expires_ms"] or 0)
+    leases = ("expires_ms", "job_expires_ms", "task_expires_ms")
+    return seen_ms if wall_ms >= seen_ms else max(seen_ms, *(row[name] or 0 for name in leases))

@@ -33,4 +33,6 @@ SELECT
     (SELECT max(renewed_ms) FROM holds) AS renewed_ms,
     (SELECT max(expires_ms) FROM holds) AS expires_ms,
     (SELECT max(renewed_ms) FROM jobs WHERE status = 'running') AS job_renewed_ms,
-    (SELECT max(expires_ms) FROM jobs WHERE status = 'running') AS job_expires_ms
+    (SELECT max(expires_ms) FROM jobs WHERE status = 'running') AS job_expires_ms,
+    (SELECT max(renewed_ms) FROM tasks WHERE status = 'running') AS task_renewed_ms,
+    (SELECT max(expires_ms) FROM tasks WHERE status = 'running') AS task_expires_ms

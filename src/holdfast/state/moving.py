@@ -336,6 +336,11 @@ def _workers(tx: Read) -> Iterator[str]:
             owner = owners.load(row["owner"])
             if not holds.is_dead(owner):
                 yield f"{holds.describe(owner)} works on the job {row['kind']} {row['key']}"
+    for row in tx.rows(SQL["tasks_at_work"], now_ms=tx.now_ms):
+        with suppress(msgspec.DecodeError):
+            owner = owners.load(row["owner"])
+            if not holds.is_dead(owner):
+                yield f"{holds.describe(owner)} works on task {row['task_id']}"
 
 
 def _as_is(value: Value) -> Value:

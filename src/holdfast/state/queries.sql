@@ -31,6 +31,9 @@ SELECT count(*) AS found FROM {rows} WHERE {which}
 -- name: jobs_at_work
 SELECT kind, key, owner FROM jobs WHERE status = 'running' AND expires_ms > :now_ms ORDER BY taken_ms
 
+-- name: tasks_at_work
+SELECT task_id, owner FROM tasks WHERE status = 'running' AND expires_ms > :now_ms ORDER BY taken_ms
+
 -- name: numbered
 -- Columns whose next number is kept apart from the rows. SQLite's is always past the highest.
 SELECT '' AS table_name, '' AS column_name WHERE 1 = 0
