@@ -232,4 +232,4 @@ def _check_size(size: int, size_max: int, *, whole: bool) -> None:
 
 
 def _missing(attachment_id: int) -> Refused:
-    return Refused(f"there is no attachment {attachment_id}", remedy="`holdfast board show TASK` lists those there are.")
+    return Refused(f"there is no attachment {attachment_id}", remedy="`holdfast board show TASK` lists its files.")

@@ -499,3 +499,50 @@ GROUP BY e.task_id
 HAVING count(*) > :most OR max(t.seq_events) IS NULL OR max(e.seq) <> max(t.seq_events)
 ORDER BY e.task_id
 LIMIT :limit
+
+-- name: insert_comment
+INSERT INTO task_comments (task_id, author, body, created_ms)
+VALUES (:task_id, :author, :body, :now_ms)
+RETURNING comment_id, task_id, author, body, created_ms
+
+-- name: list_comments
+SELECT comment_id, task_id, author, body, created_ms
+FROM task_comments
+WHERE task_id = :task_id AND comment_id > :after
+ORDER BY comment_id
+LIMIT :limit
+
+-- name: latest_comments
+SELECT comment_id, task_id, author, body, created_ms
+FROM task_comments
+WHERE task_id = :task_id
+ORDER BY comment_id DESC
+LIMIT :limit
+
+-- name: insert_attachment
+INSERT INTO task_attachments (task_id, name, media_type, size_bytes, sha256, added_by, created_ms)
+VALUES (:task_id, :name, :media_type, :size_bytes, :sha256, :added_by, :created_ms)
+RETURNING attachment_id, task_id, name, media_type, size_bytes, sha256, added_by, created_ms, detached_ms
+
+-- name: insert_part
+INSERT INTO task_attachment_parts (attachment_id, part, data) VALUES (:attachment_id, :part, :data)
+
+-- name: list_attachments
+SELECT attachment_id, task_id, name, media_type, size_bytes, sha256, added_by, created_ms, detached_ms
+FROM task_attachments
+WHERE task_id = :task_id AND (detached_ms IS NULL OR :detached = 1)
+ORDER BY attachment_id
+
+-- name: get_attachment
+SELECT attachment_id, task_id, name, media_type, size_bytes, sha256, added_by, created_ms, detached_ms
+FROM task_attachments
+WHERE attachment_id = :attachment_id
+
+-- name: get_part
+SELECT data FROM task_attachment_parts WHERE attachment_id = :attachment_id AND part = :part
+
+-- name: detach
+UPDATE task_attachments SET detached_ms = :now_ms WHERE attachment_id = :attachment_id AND detached_ms IS NULL
+
+-- name: drop_parts
+DELETE FROM task_attachment_parts WHERE attachment_id = :attachment_id

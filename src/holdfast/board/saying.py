@@ -51,5 +51,5 @@ def comments(tx: Read, task_id: int, *, after: int = 0, limit: int = 100) -> lis
 
 def last_comments(tx: Read, task_id: int, *, limit: int) -> list[Comment]:
     """Return the last comments of a task, oldest first."""
-    found: list[Row] = tx.rows(SQL["last_comments"], task_id=task_id, limit=limit)
+    found: list[Row] = tx.rows(SQL["latest_comments"], task_id=task_id, limit=limit)
     return [Comment(**row) for row in reversed(found)]

@@ -82,7 +82,7 @@ class Taken:
         names = [name if name == "rowid" else _quoted(name) for name in columns]
         text = f"SELECT {', '.join(names)} FROM {_quoted(table)} {ends}"
         try:
-            return [dict(zip(columns, row, strict=True)) for row in self._all(text, values)]  # type: ignore[arg-type]
+            return [dict(zip(columns, row, strict=True)) for row in self._all(text, values)]
         except UnicodeDecodeError:
             return self._read_carefully(table, columns, names, ends, values)
 
@@ -96,7 +96,7 @@ class Taken:
             rowid, are_texts, stored = row[0], row[1 : 1 + len(names)], row[1 + len(names) :]
             made: Row = {}
             for name, is_text, value in zip(columns, are_texts, stored, strict=True):
-                made[name] = value  # type: ignore[assignment]
+                made[name] = value
                 if is_text and isinstance(value, bytes):
                     made[name] = value.decode(errors="backslashreplace")
                     if "\\x" in str(made[name]) and not _is_utf8(value):
@@ -180,12 +180,12 @@ def _salvaged(damaged: Taken, copy: str, stack: ExitStack) -> Taken:
     for table in tables:
         names = ", ".join(map(_quoted, columns[table]))
         found._all(f"CREATE TABLE {_quoted(table)} ({names})")
-        error = _copy_rows(damaged, found, table, columns[table], "")
-        if error is not None:
+        ended = _copy_rows(damaged, found, table, columns[table], "")
+        if ended is not None:
             before = found.count(table)
             _copy_rows(damaged, found, table, columns[table], " DESC")
             after = found.count(table) - before
-            found.lost[table] = f"{before} rows from its beginning and {after} from its end could be read: {error}"
+            found.lost[table] = f"{before} rows from its beginning and {after} from its end could be read: {ended}"
     return found
 
 

@@ -29,13 +29,14 @@ from holdfast.board import (
     Waiting,
 )
 from holdfast.board.rules import LEASE_MS
+from holdfast.state.board_data import BoardData
 
 if TYPE_CHECKING:
     from holdfast.holds import Owner
     from holdfast.state.handle import State
 
 
-class BoardDoor:
+class BoardDoor(BoardData):
     """Boards of tasks. Every outcome is a value; see ``holdfast.board``."""
 
     def __init__(self, state: State) -> None:

@@ -15,7 +15,8 @@ TABLES = (
     "labels", "homes", "files", "threads", "thread_edges", "tool_lists", "thread_tools", "said_waiting", "holds",
     "jobs", "job_requests", "job_caps", "job_files", "thread_memories", "memory_scopes", "memory_generations",
     "backfill_notes", "boards", "tasks", "task_links", "task_runs", "task_comments", "task_attachments",
-    "task_attachment_parts", "task_events", "board_requests", "board_caps", "counters",
+    "task_attachment_parts", "task_events", "board_requests", "board_caps", "board_imports",
+    "counters",
 )  # fmt: skip
 LOCAL = ("clock_anchors", "migrations", "readers", "header", "commits", "moves")
 """What a database knows of itself. Of `counters`, the epoch, the server and its name are its own, too."""

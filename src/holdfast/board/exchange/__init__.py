@@ -4,6 +4,9 @@ An import writes in batches of bounded time, each task whole in one of them.
 Interrupted or killed, what was written stays, and the same import run again
 brings what is missing. An export is of one moment, and its file or folder gets
 its name when it is whole.
+
+The functions import what they need when they are called: whoever lists tasks needs none of it, and the process
+that reads a board of Hermes takes only the values from here.
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ import os
 from typing import IO
 
 from holdfast.board.exchange.model import Attachments, Counts, ExchangeProgress, ExportReport, ImportReport, OnProgress
+from holdfast.board.rules import check_slug
 from holdfast.engine import Engine
+from holdfast.errors import Refused
 
 __all__ = [
     "Counts",
@@ -45,7 +50,22 @@ def import_hermes(
     Raises ``Refused`` (no board there; several, and ``board`` given), ``Damaged``
     (nothing in it can be read), ``Busy``, ``Full`` (no room for the copy that is read).
     """
-    raise NotImplementedError
+    from holdfast.board.exchange import importing
+    from holdfast.board.hermes.places import places
+
+    found = places(os.fspath(path))
+    if board is not None:
+        check_slug(board)
+        if len(found) > 1:
+            names = ", ".join(place.slug for place in found)
+            raise Refused(
+                f"{os.fspath(path)} has {len(found)} boards ({names}), which cannot all become {board}",
+                remedy=f"Name one by its file, as {found[0].db}.",
+            )
+    return [
+        importing.from_hermes(engine, place, board, dry_run=dry_run, attachments=attachments, on_progress=on_progress)
+        for place in found
+    ]
 
 
 def import_json(
@@ -61,7 +81,11 @@ def import_json(
     Raises ``Refused`` (no such file; of a newer holdfast), ``Damaged`` (torn, or no export of a board): then
     nothing was written.
     """
-    raise NotImplementedError
+    from holdfast.board.exchange import importing
+
+    if board is not None:
+        check_slug(board)
+    return importing.from_json(engine, source, board, dry_run=dry_run, on_progress=on_progress)
 
 
 def export_json(
@@ -77,7 +101,9 @@ def export_json(
 
     Raises ``Refused`` (no such board; the file is there and ``replace`` was not asked for), ``Full``, ``Unsupported``.
     """
-    raise NotImplementedError
+    from holdfast.board.exchange import exporting
+
+    return exporting.to_json(engine, target, board, attachments=attachments, replace=replace, on_progress=on_progress)
 
 
 def export_markdown(
@@ -93,4 +119,6 @@ def export_markdown(
     A folder has ``README.md`` (all tasks by status), ``tasks/`` (a file each) and ``attachments/``. Raises as
     ``export_json`` does.
     """
-    raise NotImplementedError
+    from holdfast.board.exchange import paper
+
+    return paper.to_markdown(engine, target, board, replace=replace, on_progress=on_progress)

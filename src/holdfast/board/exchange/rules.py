@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
 
-class Order(NamedTuple):
+class Order(NamedTuple, Generic[K]):
     """``keys``, each after its parents; ``dangling``: links to a card that is not there; ``cyclic``: links left out."""
 
-    keys: list[Hashable]
-    dangling: list[tuple[Hashable, Hashable]]
-    cyclic: list[tuple[Hashable, Hashable]]
+    keys: list[K]
+    dangling: list[tuple[K, K]]
+    cyclic: list[tuple[K, K]]
 
 
-def parents_first(keys: Sequence[K], links: Iterable[tuple[K, K]]) -> Order:
+def parents_first(keys: Sequence[K], links: Iterable[tuple[K, K]]) -> Order[K]:
     """Return ``keys`` so that of each link ``(parent, child)`` the parent comes first, else in the order given.
 
     Of a circle the link is left out that leads back to the card of it that
@@ -27,8 +27,8 @@ def parents_first(keys: Sequence[K], links: Iterable[tuple[K, K]]) -> Order:
     place = {key: at for at, key in enumerate(keys)}
     children: dict[K, list[K]] = defaultdict(list)
     waits: dict[K, set[K]] = defaultdict(set)
-    dangling: list[tuple[Hashable, Hashable]] = []
-    cyclic: list[tuple[Hashable, Hashable]] = []
+    dangling: list[tuple[K, K]] = []
+    cyclic: list[tuple[K, K]] = []
     for parent, child in links:
         if parent not in known or child not in known:
             dangling.append((parent, child))
@@ -37,7 +37,7 @@ def parents_first(keys: Sequence[K], links: Iterable[tuple[K, K]]) -> Order:
         elif parent not in waits[child]:
             waits[child].add(parent)
             children[parent].append(child)
-    done: list[Hashable] = []
+    done: list[K] = []
     ready = deque(key for key in keys if not waits[key])
     left = deque(keys)
     written: set[K] = set()
@@ -52,7 +52,8 @@ def parents_first(keys: Sequence[K], links: Iterable[tuple[K, K]]) -> Order:
                     ready.append(child)
         if len(done) < len(keys):
             first = _on_a_circle(left, written, waits, place)
-            leading_back = waits[first] & _reached(first, children, written)
+            below = _reached(first, children, written)
+            leading_back = waits[first] & below
             cyclic += [(parent, first) for parent in sorted(leading_back, key=place.__getitem__)]
             waits[first] -= leading_back
             if not waits[first]:

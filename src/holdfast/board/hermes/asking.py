@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 
 import msgspec
@@ -23,7 +23,7 @@ _decode = msgspec.msgpack.Decoder(Answer).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def ask(request: ReadRequest) -> Iterator[Answer]:
+def ask(request: ReadRequest) -> Generator[Answer, None, None]:
     """Yield what the process says, up to ``Ended``. Closing the iterator ends the process.
 
     Raises what it raised, and ``Unsupported`` when it could not be started or died.

@@ -122,7 +122,7 @@ def _place(odd: Odd, row: Row, made: Card, hermes: dict[str, Any], events: Seque
         }
         odd.say(
             "was-running",
-            f"claimed by {row.get('claim_lock')}, pid {row.get('worker_pid')}",
+            f"claimed by {row.get('claim_lock')!r}, pid {row.get('worker_pid')!r}",
             "no claim comes along",
             "It is ready to be claimed here. End its worker there, or both do it.",
         )

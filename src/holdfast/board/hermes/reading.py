@@ -62,7 +62,6 @@ class _Reading:
         self._tell_links(order)
         left_out = set(order.dangling) | set(order.cyclic)
         for key in order.keys:
-            assert isinstance(key, str)
             ups = [up for up in parents.get(key, ()) if (up, key) not in left_out]
             made = self._card(key, ups, keys)
             if made is None:
@@ -161,7 +160,7 @@ class _Reading:
                 found[str(plain(row["child_id"]))].append(str(plain(row["parent_id"])))
         return found
 
-    def _tell_links(self, order: Order) -> None:
+    def _tell_links(self, order: Order[str]) -> None:
         for parent, child in order.dangling:
             missing = parent if parent not in self._rowids else child
             self._say("link-dangling", f"{parent} → {child}", f"there is no task {missing}", "both ends", "Left out.")
@@ -199,7 +198,7 @@ class _Reading:
         return self._copy.rows(table, self._columns[table], **{rules.TABLES[table]: task})
 
     def _file_reads(self, key: str, rows: list[Row]) -> Iterator[FileRead]:
-        for row in sorted(rows, key=lambda each: each["id"] if isinstance(each.get("id"), int) else 0):
+        for row in sorted(rows, key=_number):
             odd = Odd(f"{self._slug}/{key}")
             about = file(odd, row, 0)
             if self._files:
@@ -246,7 +245,7 @@ class _Reading:
                     shown = msgspec.json.encode({name: plain(value) for name, value in row.items()}).decode()
                     self._say(
                         "row-without-task",
-                        f"{table} row {row['rowid']}",
+                        f"{table} row {row['rowid']!r}",
                         shown,
                         "a task",
                         "Told here, and left out.",
@@ -270,3 +269,8 @@ def _contents(path: str, bytes_max: int) -> bytes:
     if len(data) > bytes_max:
         raise OSError(errno.EFBIG, f"it has {found.st_size} bytes, of at most {bytes_max}")
     return data
+
+
+def _number(row: Row) -> int:
+    found = row.get("id")
+    return found if isinstance(found, int) else 0

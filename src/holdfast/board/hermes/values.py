@@ -82,7 +82,7 @@ class Odd:
         return clean(found)
 
     def _keep(self, row: Mapping[str, Value], column: str, value: Value, code: str, expected: str) -> None:
-        name = f"{column} of {row['id']}" if isinstance(row.get("id"), int) else column
+        name = f"{column} of {row['id']!r}" if isinstance(row.get("id"), int) else column
         self.kept[name] = plain(value)
         self.say(code, f"{column} is {_shown(value)}", expected, KEPT)
 
