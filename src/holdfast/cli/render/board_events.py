@@ -12,17 +12,25 @@ if TYPE_CHECKING:
     from holdfast.board import Event
 
 _PLAIN = ("status", "why", "reason", "note", "summary", "failure", "error")  # said without their name, and last
-_SKIPPED = ("owner",)
 
 
 def printer(*, as_json: bool) -> Callable[[Event, str], None]:
     """Return what prints one event and the title of its task, as suits whoever reads it."""
     if as_json:
         return lambda event, title: out.json_line(event_document(event) | {"title": title})
-    time_of = words.local if out.is_terminal() else words.utc
-    return lambda event, title: out.fields(
-        time_of(event.at_ms), str(event.task_id), event.kind, told(event.payload), title
-    )
+    if not out.is_terminal():
+        return lambda event, title: out.fields(
+            words.utc(event.at_ms), str(event.task_id), event.kind, told(event.payload), title
+        )
+    # Not rich, which takes 40 ms to import: --lines is for those who wait for the first one.
+    dim, cyan, plain = out.styles("\x1b[2m", "\x1b[36m", "\x1b[0m")
+
+    def show(event: Event, title: str) -> None:
+        about = f"{dim}{words.local(event.at_ms)}{plain} {cyan}{event.task_id}{plain} {safe.line(event.kind)}"
+        said = told(event.payload)
+        out.line(f"{about}{': ' if said else ''}{said}  {dim}{safe.line(title)}{plain}")
+
+    return show
 
 
 def told(payload: Any) -> str:
@@ -37,7 +45,7 @@ def told(payload: Any) -> str:
 
 
 def _is_told(name: str, value: Any) -> bool:
-    return name not in _PLAIN and name not in _SKIPPED and value not in (None, "")
+    return name not in _PLAIN and value not in (None, "", 0)
 
 
 def _text(name: str, value: Any) -> str:

@@ -16,7 +16,7 @@ _COLOURS = {"completed": "green", "review": "yellow", "goes on": "cyan", "blocke
 
 def print_runs(runs: Sequence[Run], now_ms: int) -> None:
     """Print attempts, one a line: which, stage, how it ended, when it began, how long it took, by whom, what it said."""
-    rows = [row(run, now_ms) for run in runs]
+    rows = [run_row(run, now_ms) for run in runs]
     if not out.is_terminal():
         for run, row in zip(runs, rows, strict=True):
             out.fields(row[0], row[1], row[2], words.utc(run.started_ms), *row[4:])
@@ -37,7 +37,7 @@ def print_runs(runs: Sequence[Run], now_ms: int) -> None:
     out.console().print(table)
 
 
-def row(run: Run, now_ms: int) -> tuple[str, ...]:
+def run_row(run: Run, now_ms: int) -> tuple[str, ...]:
     """Return which attempt it was, its stage, how it ended, when it began, how long it took, by whom, what was said."""
     took = words.duration((now_ms if run.ended_ms is None else run.ended_ms) - run.started_ms)
     ended = "goes on" if run.outcome is None else str(run.outcome)

@@ -10,13 +10,14 @@ import msgspec
 
 from holdfast.cli.render import board as documents
 from holdfast.cli.render import out, safe, words
-from holdfast.cli.render.board_tasks import COLOURS
+from holdfast.cli.render.board_tasks import since_ms
 
 if TYPE_CHECKING:
     from holdfast.board import Link, Run, Task
     from holdfast.board.attaching import Attachment
     from holdfast.board.saying import Comment
 
+_NAMES = 11  # columns
 _SHOWN_MAX = 2_000  # characters of a result or a metadata
 
 
@@ -51,16 +52,13 @@ def shown_document(seen: Shown) -> dict[str, Any]:
 
 def print_shown(seen: Shown, runs_max: int, comments_max: int) -> None:
     """Print it, of the attempts and comments the last so many."""
-    from os import environ
-
-    colours = out.is_terminal() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-    bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if colours else ("", "", "")
+    bold, dim, plain = out.styles("\x1b[1m", "\x1b[2m", "\x1b[0m")
     out.line(f"{bold}{seen.task.task_id}  {safe.line(seen.task.title)}{plain}")
     for name, text in _facts(seen):
-        first, *rest = text.split("\n")
-        out.line(f"{dim}{name:<11}{plain}{first}")
+        first, *rest = [piece for line in text.split("\n") for piece in _fitting(line)]
+        out.line(f"{dim}{name:<{_NAMES}}{plain}{first}")
         for each in rest:
-            out.line(f"{'':<11}{each}")
+            out.line(f"{'':<{_NAMES}}{each}")
     if seen.task.body:
         out.line()
         out.line(safe.block(seen.task.body.rstrip()))
@@ -70,6 +68,16 @@ def print_shown(seen: Shown, runs_max: int, comments_max: int) -> None:
             out.line(f"{bold}{title}{plain}")
             for line in lines:
                 out.line(line)
+
+
+def _fitting(line: str) -> list[str]:
+    """Return ``line`` as lines that fit beside the names; as it is where it goes to a pipe."""
+    if not out.is_terminal():
+        return [line]
+    import shutil
+    import textwrap
+
+    return textwrap.wrap(line, max(20, shutil.get_terminal_size().columns - _NAMES)) or [""]
 
 
 def _facts(seen: Shown) -> Iterator[tuple[str, str]]:
@@ -126,8 +134,6 @@ def _work(seen: Shown) -> Iterator[tuple[str, str]]:
 
 
 def _since(task: Task, now_ms: int) -> str:
-    from holdfast.cli.render.board_tasks import since_ms
-
     return f", {words.ago(since_ms(task), now_ms)}"
 
 
@@ -156,13 +162,13 @@ def _value(value: Any) -> str:
 
 
 def _runs(seen: Shown, most: int) -> list[str]:
-    from holdfast.cli.render.board_runs import row
+    from holdfast.cli.render.board_runs import run_row
 
     lines = []
     if len(seen.runs) > most:
         lines.append(f"  the last {most} of {len(seen.runs):,}; --all shows every one")
     for run in seen.runs[-most:]:
-        number, stage, ended, began, took, by, said = map(safe.line, row(run, seen.now_ms))
+        number, stage, ended, began, took, by, said = map(safe.line, run_row(run, seen.now_ms))
         lines.append(f"  {number}  {stage}, {ended}, {began}, {took}, {by}{': ' if said else ''}{said}")
     return lines
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from holdfast.cli.render import safe, words
@@ -23,6 +24,7 @@ COLUMNS |= {"REVIEW": ("review",), "RUNNING": ("running",)}
 _COLUMN_MIN = 18
 _GAP = 2
 _EVENTS_MIN, _RUNNING_MIN = 3, 3
+_WIDEST = 4_000  # no terminal is wider
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,11 @@ class View:
 def screen(view: View, width: int, height: int) -> Text:
     """Return the screen: at most ``height`` lines of at most ``width`` columns."""
     lines = [_head(view, width), _counts(view)]
-    left = height - len(lines) - 1
-    running = _running(view)
-    events = _events(view)
-    tall = left >= 14
-    room = left - 2 * tall
+    room = height - len(lines) - 1
+    running = _running(view, width)
+    events = _events(view, width)
+    tall = room >= 14
+    room -= tall * (bool(running) + bool(events) + any(view.columns.values()))
     took = min(len(running), max(_RUNNING_MIN + 1, room // 3))
     said = min(len(events), max(_EVENTS_MIN + 1, room // 3))
     columns = _columns(view, width, max(0, room - took - said))
@@ -91,12 +93,12 @@ def _columns(view: View, width: int, height: int) -> list[Text]:
     each = (width + _GAP) // len(shown) - _GAP
     rows = []
     for at in range(-1, min(height - 1, max(len(tasks) for _, tasks in shown))):
-        row = Text()
+        cells = []
         for name, tasks in shown:
             cell = _title(view, name) if at < 0 else _card(tasks[at]) if at < len(tasks) else Text()
             cell.truncate(each, overflow="ellipsis", pad=True)
-            row.append_text(cell).append(" " * _GAP)
-        rows.append(row)
+            cells.append(cell)
+        rows.append(Text(" " * _GAP).join(cells))
     return rows
 
 
@@ -110,16 +112,16 @@ def _card(task: Task) -> Text:
     return card.append(safe.line(task.title), style="")
 
 
-def _running(view: View) -> list[Text]:
+def _running(view: View, width: int) -> list[Text]:
     if not view.running:
         return []
     rows = [_worker(view, task) for task in view.running]
-    return [_header("AT WORK"), *_aligned(rows)]
+    return [_header("AT WORK"), *_aligned(rows, width * 2 // 5)]
 
 
 def _worker(view: View, task: Task) -> tuple[tuple[str, str], ...]:
     owner = name_of(task.owner) if task.owner is not None else ""
-    since = words.duration(max(0, view.now_ms - task.taken_ms))
+    since = words.duration(max(0, view.now_ms - task.taken_ms) // 1_000 * 1_000).replace(".0 s", " s")
     late = task.expires_ms <= view.now_ms
     tries = f"attempt {task.attempts}" if task.attempts > 1 else ""
     return (
@@ -132,7 +134,7 @@ def _worker(view: View, task: Task) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _events(view: View) -> list[Text]:
+def _events(view: View, width: int) -> list[Text]:
     if not view.events:
         return []
     rows = [
@@ -145,7 +147,7 @@ def _events(view: View) -> list[Text]:
         )
         for event in view.events
     ]
-    return [_header("HAPPENED"), *_aligned(rows)]
+    return [_header("HAPPENED"), *_aligned(rows, width * 2 // 5)]
 
 
 def _status_after(kind: str) -> str:
@@ -156,28 +158,18 @@ def _header(text: str) -> Text:
     return Text(text, style="bold")
 
 
-_CELL_MAX = 40
-
-
-def _aligned(rows: Sequence[Sequence[tuple[str, str]]]) -> list[Text]:
-    """Return rows of cells (text and style) as lines, their columns below each other."""
-    from rich.cells import cell_len
-
-    widths = [min(_CELL_MAX, max(map(cell_len, texts))) for texts in zip(*(map(_first, row) for row in rows), strict=True)]
+def _aligned(rows: Sequence[Sequence[tuple[str, str]]], most: int) -> list[Text]:
+    """Return rows of cells (text and style) as lines, their columns below each other, the last one as long as it is."""
+    columns = zip(*([cell_len(text) for text, _ in row] for row in rows), strict=True)
+    widths = [min(most, max(lengths)) for lengths in columns]
+    widths[-1] = _WIDEST
     lines = []
     for row in rows:
-        line = Text()
+        cells = []
         for (text, style), width in zip(row, widths, strict=True):
-            if not width:
-                continue
-            cell = Text(text, style=style)
-            cell.truncate(width, overflow="ellipsis", pad=True)
-            line.append_text(cell).append(" " * _GAP)
-        lines.append(line)
+            if width:
+                cell = Text(text, style=style)
+                cell.truncate(width, overflow="ellipsis", pad=width != _WIDEST)
+                cells.append(cell)
+        lines.append(Text(" " * _GAP).join(cells))
     return lines
-
-
-def _first(cell: tuple[str, str]) -> str:
-    return cell[0]
-
-
