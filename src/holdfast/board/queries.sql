@@ -512,13 +512,6 @@ WHERE task_id = :task_id AND comment_id > :after
 ORDER BY comment_id
 LIMIT :limit
 
--- name: latest_comments
-SELECT comment_id, task_id, author, body, created_ms
-FROM task_comments
-WHERE task_id = :task_id
-ORDER BY comment_id DESC
-LIMIT :limit
-
 -- name: insert_attachment
 INSERT INTO task_attachments (task_id, name, media_type, size_bytes, sha256, added_by, created_ms)
 VALUES (:task_id, :name, :media_type, :size_bytes, :sha256, :added_by, :created_ms)

@@ -6,7 +6,7 @@ import msgspec
 
 from holdfast.board.rows import SQL
 from holdfast.board.telling import tell
-from holdfast.engine import Read, Row, Write
+from holdfast.engine import Read, Write
 from holdfast.errors import Refused
 
 COMMENT_BYTES_MAX = 256 * 1024
@@ -47,9 +47,3 @@ def comment(tx: Write, task_id: int, body: str, *, author: str = "") -> Comment:
 def comments(tx: Read, task_id: int, *, after: int = 0, limit: int = 100) -> list[Comment]:
     """Return the comments of a task after the one with the id ``after``, oldest first."""
     return [Comment(**row) for row in tx.rows(SQL["list_comments"], task_id=task_id, after=after, limit=limit)]
-
-
-def last_comments(tx: Read, task_id: int, *, limit: int) -> list[Comment]:
-    """Return the last comments of a task, oldest first."""
-    found: list[Row] = tx.rows(SQL["latest_comments"], task_id=task_id, limit=limit)
-    return [Comment(**row) for row in reversed(found)]

@@ -45,7 +45,7 @@ def show(given: Given, task: str | None, everything: bool, prompt: bool, board: 
                 why=boards.why(tx, number),
                 links=boards.links(tx, number),
                 runs=boards.runs(tx, number),
-                comments=saying.last_comments(tx, number, limit=_ALL if everything else _COMMENTS + 1),
+                comments=saying.comments(tx, number, limit=_ALL),
                 files=attaching.attachments(tx, number),
                 now_ms=tx.now_ms,
             )

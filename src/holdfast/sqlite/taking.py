@@ -6,8 +6,8 @@ such a descriptor would cancel the locks of everything else in the process.
 A database in WAL mode that has an index is read through SQLite with
 ``readonly_shm``: the index is mapped for reading, so no mark is set in it, and a
 missing lock of its owner (Hermes loses its own, see ``README.md``) is not taken for
-an abandoned index, which would be truncated. With NO_CKPT_ON_CLOSE the last to leave
-empties no log. What is held is a shared lock, for as long as the pages are copied.
+an abandoned index, which would be truncated. With NO_CKPT_ON_CLOSE it does not ask at
+the end whether it is the last, for which it would lock out everybody. What is held is a shared lock, for as long as the pages are copied.
 What SQLite cannot read without a trace (a log without an index, a journal of a
 killed writer) nobody has open; then its bytes are copied, and the copy is recovered.
 """

@@ -75,6 +75,11 @@ class Batch:
             tx.hint()
         return odd
 
+    def waiting_for_children(self) -> list[int]:
+        """Return the tasks that are blocked until their children are over."""
+        blocked = [row for row in self._rows.values() if row["status"] == Status.BLOCKED]
+        return [row["task_id"] for row in blocked if row["block_kind"] == BlockKind.CHILDREN]
+
     def _reserve(self, what: str, of: Sequence[object]) -> list[int]:
         return [row["id"] for row in self._tx.rows(SQL[f"reserve_{what}"], count=len(of))] if of else []
 

@@ -97,6 +97,12 @@ class Import:
         self.findings(landing.findings)
         landing.findings.clear()
 
+    def end_of_cards(self) -> None:
+        """Say that all tasks have come."""
+        if not self._dry_run:
+            with self._engine.write(wait_ms=_WAIT_MS) as tx:
+                self._there().end(tx)
+
     def file(self, card: Key, about: CardFile, data: bytes, total: int) -> None:
         """Write one file, in a transaction of its own."""
         landing = self._there()
@@ -166,6 +172,7 @@ def from_hermes(
                     made.file(answer.card, answer.file, answer.data, files)
                 case Ended():
                     made.findings(answer.findings)
+                    made.end_of_cards()
     return made.report()
 
 
@@ -181,6 +188,7 @@ def from_json(
         total = len(document.order)
         for batch in _batches(jsonl.cards(file, document)):
             made.cards(batch, total)
+        made.end_of_cards()
         for line in jsonl.files(file, document):
             about = CardFile(**{name: getattr(line, name) for name in CardFile.__struct_fields__})
             made.file(line.task, about, line.data, len(document.files))

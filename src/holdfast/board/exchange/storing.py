@@ -64,6 +64,8 @@ class Landing:
         self._seen: dict[Key, _Seen | None] = {}
         """By the card's id: a task that is here, None: one that a dry run would have made."""
         self._new: set[Key] = set()
+        self._waiting: list[int] = []
+        """Tasks that are blocked until their children are over, which come after them."""
         self.found, self.new, self.known = Tally(), Tally(), Tally()
         self.findings: list[Finding] = []
 
@@ -95,9 +97,15 @@ class Landing:
                 self._new.add(card.id)
                 self.new.take(card)
         self.findings += batch.write()
+        self._waiting += batch.waiting_for_children()
         for card in cards:
             if card.id not in batch.ids:
                 self._more(tx, card)
+
+    def end(self, tx: Write) -> None:
+        """See to those that wait for children, once all that come have come."""
+        for task_id in self._waiting:
+            linking.recount(tx, task_id)
 
     def file(self, tx: Write | None, card: Key, about: CardFile, made: Prepared) -> None:
         """Write a file of a card that came before, unless an earlier import did. ``tx`` None: only count."""

@@ -83,7 +83,7 @@ class Odd:
 
     def _keep(self, row: Mapping[str, Value], column: str, value: Value, code: str, expected: str) -> None:
         name = f"{column} of {row['id']!r}" if isinstance(row.get("id"), int) else column
-        self.kept[name] = plain(value)
+        self.kept[name if name not in self.kept else f"{name} ({len(self.kept)})"] = plain(value)
         self.say(code, f"{column} is {_shown(value)}", expected, KEPT)
 
 

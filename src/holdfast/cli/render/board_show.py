@@ -176,7 +176,7 @@ def _runs(seen: Shown, most: int) -> list[str]:
 def _comments(seen: Shown, most: int) -> list[str]:
     lines = []
     if len(seen.comments) > most:
-        lines.append(f"  the last {most}; --all shows every one")
+        lines.append(f"  the last {most} of {len(seen.comments):,}; --all shows every one")
     for comment in seen.comments[-most:]:
         body = safe.block(comment.body.strip()).replace("\n", "\n    ")
         lines.append(f"  {words.local(comment.created_ms)}  {safe.line(comment.author)}: {body}")
