@@ -43,3 +43,12 @@ def wait_for_end(pid):
         assert select.select([fd], [], [], WAIT_S)[0], f"pid {pid} did not end"
     finally:
         os.close(fd)
+
+
+def is_running(pid):
+    """Return False for a process that ended, collected by somebody or not."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except FileNotFoundError:
+        return False

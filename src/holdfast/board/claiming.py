@@ -90,13 +90,15 @@ def claim_next(
     *,
     assignees: Collection[str] | None = None,
     tenants: Collection[str] | None = None,
+    without: Collection[str] = (),
     stages: Collection[Stage] = STAGES,
     lease_ms: int = rules.LEASE_MS,
     is_dead: IsDead = owners.is_dead,
 ) -> Claimed | Idle:
     """Claim what is to be done next on a board: the largest priority, then what is ready longest.
 
-    ``assignees`` and ``tenants`` None: any; '' is nobody's. What is due is
+    ``assignees`` and ``tenants`` None: any; '' is nobody's. ``without`` are
+    assignees whose tasks are left for now. What is due is
     made ready first, and what was lost with its worker's lease is given up.
     Costs a few rows however many tasks there are; with filters, or a cap on
     an assignee, one more for each pair of assignee and tenant that has some.
@@ -105,7 +107,7 @@ def claim_next(
     rules.check_lease(0, lease_ms)
     if unknown := set(stages) - set(STAGES):
         raise Refused(f"a stage is one of {', '.join(STAGES)}, not {', '.join(map(repr, sorted(unknown)))}")
-    plain = assignees is None and tenants is None
+    plain = assignees is None and tenants is None and not without
     if plain and "work" in stages:  # almost always there is nothing to see to first
         found = tx.row(_AT_ONCE, board=board, now_ms=tx.now_ms, reviews=int("review" in stages))
         if found is not None:
@@ -122,7 +124,7 @@ def claim_next(
     sweeping.wake(tx, where.board_id)
     sweeping.expire(tx, where.board_id)
     epoch = holds.epoch(tx)
-    wanted = _Wanted(stages, assignees, tenants)
+    wanted = _Wanted(stages, assignees, tenants, without)
     found, capped = _find(tx, where, limits, wanted)
     if found is None and sweeping.recover(tx, where.board_id, is_dead=is_dead) and capped:
         found, capped = _find(tx, where, limits, wanted)
@@ -141,16 +143,23 @@ class _Wanted:
     """Which tasks a worker takes."""
 
     def __init__(
-        self, stages: Collection[Stage], assignees: Collection[str] | None, tenants: Collection[str] | None
+        self,
+        stages: Collection[Stage],
+        assignees: Collection[str] | None,
+        tenants: Collection[str] | None,
+        without: Collection[str],
     ) -> None:
         self.stages = tuple(stage for stage in STAGES if stage in stages)
-        self.is_all = assignees is None and tenants is None
+        self.is_all = assignees is None and tenants is None and not without
+        self._without = frozenset(without)
         self._assignees = None if assignees is None else frozenset(assignees)
         self._tenants = None if tenants is None else frozenset(tenants)
 
     def has(self, lane: Mapping[str, Any]) -> bool:
-        return (self._assignees is None or lane["assignee"] in self._assignees) and (
-            self._tenants is None or lane["tenant"] in self._tenants
+        return (
+            (self._assignees is None or lane["assignee"] in self._assignees)
+            and (self._tenants is None or lane["tenant"] in self._tenants)
+            and lane["assignee"] not in self._without
         )
 
 

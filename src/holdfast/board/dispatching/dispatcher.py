@@ -136,6 +136,8 @@ class Dispatcher:
                 step()
             except (Busy, OutcomeUnknown, OSError) as error:
                 trouble = str(error)
+        if trouble and trouble != self._trouble:
+            self._tell(f"has to wait: {trouble}")
         self._trouble = trouble
         return _TROUBLE_MS if trouble else self._pause_ms()
 

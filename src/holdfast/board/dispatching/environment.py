@@ -7,7 +7,9 @@ import shutil
 import sys
 from collections.abc import Mapping
 
+from holdfast import board as boards
 from holdfast.board.model import Claimed
+from holdfast.engine import Read
 
 PROMPT_BYTES_MAX = 100_000
 """Beyond that a prompt is in a file: one string of an environment is at most 128 KiB (execve(2))."""
@@ -24,6 +26,12 @@ def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     if shutil.which("holdfast", path=path) is None and shutil.which("holdfast", path=beside):
         found["PATH"] = f"{path}{os.pathsep}{beside}"
     return found
+
+
+def prompt(tx: Read, task_id: int) -> str:
+    """Return what a worker is told of its task, as Markdown."""
+    task = boards.get(tx, task_id)
+    return "" if task is None else f"# {task.title}\n\n{task.body}\n"
 
 
 def of_task(

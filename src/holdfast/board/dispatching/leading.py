@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import msgspec
 
-from holdfast import holds, ids
+from holdfast import holds
 from holdfast.board.dispatching.model import Leader, Told
 from holdfast.clock import boot_ms
 from holdfast.engine import Engine, Read
@@ -23,7 +24,7 @@ class Lead:
 
     def __init__(self, engine: Engine, board: str | None, *, watch: Watch, wake: Callable[[], object]) -> None:
         # Two dispatchers of one process are two: a hold may be extended by its owner.
-        self.owner = holds.me(f"dispatcher {ids.text(ids.new())[-8:]}")
+        self.owner = holds.me(f"dispatcher {os.urandom(4).hex()}")
         self._engine = engine
         self._resource = _RESOURCE + (_ALL if board is None else board)
         self._watch = watch

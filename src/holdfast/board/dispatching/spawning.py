@@ -105,6 +105,10 @@ class Worker:
         self._socket.close()
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        # Where we are the first process of a container, what it left behind became ours.
+        with suppress(ChildProcessError):
+            while os.waitpid(-self.owner.pid, os.WNOHANG)[0]:
+                pass
 
 
 class Found:

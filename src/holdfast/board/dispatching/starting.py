@@ -116,7 +116,7 @@ class Start:
         claimed, task, workspace = self.claimed, self.claimed.task, self.workspace
         assert workspace is not None  # it is ready, and without an error
         with engine.read() as tx:
-            prompt = boards.context(tx, task.task_id).markdown
+            prompt = environment.prompt(tx, task.task_id)
         told = environment.of_task(
             claimed,
             named=site.named,
