@@ -142,14 +142,19 @@ def attachments(
         with at.changing(given) as tx:
             found = [attaching.detach(tx, _one(tx, at.task_of(tx, task, board).task_id, remove), author=at.who(None))]
     elif save:
-        with at.looking(given) as tx:
-            number = _one(tx, at.task_of(tx, task, board).task_id, save)
-            one = attaching.get_attachment(tx, number)
-            assert one is not None  # it was listed
-            found, data = [one], b"".join(attaching.read_attachment(tx, number))
-        _save(data, one, to)
-        if to == "-":
-            return
+        with at.kept(given) as state:
+            with state.read() as tx:
+                number = _one(tx, at.task_of(tx, task, board).task_id, save)
+                named = attaching.get_attachment(tx, number)
+            if to == "-":
+                sys.stdout.flush()
+                for part in state.board.read_attachment(number):
+                    sys.stdout.buffer.write(part)
+                return
+            assert named is not None  # it was listed
+            # A name is what somebody said: no path of theirs is followed.
+            called = os.path.basename(named.name.replace("\\", "/")) or str(number)
+            found = [state.board.save_attachment(number, to or called)]
     else:
         with at.looking(given) as tx:
             found = attaching.attachments(tx, at.task_of(tx, task, board).task_id)
@@ -174,20 +179,6 @@ def _one(tx: Read, task_id: int, text: str) -> int:
         numbers = ", ".join(str(each.attachment_id) for each in found)
         raise Refused(f"task {task_id} has several files {text!r}: {numbers}", remedy="Name it by its number.")
     return found[0].attachment_id
-
-
-def _save(data: bytes, attachment: Attachment, to: str | None) -> None:
-    if to == "-":
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        return
-    # A name is what somebody said: no path of theirs is followed.
-    path = to or os.path.basename(attachment.name.replace("\\", "/")) or str(attachment.attachment_id)
-    try:
-        with open(path, "xb") as file:
-            file.write(data)
-    except FileExistsError:
-        raise Refused(f"{path} is there already, and was left as it is", remedy="Name another with --to.") from None
 
 
 def _list(found: list[Attachment]) -> None:
