@@ -56,6 +56,7 @@ from holdfast.board.ending import (
     request_changes,
     review,
 )
+from holdfast.board.finding import find
 from holdfast.board.linking import link, recount, unlink
 from holdfast.board.looking import links, listing, runs, stats
 from holdfast.board.model import (
@@ -81,7 +82,7 @@ from holdfast.board.model import (
 from holdfast.board.reasons import why
 from holdfast.board.saying import Comment, comment, comments
 from holdfast.board.sweeping import owners_running, sweep
-from holdfast.board.telling import events, history, tell
+from holdfast.board.telling import events, history, recent, tell
 
 __all__ = [
     "Attachment",
@@ -130,6 +131,7 @@ __all__ = [
     "end_all",
     "events",
     "fail",
+    "find",
     "get",
     "get_attachment",
     "get_board",
@@ -142,6 +144,7 @@ __all__ = [
     "move_to",
     "owners_running",
     "read_attachment",
+    "recent",
     "reclaim",
     "recount",
     "release",

@@ -88,6 +88,13 @@ WHERE task_id = :task_id AND event_id > :after AND event_id < events_before()
 ORDER BY event_id
 LIMIT :limit
 
+-- name: recent_events
+-- Differs: as above.
+SELECT event_id, board_id, task_id, seq, run_id, kind, payload, at_ms FROM task_events
+WHERE board_id = :board_id AND event_id < events_before()
+ORDER BY event_id DESC
+LIMIT :limit
+
 -- name: rebase_events
 -- Differs: numbers of transactions may begin anew here; events to come are numbered beyond those there are.
 UPDATE counters

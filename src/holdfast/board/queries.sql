@@ -19,6 +19,13 @@ alias = :alias AND (CAST(:board AS TEXT) IS NULL OR board_id = (SELECT board_id 
 ORDER BY board_id
 LIMIT 2
 
+-- name: which_titled
+-- Looks at every task of the board: for people, who can wait for that.
+board_id = :board_id AND status <> 'archived' AND lower(substr(title, 1, :length)) = lower(:beginning)
+ORDER BY CASE WHEN lower(title) = lower(:beginning) THEN 0 ELSE 1 END,
+    CASE WHEN status IN ('done', 'cancelled') THEN 1 ELSE 0 END, task_id DESC
+LIMIT :limit
+
 -- name: hold_links
 -- The task, and from here to the end of the transaction nobody else links tasks of its board, nor ends one that has
 -- links. `again`: it is to be read again, now that this is so.
@@ -208,6 +215,12 @@ LIMIT :limit
 SELECT event_id, board_id, task_id, seq, run_id, kind, payload, at_ms FROM task_events
 WHERE task_id = :task_id AND event_id > :after
 ORDER BY event_id
+LIMIT :limit
+
+-- name: recent_events
+SELECT event_id, board_id, task_id, seq, run_id, kind, payload, at_ms FROM task_events
+WHERE board_id = :board_id
+ORDER BY event_id DESC
 LIMIT :limit
 
 -- name: last_events

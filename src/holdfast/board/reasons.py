@@ -80,9 +80,10 @@ def _running(tx: Read, seen: Task) -> str:
         return "Its worker was silent for too long; the next one that asks ends its claim."
     left = _seconds(seen.expires_ms - tx.now_ms)
     said = f" It said: {seen.note}." if seen.note else ""
+    at_once = ", and at once when that process ends" if seen.owner.pid else ""
     return (
         f"{owners.describe(seen.owner)} is at it, attempt {seen.attempts}; if nothing more is heard of it,"
-        f" its claim ends in {left}, and at once when that process ends.{said}"
+        f" its claim ends in {left}{at_once}.{said}"
     )
 
 
@@ -93,9 +94,9 @@ def _blocked(tx: Read, seen: Task) -> str:
         case BlockKind.CHILDREN:
             return f"It waits for {seen.children_open} of its children to be over ({seen.block_reason})."
         case BlockKind.FAILURES:
-            return f"It was given up: {seen.block_reason} `unblock` gives it new attempts."
+            return f"It was given up: {_ended(seen.block_reason)} `unblock` gives it new attempts."
         case _:
-            return f"It is blocked ({seen.block_kind}): {seen.block_reason} `unblock` lets it go on."
+            return f"It is blocked ({seen.block_kind}): {_ended(seen.block_reason)} `unblock` lets it go on."
 
 
 def _parents(tx: Read, seen: Task, state: str) -> str:
@@ -106,6 +107,11 @@ def _parents(tx: Read, seen: Task, state: str) -> str:
     ]
     more = f" and {len(found) - _NAMED_MAX} more" if len(found) > _NAMED_MAX else ""
     return f"its parent{'s' if len(found) > 1 else ''} {', '.join(found[:_NAMED_MAX])}{more}"
+
+
+def _ended(reason: str | None) -> str:
+    text = (reason or "").rstrip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _seconds(ms: int) -> str:

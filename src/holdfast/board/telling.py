@@ -36,6 +36,12 @@ def history(tx: Read, task_id: int, *, limit: int = 50) -> list[Event]:
     return [event(row) for row in reversed(tx.rows(SQL["last_events"], task_id=task_id, limit=limit))]
 
 
+def recent(tx: Read, board: str, *, limit: int = 50) -> list[Event]:
+    """Return the last events of a board, oldest first: ``events`` goes on after the last of them."""
+    rows = tx.rows(SQL["recent_events"], board_id=catalogue.there(tx, board).board_id, limit=limit)
+    return [event(row) for row in reversed(rows)]
+
+
 def events(
     tx: Read, *, board: str | None = None, task: int | None = None, after: int = 0, limit: int = EVENTS_MAX
 ) -> list[Event]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -34,6 +36,37 @@ class Size(click.ParamType):  # type: ignore[type-arg]
             return quantities.size_bytes(value)
         except Refused as refused:
             self.fail(f"{refused}: {refused.remedy}", param, ctx)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time: ``ms`` since the epoch, or from now where ``is_relative``."""
+
+    ms: int
+    is_relative: bool
+
+    def at(self, now_ms: int) -> int:
+        """Return it in ms since the epoch."""
+        return now_ms + self.ms if self.is_relative else self.ms
+
+
+class When(click.ParamType):  # type: ignore[type-arg]
+    """A time to come: ``2h`` from now, or a date, local where it names no zone."""
+
+    name = "when"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
+        """Return the moment."""
+        if isinstance(value, Moment):
+            return value
+        try:
+            return Moment(round(quantities.age_s(str(value)) * 1_000), True)
+        except Refused:
+            pass
+        try:
+            return Moment(round(dt.datetime.fromisoformat(str(value).strip()).timestamp() * 1_000), False)
+        except (ValueError, OverflowError, OSError):
+            self.fail(f"{value!r} is no time to come: say 90s, 30m, 2h, 7d, or a date as 2026-11-27T09:00", param, ctx)
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]

@@ -17,6 +17,7 @@ COMMANDS = {
     "move": ("holdfast.cli.move:move", "Move the state into a PostgreSQL database, or back."),
     "status": ("holdfast.cli.status:status", "Show what is indexed, how big it is, and what is wrong."),
     "holds": ("holdfast.cli.holds:holds", "Show who is working on what, and until when."),
+    "board": ("holdfast.cli.board:board", "Share tasks among many workers: create, claim, watch, dispatch."),
     "jobs": ("holdfast.cli.jobs:jobs", "List, explain and steer work that happens once."),
     "receipts": ("holdfast.cli.receipts:receipts", "List and show what was changed in homes."),
     "undo": ("holdfast.cli.undo:undo", "Undo what was changed in a home."),

@@ -27,6 +27,11 @@ def of(pid: int, label: str = "") -> Owner:
     return Owner(host(), boot_id(), _pid_namespace(), pid, stat[1] if stat else 0, label)
 
 
+def absent(label: str) -> Owner:
+    """Return an owner that is no process, such as a person, or whoever comes back later: only its lease tells of it."""
+    return Owner(host(), "", 0, 0, 0, label)
+
+
 @lru_cache(_REMEMBERED)
 def _of(pid: int, label: str) -> Owner:
     return of(pid, label)
@@ -69,6 +74,8 @@ def is_gone(owner: Owner) -> bool:
 
 def describe(owner: Owner) -> str:
     """Return how a person would name ``owner``: its pid, its command when it still runs, its host when foreign."""
+    if not owner.pid:
+        return owner.label or "somebody"
     if owner.host != host():
         return f"pid {owner.pid} on {owner.host}"
     if not is_near(owner):

@@ -25,6 +25,12 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 
 
+def styles(*sequences: str) -> tuple[str, ...]:
+    """Return these escape sequences where a person wants colours, else as many empty texts."""
+    wanted = is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return sequences if wanted else ("",) * len(sequences)
+
+
 def line(text: str = "") -> None:
     """Print one line of a result. ``text`` must be safe already."""
     sys.stdout.write(text + "\n")

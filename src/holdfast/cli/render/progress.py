@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
+    from holdfast.board.exchange.model import ExchangeProgress
+    from holdfast.board.exchange.model import OnProgress as OnExchanged
     from holdfast.ingest.model import OnProgress, Progress
     from holdfast.memory.model import OnProgress as OnRemembered
     from holdfast.memory.model import Progress as MemoryProgress
@@ -66,6 +68,13 @@ def compress_bar() -> Iterator[OnCompressed | None]:
 
 
 @contextmanager
+def exchange_bar() -> Iterator[OnExchanged | None]:
+    """Yield what to pass as ``on_progress`` to whatever carries boards in or out; None when nobody looks."""
+    with _shown() as shown:
+        yield None if shown is None else shown.exchange
+
+
+@contextmanager
 def memory_bar() -> Iterator[OnRemembered | None]:
     """Yield what to pass as ``on_progress`` to whatever has a model read threads; None when nobody looks."""
     with _shown() as shown:
@@ -115,6 +124,11 @@ class _Bar:
         text = "Reading threads" if progress.phase == "extract" else "Putting notes together"
         percent = progress.done * 100 // max(progress.due, 1)
         self._show(progress.phase, text, percent, progress.done, progress.due, False)
+
+    def exchange(self, progress: ExchangeProgress) -> None:
+        done, of = progress.done, progress.total
+        text = f"{progress.step.capitalize()} {progress.board}".strip()
+        self._show(f"{progress.board} {progress.step}", text, done * 100 // max(of, 1), done, of, False)
 
     def compress(self, progress: CompressProgress) -> None:
         done, of = progress.files_done, progress.files
