@@ -209,9 +209,7 @@ class Crew:
             start.claim.stop()
         except OSError as error:  # no descriptor, process or memory: not the task's fault
             self._lanes.failed(start.lane, str(error))
-            self._give_back(
-                start, End("released", f"no process for it: {error}", counted=False, retry_in_ms=_RETRY_MS)
-            )
+            self._give_back(start, End("released", f"no process for it: {error}", counted=False, retry_in_ms=_RETRY_MS))
         else:
             self._starts.remove(start)
             self._tended.append(tended)
