@@ -60,7 +60,8 @@ def test_an_exit_code_after_the_word_changes_nothing(engine, make):
 def test_a_failure_is_tried_again_by_itself(engine, running, pipe):
     task_id = create(engine)
     running(
-        f"echo $HOLDFAST_ATTEMPT >{pipe.path}; [ $HOLDFAST_ATTEMPT = 1 ] && exit 1; {says('done')}; echo over >{pipe.path}"
+        f"echo $HOLDFAST_ATTEMPT >{pipe.path}; [ $HOLDFAST_ATTEMPT = 1 ] && exit 1;"
+        f" {says('done')}; echo over >{pipe.path}"
     )
     assert pipe.lines(3) == ["1", "2", "over"]
     assert outcomes(engine, task_id)[0] == "crashed"

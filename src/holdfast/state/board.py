@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast import board as room
-from holdfast import holds
+from holdfast import holds, postgres
 from holdfast.board import (
     Board,
     Capped,
@@ -298,7 +298,7 @@ class BoardDoor:
         """Return what runs ``command`` for each task of ``board`` (None: of all); ``.run()`` it.
 
         A line is the shell's; words are a command. ``tell`` is given a line about each thing that happens. ``how``:
-        the words of ``dispatching.How``. Its files lie below ``board/`` in the state directory. See docs/dispatching.md.
+        the words of ``dispatching.How``. Its files lie below ``board/`` in the state directory.
         """
         from holdfast.board.dispatching import Dispatcher, How  # for the few who dispatch
 

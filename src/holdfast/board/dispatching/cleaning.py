@@ -1,4 +1,4 @@
-"""Take away what tasks that are over left on this machine: workspaces, once what is to be kept is kept, and old logs."""
+"""Take away what is over on this machine: workspaces, once what is to be kept of them is, and old logs."""
 
 from __future__ import annotations
 

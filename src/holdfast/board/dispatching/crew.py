@@ -21,7 +21,7 @@ from holdfast.board.dispatching.rules import End, Why
 from holdfast.board.dispatching.spawning import Found
 from holdfast.board.dispatching.starting import Site, Start
 from holdfast.board.dispatching.tending import Tended
-from holdfast.board.dispatching.workspaces import CannotBeMade
+from holdfast.board.dispatching.worktrees import CannotBeMade
 from holdfast.board.model import Board, Claimed
 from holdfast.clock import boot_ms
 from holdfast.engine import Engine

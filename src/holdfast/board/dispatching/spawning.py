@@ -58,7 +58,7 @@ class Worker:
             with theirs, open(log, "ab") as said:
                 self._process = subprocess.Popen(
                     ["/bin/sh", "-c", _SHELL, "holdfast-worker", end, *command],
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=said,
                     stderr=said,
                     cwd=folder,
