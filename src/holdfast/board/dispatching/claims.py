@@ -39,9 +39,7 @@ class Claim:
         self._note = ""
         self._keeper: Keeper | None = None
 
-    def keep(
-        self, engine: Engine, hold: Hold, *, lease_ms: int, watch: Watch, on_lost: Callable[[], object]
-    ) -> None:
+    def keep(self, engine: Engine, hold: Hold, *, lease_ms: int, watch: Watch, on_lost: Callable[[], object]) -> None:
         """Renew it in the background; ``on_lost`` is called when that finds that it is over."""
         self._by_us.append(hold.renewed_ms)
         self._note = hold.note

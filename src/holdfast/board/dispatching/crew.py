@@ -21,7 +21,7 @@ from holdfast.board.dispatching.rules import End, Why
 from holdfast.board.dispatching.spawning import Found
 from holdfast.board.dispatching.starting import Site, Start
 from holdfast.board.dispatching.tending import Tended
-from holdfast.board.dispatching.workspaces import CannotBeMade
+from holdfast.board.dispatching.worktrees import CannotBeMade
 from holdfast.board.model import Board, Claimed
 from holdfast.clock import boot_ms
 from holdfast.engine import Engine
@@ -209,9 +209,7 @@ class Crew:
             start.claim.stop()
         except OSError as error:  # no descriptor, process or memory: not the task's fault
             self._lanes.failed(start.lane, str(error))
-            self._give_back(
-                start, End("released", f"no process for it: {error}", counted=False, retry_in_ms=_RETRY_MS)
-            )
+            self._give_back(start, End("released", f"no process for it: {error}", counted=False, retry_in_ms=_RETRY_MS))
         else:
             self._starts.remove(start)
             self._tended.append(tended)
