@@ -195,6 +195,21 @@ def test_links_that_cannot_be_are_left_out_and_told(engine):
     assert {card.title: card.status for card in cards(engine, "copy")} == {"parent": "ready", "child": "todo"}
 
 
+def test_a_parent_that_was_moved_to_another_board_here_keeps_nobody_waiting_on_this_one(engine):
+    with engine.write() as tx:
+        parent = board.create(tx, "parent").task.task_id
+    imported(engine, exported(engine), "copy")
+    with engine.write() as tx:
+        board.create_board(tx, "other")
+        board.move_to(tx, cards(engine, "copy")[0].id, "other")
+        board.create(tx, "child", parents=[parent])
+
+    report = imported(engine, exported(engine), "copy")
+
+    assert report.oddities == {"import-link": 1}
+    assert [(card.title, card.status) for card in cards(engine, "copy")] == [("child", "ready")]
+
+
 def test_who_waits_for_children_that_do_not_come_waits_no_more(engine):
     with engine.write() as tx:
         parent = board.create(tx, "parent").task.task_id
