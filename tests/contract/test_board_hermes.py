@@ -288,7 +288,9 @@ task("t_1", "first")
 def test_a_damaged_board_gives_what_can_be_read_and_says_what_cannot(engine, tmp_path):
     root = made(tmp_path, """
 tables()
+run("BEGIN")
 for n in range(400): task(f"t_{n:04}", f"task {n}", body="x" * 400)
+run("COMMIT")
 """)  # fmt: skip
     with open(root / "kanban.db", "r+b") as file:
         file.seek(os.path.getsize(root / "kanban.db") // 4096 // 2 * 4096)
