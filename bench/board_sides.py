@@ -147,9 +147,7 @@ class Ours:
 
         self.board, self.is_postgres = board, postgres.is_url(where)
         self.store: Any = (
-            postgres.Store.open(where)
-            if self.is_postgres
-            else Store.open(where, clock=wall_ms, durability="full")
+            postgres.Store.open(where) if self.is_postgres else Store.open(where, clock=wall_ms, durability="full")
         )
         self.me = holds.me("bench")
 
@@ -169,8 +167,12 @@ class Ours:
                 self.board.done(tx, one, summary="nothing to do")
             runs = self._number(tx, "SELECT count(*) AS n FROM task_runs")
         assert made == list(range(1, SET + 1)), "the first hundred tasks of a new database"
-        tables = {"tasks": {"task_id": SET, "run_id": runs}, "task_links": {"parent_id": SET, "child_id": SET},
-                  "task_runs": {"run_id": runs, "task_id": SET}, "task_events": {"task_id": SET, "run_id": runs}}
+        tables = {
+            "tasks": {"task_id": SET, "run_id": runs},
+            "task_links": {"parent_id": SET, "child_id": SET},
+            "task_runs": {"run_id": runs, "task_id": SET},
+            "task_events": {"task_id": SET, "run_id": runs},
+        }
         for first in range(1, count // SET, 100):
             with self.store.write(wait_ms=WAIT_MS) as tx:
                 for copy in range(first, min(first + 100, count // SET)):
@@ -330,7 +332,7 @@ def cold(side: str, where: str) -> dict[str, float]:
 
         began = time.perf_counter()
         state = holdfast.open([], state_dir=os.path.dirname(where), search=False)
-        state.board.list(status="ready", limit=50)
+        state.board.listing(status="ready", limit=50)
     return {"cold_ms": (time.perf_counter() - began) * 1000}
 
 
