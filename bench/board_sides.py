@@ -27,6 +27,7 @@ SET = 100
 READY, WAITING, BLOCKED = 50, 30, 10
 ASSIGNEES = 4
 LEASE_MS = 60_000
+OPS_S = 5.0
 WAIT_MS = 60_000
 
 
@@ -306,7 +307,7 @@ def ops(side: Any, repeats: int) -> dict[str, list[float]]:
         times.setdefault(name, []).append((time.perf_counter() - began) * 1000)
         return result
 
-    until = time.perf_counter() + 8
+    until = time.perf_counter() + OPS_S
     for at in range(repeats):
         timed("create", side.create, at)
         claimed = timed("claim", side.claim)
