@@ -27,6 +27,7 @@ SET = 100
 READY, WAITING, BLOCKED = 50, 30, 10
 ASSIGNEES = 4
 LEASE_MS = 60_000
+OPS_S = 5.0
 WAIT_MS = 60_000
 
 
@@ -147,9 +148,7 @@ class Ours:
 
         self.board, self.is_postgres = board, postgres.is_url(where)
         self.store: Any = (
-            postgres.Store.open(where)
-            if self.is_postgres
-            else Store.open(where, clock=wall_ms, durability="full")
+            postgres.Store.open(where) if self.is_postgres else Store.open(where, clock=wall_ms, durability="full")
         )
         self.me = holds.me("bench")
 
@@ -169,8 +168,12 @@ class Ours:
                 self.board.done(tx, one, summary="nothing to do")
             runs = self._number(tx, "SELECT count(*) AS n FROM task_runs")
         assert made == list(range(1, SET + 1)), "the first hundred tasks of a new database"
-        tables = {"tasks": {"task_id": SET, "run_id": runs}, "task_links": {"parent_id": SET, "child_id": SET},
-                  "task_runs": {"run_id": runs, "task_id": SET}, "task_events": {"task_id": SET, "run_id": runs}}
+        tables = {
+            "tasks": {"task_id": SET, "run_id": runs},
+            "task_links": {"parent_id": SET, "child_id": SET},
+            "task_runs": {"run_id": runs, "task_id": SET},
+            "task_events": {"task_id": SET, "run_id": runs},
+        }
         for first in range(1, count // SET, 100):
             with self.store.write(wait_ms=WAIT_MS) as tx:
                 for copy in range(first, min(first + 100, count // SET)):
@@ -304,7 +307,7 @@ def ops(side: Any, repeats: int) -> dict[str, list[float]]:
         times.setdefault(name, []).append((time.perf_counter() - began) * 1000)
         return result
 
-    until = time.perf_counter() + 8
+    until = time.perf_counter() + OPS_S
     for at in range(repeats):
         timed("create", side.create, at)
         claimed = timed("claim", side.claim)
@@ -330,7 +333,7 @@ def cold(side: str, where: str) -> dict[str, float]:
 
         began = time.perf_counter()
         state = holdfast.open([], state_dir=os.path.dirname(where), search=False)
-        state.board.list(status="ready", limit=50)
+        state.board.listing(status="ready", limit=50)
     return {"cold_ms": (time.perf_counter() - began) * 1000}
 
 

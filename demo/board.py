@@ -86,7 +86,9 @@ def play(stage: Stage) -> None:
 
 def share(stage: Stage, state: holdfast.State, place: str) -> None:
     """Let three workers do sixty tasks; a fourth, which claimed first, is killed with its task in its hands."""
-    ids = [state.board.create(f"task {number}", board="work", priority=number % 3).task.task_id for number in range(TASKS)]
+    ids = [
+        state.board.create(f"task {number}", board="work", priority=number % 3).task.task_id for number in range(TASKS)
+    ]
     slow = python(WORKER, place, "slow")
     assert slow.stdout is not None
     taken = int(slow.stdout.readline())

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import history
-from engines import open_engine
 from history import Call, Run, Tables
+
+from engines import open_engine
 from holdfast.sql import statement
 from processes import Child
 
@@ -145,4 +146,3 @@ class Crowd:
         tables.titles = {int(task): title for task, title in titles.items()}
         tables.statuses = {int(task): status for task, status in statuses.items()}
         return tables, sound
-

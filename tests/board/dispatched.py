@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 import history
-from engines import open_engine
 from history import Call, Run, Tables
+
+from engines import open_engine
 from holdfast import board, schema
 from holdfast.sql import statement
 from processes import SRC, Child
@@ -119,7 +120,9 @@ class Dispatched:
             rows = tx.rows(statement("SELECT task_id, fence, outcome FROM task_runs ORDER BY run_id"))
             links = tx.rows(statement("SELECT parent_id, child_id FROM task_links"))
         # A worker is called after its task and fence; a run whose dispatcher died before it began keeps no record.
-        tables.runs = [Run(row["task_id"], row["fence"], f"{row['task_id']}.{row['fence']}", row["outcome"]) for row in rows]
+        tables.runs = [
+            Run(row["task_id"], row["fence"], f"{row['task_id']}.{row['fence']}", row["outcome"]) for row in rows
+        ]
         tables.links = [(row["parent_id"], row["child_id"]) for row in links]
         return history.complaints(self.calls, tables, self.killed)
 

@@ -13,6 +13,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 ENDS = ("done", "release", "block")
 """Calls that end a claim when they are acknowledged."""
@@ -94,7 +95,7 @@ def overlaps(calls: list[Call], gone: dict[str, int]) -> Iterator[str]:
             claims[call.task].append(call)
     for task, those in claims.items():
         those.sort(key=lambda call: (call.fence or 0, call.began_ns))
-        for first, second in zip(those, those[1:], strict=False):
+        for first, second in pairwise(those):
             if first.fence == second.fence:
                 yield f"double: task {task} was given to {first.who} and to {second.who} under fence {first.fence}"
                 continue
@@ -147,15 +148,17 @@ def creations(calls: list[Call], tables: Tables, _killed: dict[str, int]) -> Ite
 
 def gates(calls: list[Call], tables: Tables, _killed: dict[str, int]) -> Iterator[str]:
     """A child that was claimed before its parent can have been done."""
-    done_ns = {}
+    done_ns: dict[int | None, int] = {}
+    claims: dict[int | None, list[Call]] = defaultdict(list)
     for call in calls:
         if call.what == "done" and not call.error:
             done_ns.setdefault(call.task, call.began_ns)
+        elif call.what == "claim" and call.said == "claimed":
+            claims[call.task].append(call)
     for parent, child in tables.links:
-        for call in calls:
-            if call.what == "claim" and call.said == "claimed" and call.task == child:
-                if (call.answered_ns or 0) < done_ns.get(parent, 1 << 63):
-                    yield f"gate: task {child} was given to {call.who} before its parent {parent} was done"
+        for call in claims[child]:
+            if (call.answered_ns or 0) < done_ns.get(parent, 1 << 63):
+                yield f"gate: task {child} was given to {call.who} before its parent {parent} was done"
 
 
 def odd_runs(_calls: list[Call], tables: Tables, _killed: dict[str, int]) -> Iterator[str]:

@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from history import Run, Tables
@@ -97,9 +98,9 @@ class Ours:
     def tick(self) -> int:
         """Do what a gateway does in each round; return how many tasks are ready."""
         self.state.board.sweep()
-        for task in self.state.board.list(status="blocked", limit=50).tasks:
+        for task in self.state.board.listing(status="blocked", limit=50).tasks:
             self.state.board.unblock(task.task_id, "answered")
-        for task in self.state.board.list(status="triage", limit=50).tasks:
+        for task in self.state.board.listing(status="triage", limit=50).tasks:
             self.state.board.move(task.task_id, "ready")
         self.state.board.events(limit=100)
         return int(self.state.board.stats().counts["ready"])
@@ -220,7 +221,8 @@ def work(board: Any, record: Record, over: threading.Event, seed: int) -> None:
             continue
         task, fence = claimed
         what = chance.choices(("done", "release", "block"), (8, 1, 1))[0]
-        record.call(what, lambda what=what: getattr(board, what)(task, fence), lambda _: {}, task=task, fence=fence)
+        end = partial(getattr(board, what), task, fence)
+        record.call(what, end, lambda _: {}, task=task, fence=fence)
 
 
 def gateway(board: Any, record: Record, over: threading.Event, seed: int) -> None:

@@ -5,6 +5,7 @@ import secrets
 import pytest
 from crowd import WORKERS, Crowd
 
+
 def played(crowd, **how):
     """Play, and return what is wrong: also when too little happened for anything to be shown."""
     crowd.play(**how)

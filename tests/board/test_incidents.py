@@ -2,6 +2,9 @@
 
 import pytest
 
+from engines import open_engine
+from holdfast import board
+
 GATEWAY = """
 board = players.Ours(FOLDER, "gateway", URL)
 def careless():
@@ -123,3 +126,30 @@ say(claimed[0], ready, board.state.board.stats().counts["done"])
 
 def test_without_a_free_descriptor_tasks_are_claimed_completed_and_looked_at(start):
     assert start(NO_DESCRIPTORS).line() == "2 1 2"
+
+
+CREATOR = """
+board = players.Ours(FOLDER, "creator", URL)
+say("ready")
+hear()
+made = board.state.board.create("by " + ARGS[0], request="the same", created_by=ARGS[0])
+say(type(made).__name__, made.task.task_id)
+"""
+
+
+def test_four_who_create_under_one_key_behind_a_writer_get_one_task(start, tmp_path, url):
+    """K13: a look at the key before the transaction begins would find nothing, four times."""
+    creators = [start(CREATOR, number) for number in range(4)]
+    for creator in creators:
+        assert creator.line() == "ready"
+    with open_engine(url or str(tmp_path / "state" / "state.db")) as engine:
+        with engine.write() as tx:
+            board.create(tx, "another")
+            for creator in creators:
+                creator.tell()
+        said = sorted(creator.line() for creator in creators)
+        with engine.read() as tx:
+            tasks = board.listing(tx, "default").tasks
+    made = next(task.task_id for task in tasks if task.title.startswith("by"))
+    assert said == [f"Created {made}"] + [f"Known {made}"] * 3
+    assert len(tasks) == 2

@@ -1,4 +1,4 @@
-"""PostgreSQL: who ends a task at the moment it is linked is served like anybody else, also beside others who end theirs."""
+"""PostgreSQL: who ends a task the very moment it is linked is not turned away, though others end theirs meanwhile."""
 
 import threading
 
