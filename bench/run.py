@@ -24,12 +24,8 @@ BENCHES: dict[str, Bench] = {
     "show": show.measured,
     "contention": lambda _, peer: contention.measured([8, 40], 7, 1.0, peer),
     "million": lambda _n, _peer: million.measured([1_000, 100_000, 1_000_000], 5),
-<<<<<<< HEAD
-    "claiming": lambda _, peer: claiming.measured([1, 4, 8, 16], ROUNDS["claiming"], 2.0, peer),
-=======
     "board": lambda _, peer: board.measured([1_000, 10_000, 100_000], 3, 2.0, peer),
-    "claiming": lambda _, peer: claiming.measured([1, 4, 8, 16], 3, 2.0, peer),
->>>>>>> boardproof
+    "claiming": lambda _, peer: claiming.measured([1, 4, 8, 16], ROUNDS["claiming"], 2.0, peer),
     "startup": lambda _, peer: startup.measured(50_000, 15, peer),
 }
 
