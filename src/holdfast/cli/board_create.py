@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
@@ -13,10 +13,13 @@ from holdfast.cli.quantities import Age, OrNone, When
 from holdfast.cli.render import out
 
 if TYPE_CHECKING:
+    from holdfast.board.model import Gate, Scope
     from holdfast.cli.quantities import Moment
 
 _BODY = click.option("--body", metavar="TEXT", help="What is to be done, at length.")
-_BODY_FILE = click.option("--body-file", metavar="FILE", type=click.File(encoding="utf-8"), help="The same; - is stdin.")
+_BODY_FILE = click.option(
+    "--body-file", metavar="FILE", type=click.File(encoding="utf-8"), help="The same; - is stdin."
+)
 _PLACES = ("scratch", "worktree")
 
 
@@ -32,7 +35,9 @@ _PLACES = ("scratch", "worktree")
 @click.option("--triage", is_flag=True, help="Not to be done yet: somebody must look at it first.")
 @click.option("--blocked", metavar="WHY", help="Not to be done until it is unblocked, and why.")
 @click.option("--tenant", metavar="NAME", default="", help="For whom; workers may claim by that, too.")
-@click.option("--idempotency-key", "--request", metavar="TEXT", help="A task asked for under it before is not made again.")
+@click.option(
+    "--idempotency-key", "--request", metavar="TEXT", help="A task asked for under it before is not made again."
+)
 @click.option(
     "--key-scope", type=click.Choice(["any", "open"]), default="any", show_default=True, help="... ever, or while open."
 )
@@ -40,7 +45,11 @@ _PLACES = ("scratch", "worktree")
 @click.option("--time-max", type=Age(), help="An attempt may take so long: 30m, 2h.")
 @click.option("--silence-max", type=Age(), help="A worker may say nothing for so long.")
 @click.option(
-    "--workspace", metavar="KIND|DIR", default="scratch", show_default=True, help="scratch, worktree, or a directory."
+    "--workspace",
+    metavar="KIND|DIR",
+    default="scratch",
+    show_default=True,
+    help="scratch, worktree[:REPOSITORY], a directory.",
 )
 @click.option("--branch", metavar="NAME", help="Of the worktree.")
 @click.option("--metadata", metavar="JSON", help="Whatever else workers should know.")
@@ -89,7 +98,7 @@ def create(
             parents=[_parent(tx, each, board) for each in parents],
             due_ms=None if due is None else due.at(tx.now_ms),
             request=idempotency_key,
-            request_scope=key_scope,
+            request_scope=cast("Scope", key_scope),
             time_max_ms=_ms(time_max),
             silence_max_ms=_ms(silence_max),
             workspace=_workspace(workspace),
@@ -168,17 +177,22 @@ def _body(text: str | None, file: IO[str] | None) -> str | None:
     return file.read()
 
 
-def _parent(tx: Any, text: str, board: str | None) -> tuple[int, str]:
+def _parent(tx: Any, text: str, board: str | None) -> tuple[int, Gate]:
     from holdfast.cli.board_links import GATES
 
     name, colon, gate = text.rpartition(":")
     if not colon or gate not in GATES:
         name, gate = text, "done"
-    return at.task_of(tx, name, board).task_id, gate
+    return at.task_of(tx, name, board).task_id, cast("Gate", gate)
 
 
 def _workspace(text: str) -> str:
-    return text if text in _PLACES else f"directory:{os.path.abspath(os.path.expanduser(text))}"
+    kind, colon, path = text.partition(":")
+    if text in _PLACES:
+        return text
+    if not colon or kind not in ("worktree", "directory"):
+        kind, path = "directory", text
+    return f"{kind}:{os.path.abspath(os.path.expanduser(path))}"
 
 
 def _ms(seconds: Any) -> int | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import click
 
 from holdfast.cli import board_given as at
 from holdfast.cli.given import Given, shared
 from holdfast.cli.render import out
+
+if TYPE_CHECKING:
+    from holdfast.board.model import Gate
 
 GATES = ("done", "passed", "failed", "ended", "none")
 
@@ -32,9 +37,10 @@ def link(given: Given, parent: str, child: str, gate: str, board: str | None) ->
     """
     from holdfast import board as boards
 
+    kind = cast("Gate", gate)  # one of GATES
     with at.changing(given) as tx:
         above, below = at.task_of(tx, parent, board), at.task_of(tx, child, board)
-        boards.link(tx, above.task_id, below.task_id, gate=gate)
+        boards.link(tx, above.task_id, below.task_id, gate=kind)
         changed = at.task_of(tx, str(below.task_id), None)
     if given.json:
         from holdfast.cli.render import board as render

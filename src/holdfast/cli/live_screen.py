@@ -117,6 +117,7 @@ class LiveScreen:
             self._suspends = True
             self._changes.wake()
 
+        handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]
         handlers = {signal.SIGINT: end, signal.SIGTERM: end, signal.SIGHUP: end}
         handlers |= {signal.SIGWINCH: resize, signal.SIGTSTP: suspend}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
