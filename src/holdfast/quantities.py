@@ -26,3 +26,12 @@ def age_s(said: float | str) -> float:
     if found is None:
         raise Refused(f"{said!r} is no age", remedy="Say 7d, 12h, 30m, 0s.")
     return int(found[1]) * _SECONDS[found[2]]
+
+
+def duration(ms: int) -> str:
+    """Return a time as people say it: ``12.5 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    seconds = max(ms, 0) / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(int(seconds), 60)
+    return f"{minutes} min {left} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

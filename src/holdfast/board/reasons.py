@@ -9,6 +9,7 @@ from holdfast.board.rows import SQL
 from holdfast.board.transition import get, missing
 from holdfast.engine import Read
 from holdfast.holds import owner as owners
+from holdfast.quantities import duration
 
 _BEFORE_MAX = 1_000
 _NAMED_MAX = 3
@@ -26,10 +27,10 @@ def why(tx: Read, task_id: int) -> str:
         case Status.TODO:
             return f"It waits for {_parents(tx, seen, 'open')}."
         case Status.SCHEDULED if seen.failure and seen.failures:
-            left = _seconds(seen.due_ms - tx.now_ms)
+            left = duration(seen.due_ms - tx.now_ms)
             return f"It rests after failure {seen.failures} of {seen.failures_max}, another {left}: {seen.failure}"
         case Status.SCHEDULED:
-            return f"It is not to be done for another {_seconds(seen.due_ms - tx.now_ms)}."
+            return f"It is not to be done for another {duration(seen.due_ms - tx.now_ms)}."
         case Status.READY | Status.REVIEW:
             return _up(tx, seen)
         case Status.RUNNING:
@@ -78,7 +79,7 @@ def _running(tx: Read, seen: Task) -> str:
     assert seen.owner is not None  # a probe tells of it
     if seen.expires_ms <= tx.now_ms:
         return "Its worker was silent for too long; the next one that asks ends its claim."
-    left = _seconds(seen.expires_ms - tx.now_ms)
+    left = duration(seen.expires_ms - tx.now_ms)
     said = f" It said: {seen.note}." if seen.note else ""
     at_once = ", and at once when that process ends" if seen.owner.pid else ""
     return (
@@ -112,7 +113,3 @@ def _parents(tx: Read, seen: Task, state: str) -> str:
 def _ended(reason: str | None) -> str:
     text = (reason or "").rstrip()
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _seconds(ms: int) -> str:
-    return f"{max(ms, 0) / 1000:,.1f} s"

@@ -22,6 +22,7 @@ from holdfast.jobs.model import (
     UpToDate,
 )
 from holdfast.jobs.rows import SQL, job
+from holdfast.quantities import duration
 
 _LISTED = SQL["select_job"].fill(which=SQL["which_listed"])
 
@@ -73,7 +74,7 @@ def why(tx: Read, kind: str, key: str) -> str | None:
                 f"It failed, and for its kind a failure is for ever; only `holdfast jobs retry` changes that: {failure}"
             )
         case Running(by=by, until_ms=until_ms):
-            left = _seconds(until_ms - tx.now_ms)
+            left = duration(until_ms - tx.now_ms)
             return (
                 f"It is being done by {owners.describe(by)}; if nothing more is heard of it,"
                 f" others may have it in {left}, and at once when that process ends."
@@ -91,12 +92,12 @@ def why(tx: Read, kind: str, key: str) -> str | None:
                 f" newer input or `holdfast jobs retry` gives it new ones: {failure}"
             )
         case Resting(until_ms=until_ms, failure=None):
-            return f"It was asked for not before a time that is {_seconds(until_ms - tx.now_ms)} from now."
+            return f"It was asked for not before a time that is {duration(until_ms - tx.now_ms)} from now."
         case Resting(until_ms=until_ms, failure=failure) if not seen.attempts:
-            left = _seconds(until_ms - tx.now_ms)
+            left = duration(until_ms - tx.now_ms)
             return f"It rests, with all its attempts left; it is tried again in {left}. What went wrong last: {failure}"
         case Resting(until_ms=until_ms, failure=failure):
-            left = _seconds(until_ms - tx.now_ms)
+            left = duration(until_ms - tx.now_ms)
             return (
                 f"It rests after attempt {seen.attempts} of {seen.attempts_max} failed;"
                 f" it is tried again in {left}: {failure}"
@@ -120,11 +121,3 @@ def _ready(tx: Read, seen: Job) -> str:
         f"It is ready: {row['jobs']} of its kind are to be done before it, {running} are being done;"
         f" a worker for the kind {seen.kind} takes it in its turn."
     )
-
-
-def _seconds(ms: int) -> str:
-    seconds = max(ms, 0) / 1000
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, left = divmod(int(seconds), 60)
-    return f"{minutes} min {left} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
