@@ -50,10 +50,11 @@ def get(engine, task):
 
 def test_two_links_that_together_close_a_circle_are_not_both_made(real):
     for _ in range(ROUNDS):
-        a, b, c = (make(real) for _ in range(3))
+        a, b, c, d = (make(real) for _ in range(4))
         with real.write() as tx:
             board.link(tx, a, b)
-        answers = at_once(real, do("link", b, c), do("link", c, a))
+            board.link(tx, c, d)
+        answers = at_once(real, do("link", b, c), do("link", d, a))  # of no row that both lock
         assert sum(isinstance(each, Refused) for each in answers) == 1
 
 
