@@ -288,8 +288,9 @@ class Dispatcher:
         ahead = [self._crew.due_in_ms(), _LOOK_MS if self._changes.hears else _DEAF_MS, *self._lanes.due_in_ms()]
         if self.leads:
             ahead.append(self._until_ms - boot_ms())
-        if self._drains:
-            ahead.append(self._drain_ms + self._how.grace_s * 1_000 - boot_ms())
+        left_ms = self._drain_ms + self._how.grace_s * 1_000 - boot_ms()
+        if self._drains and left_ms > 0:
+            ahead.append(left_ms)
         return max(1, min(ahead))
 
     def _tell(self, line: str) -> None:
