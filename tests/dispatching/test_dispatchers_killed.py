@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from dispatch_steps import create, do, get, outcomes, runs, says, stop, until
+from dispatch_steps import create, do, get, outcomes, says, stop, until
 from worker_steps import is_running, wait_for_end
 
 from holdfast.board import Status
