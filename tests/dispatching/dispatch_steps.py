@@ -9,6 +9,7 @@ from pathlib import Path
 from holdfast import board
 from holdfast.errors import Busy
 from processes import SRC
+from rows import statement
 
 HERE = Path(__file__).parent
 
@@ -68,12 +69,14 @@ def do(engine, verb, *args, **words):
 
 
 def stop(child, engine):
-    """Stop a child, but not in the middle of a write: on SQLite nobody else could write then."""
+    """Stop a child, but not in the middle of a write: nobody else could write, or change its rows, then."""
     while True:
         child.stop()
         try:
-            with engine.write(wait_ms=200):
-                return
+            with engine.write(wait_ms=200) as tx:
+                for table in ("holds", "tasks"):
+                    tx.run(statement(f"UPDATE {table} SET note = note"))
+            return
         except Busy:
             child.go_on()
 

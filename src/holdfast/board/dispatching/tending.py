@@ -70,7 +70,7 @@ class Tended:
     def is_silent(self) -> bool:
         """Whether nothing was heard of it for too long, as far as is known without a look at the board."""
         now_ms = boot_ms()
-        if self.over or self.why is not None or self._silent_in_ms(now_ms) > 0:
+        if self.over or self.why is not None or self._said_ms is not None or self._silent_in_ms(now_ms) > 0:
             return False
         self._listen(now_ms)
         return self._silent_in_ms(now_ms) <= 0
@@ -80,11 +80,11 @@ class Tended:
         now_ms = boot_ms()
         if self.over or self.why is not None:
             return _GROUP_MS
+        if self._said_ms is not None:
+            return max(0, min(_LOG_MS, self._said_ms + self._how.linger_s * 1_000 - now_ms))
         ahead: list[float] = [self._silent_in_ms(now_ms), _LOG_MS]
         if self.record.time_max_ms is not None:
             ahead.append(self.record.began_ms + self.record.time_max_ms - now_ms)
-        if self._said_ms is not None:
-            ahead.append(self._said_ms + self._how.linger_s * 1_000 - now_ms)
         return max(0, min(ahead))
 
     def end(self) -> End:
