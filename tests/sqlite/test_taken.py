@@ -94,20 +94,21 @@ say(n, c.execute("PRAGMA integrity_check").fetchone()[0])
     assert owner.line() == "ready"
 
     other = reader("""
-for _ in range(12):
+counts = []
+while len(counts) < 12 or counts[-1] == counts[0]:  # a writer that was not let run has nothing to show
     with taken(sys.argv[1]) as copy:
         found = [row["b"] for row in rows(copy)]
         assert found == [str(n // 2) for n in range(len(found))], found[-5:]
         assert len(found) % 2 == 0 and not copy.problems
+        counts.append(len(found))
         say(len(found))
 """, path)  # fmt: skip
     counts = [int(line) for line in other.lines()]
     owner.tell()
     done, sound = owner.line().split()
 
-    assert len(counts) == 12
+    assert len(counts) >= 12
     assert counts == sorted(counts)
-    assert counts[-1] > counts[0]
     assert int(done) * 2 >= counts[-1]
     assert sound == "ok"
 
