@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from holdfast import board
+from holdfast.errors import Busy
 from processes import SRC
 
 HERE = Path(__file__).parent
@@ -64,6 +65,17 @@ def kinds(engine, task_id):
 def do(engine, verb, *args, **words):
     with engine.write() as tx:
         return getattr(board, verb)(tx, *args, **words)
+
+
+def stop(child, engine):
+    """Stop a child, but not in the middle of a write: on SQLite nobody else could write then."""
+    while True:
+        child.stop()
+        try:
+            with engine.write(wait_ms=200):
+                return
+        except Busy:
+            child.go_on()
 
 
 def until(child, beginning):

@@ -21,11 +21,10 @@ _LOG_MS = 1_000
 class Tended:
     """A worker at hand. ``step`` it; when it is ``gone``, write what ``end`` says, and ``close`` it."""
 
-    def __init__(self, record: Record, worker: Worker | Found, claim: Claim | None, how: How) -> None:
+    def __init__(self, record: Record, worker: Worker | Found, claim: Claim, how: How) -> None:
         self.record = record
         self.worker = worker
         self.claim = claim
-        """None: it was over before we came to it."""
         self.why: Why | None = None
         """Why we end it; None: we do not."""
         self.gone = False
@@ -115,14 +114,12 @@ class Tended:
     def close(self) -> None:
         """Give back what it took of ours. It is gone, and its end is written."""
         self.worker.close()
-        if self.claim is not None:
-            self.claim.stop()
+        self.claim.stop()
 
     def leave(self) -> None:
         """Give back what it took of ours. It goes on."""
         self.worker.leave()
-        if self.claim is not None:
-            self.claim.stop()
+        self.claim.stop()
 
     def _listen(self, now_ms: int) -> None:
         if self._log.grew():
