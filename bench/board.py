@@ -73,7 +73,7 @@ class Side:
         command = [self.python, "-P", DRIVER, self.name, where, *map(str, does)]
         return subprocess.Popen(
             command, env=self.environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            cwd=tempfile.gettempdir(),
+            cwd=tempfile.gettempdir(), stderr=None if self.name == "ours" else subprocess.DEVNULL,
         )  # fmt: skip
 
     def ask(self, where: str, *does: object) -> Any:

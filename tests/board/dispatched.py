@@ -53,8 +53,8 @@ class Dispatched:
     def start(self) -> None:
         worker = ["env", f"PYTHONPATH={SRC}", sys.executable, str(HERE / "does_task.py"), str(self.folder)]
         child = Child(DISPATCHER, self.database, self.folder / "here", shlex.join(worker), AT_ONCE)
-        assert child.line() == "ready"
         self._dispatchers.append(child)
+        assert child.line() == "ready"
 
     def play(self, tasks: int, kills: int, every_s: float) -> None:
         """Create tasks, half of them behind another; kill so often; return when all are done."""
