@@ -30,7 +30,7 @@ _PLACES = ("scratch", "worktree")
 @click.option("--priority", type=int, default=0, show_default=True, help="Larger comes first.")
 @click.option("--due", type=When(), help="Not before: 2h from now, or a date.")
 @click.option("--triage", is_flag=True, help="Not to be done yet: somebody must look at it first.")
-@click.option("--blocked", is_flag=True, help="Not to be done until it is unblocked.")
+@click.option("--blocked", metavar="WHY", help="Not to be done until it is unblocked, and why.")
 @click.option("--tenant", metavar="NAME", default="", help="For whom; workers may claim by that, too.")
 @click.option("--idempotency-key", "--request", metavar="TEXT", help="A task asked for under it before is not made again.")
 @click.option(
@@ -56,7 +56,7 @@ def create(
     parents: tuple[str, ...],
     due: Moment | None,
     triage: bool,
-    blocked: bool,
+    blocked: str | None,
     idempotency_key: str | None,
     key_scope: str,
     time_max: int | None,
@@ -77,7 +77,7 @@ def create(
     from holdfast import board as boards
     from holdfast.cli.render import board as render
 
-    if triage and blocked:
+    if triage and blocked is not None:
         raise click.UsageError("--triage and --blocked exclude each other")
     with at.changing(given) as tx:
         asked = boards.create(
@@ -85,7 +85,7 @@ def create(
             " ".join(title),
             board=at.board_of(tx, board).slug,
             body=_body(body, body_file) or "",
-            status="triage" if triage else "blocked" if blocked else None,
+            status="triage" if triage else "blocked" if blocked is not None else None,
             parents=[_parent(tx, each, board) for each in parents],
             due_ms=None if due is None else due.at(tx.now_ms),
             request=idempotency_key,
@@ -94,6 +94,7 @@ def create(
             silence_max_ms=_ms(silence_max),
             workspace=_workspace(workspace),
             metadata=at.json_value(metadata, "--metadata"),
+            why=blocked or "",
             created_by=at.who(author),
             **words,
         )
