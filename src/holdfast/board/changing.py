@@ -51,7 +51,7 @@ def block(
     elif why == BlockKind.CHILDREN:
         place = gates.settle(Status.BLOCKED, why, seen.stage, seen.gates_open, seen.gates_vetoed, seen.children_open)
     changes["stage"] = "work" if why == BlockKind.DEPENDENCY else seen.stage
-    return become(tx, seen, Verb.BLOCK, "blocked", payload=payload, **{**changes, "status": place.status})
+    return become(tx, seen, Verb.BLOCK, "blocked", payload=payload, **{**changes, **at(place)})
 
 
 def unblock(tx: Write, task_id: int, note: str = "") -> Task:
@@ -174,7 +174,7 @@ def restore(tx: Write, task_id: int) -> Task:
         "restored",
         payload={"status": str(place.status)},
         archived_from=None,
-        **(at(place) if place.status != seen.archived_from else {"status": place.status}),
+        **(at(place) if place != (seen.archived_from, seen.block_kind) else {"status": place.status}),
     )
     linking.spread(tx, seen, after)
     return after

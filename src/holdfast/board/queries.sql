@@ -90,11 +90,15 @@ WITH RECURSIVE heads (task_id, assignee, tenant, priority, ready_ms) AS (
           LIMIT 1) AS first
     UNION ALL
     SELECT n.task_id, n.assignee, n.tenant, n.priority, n.ready_ms
-    FROM heads AS h JOIN tasks AS n ON n.task_id = (
+    FROM heads AS h JOIN tasks AS n ON n.task_id = coalesce((
         SELECT t.task_id FROM tasks AS t
-        WHERE t.board_id = :board_id AND t.status = '{status}' AND (t.assignee, t.tenant) > (h.assignee, h.tenant)
+        WHERE t.board_id = :board_id AND t.status = '{status}' AND t.assignee = h.assignee AND t.tenant > h.tenant
+        ORDER BY t.tenant, t.priority DESC, t.ready_ms, t.task_id
+        LIMIT 1), (
+        SELECT t.task_id FROM tasks AS t
+        WHERE t.board_id = :board_id AND t.status = '{status}' AND t.assignee > h.assignee
         ORDER BY t.assignee, t.tenant, t.priority DESC, t.ready_ms, t.task_id
-        LIMIT 1)
+        LIMIT 1))
 )
 SELECT priority, ready_ms, task_id, assignee, tenant FROM heads
 

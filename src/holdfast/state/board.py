@@ -78,10 +78,10 @@ class BoardDoor(BoardData):
         with self._state.write() as tx:
             return room.restore_board(tx, slug)
 
-    def cap(self, slug: str, assignee: str | None, running_max: int | None) -> None:
+    def cap(self, board: str, assignee: str | None, running_max: int | None) -> None:
         """Let at most ``running_max`` tasks of ``assignee`` (None: of the board) run at once; None ends the cap."""
         with self._state.write() as tx:
-            room.cap(tx, slug, assignee, running_max)
+            room.cap(tx, board, assignee, running_max)
 
     # --- tasks ---------------------------------------------------------------
 
@@ -117,10 +117,10 @@ class BoardDoor(BoardData):
         with self._state.write() as tx:
             return room.assign(tx, task_id, assignee)
 
-    def move_to(self, task_id: int, slug: str) -> Task:
+    def move_to(self, task_id: int, board: str) -> Task:
         """Put a task onto another board."""
         with self._state.write() as tx:
-            return room.move_to(tx, task_id, slug)
+            return room.move_to(tx, task_id, board)
 
     def move(self, task_id: int, status: str, *, why: str = "") -> Task:
         """Put a task into another column by hand."""
@@ -177,11 +177,11 @@ class BoardDoor(BoardData):
             return room.claim(tx, task_id, owner or holds.me(), lease_ms=lease_ms, **words)
 
     def claim_next(
-        self, slug: str = "default", owner: Owner | None = None, *, lease_ms: int = LEASE_MS, **words: Any
+        self, board: str = "default", owner: Owner | None = None, *, lease_ms: int = LEASE_MS, **words: Any
     ) -> Claimed | Idle:
         """Claim what is to be done next on a board. See ``board.claim_next`` for the words."""
         with self._state.write() as tx:
-            return room.claim_next(tx, slug, owner or holds.me(), lease_ms=lease_ms, **words)
+            return room.claim_next(tx, board, owner or holds.me(), lease_ms=lease_ms, **words)
 
     def renew(self, task_id: int, fence: int, *, lease_ms: int = LEASE_MS, note: str = "") -> int:
         """Extend the claim; return when it ends then. Raises ``Stale`` when it was lost."""
@@ -218,10 +218,10 @@ class BoardDoor(BoardData):
         with self._freeing() as tx:
             return room.release(tx, task_id, fence=fence, retry_in_ms=retry_in_ms)
 
-    def sweep(self, slug: str | None = None) -> Swept:
+    def sweep(self, board: str | None = None) -> Swept:
         """Make ready what is due, and end the claims of workers that died or fell silent."""
         with self._freeing() as tx:
-            return room.sweep(tx, slug)
+            return room.sweep(tx, board)
 
     # --- looking -------------------------------------------------------------
 
@@ -241,12 +241,12 @@ class BoardDoor(BoardData):
         with self._state.read() as tx:
             return room.history(tx, task_id, limit=limit)
 
-    def list(self, slug: str = "default", **words: Any) -> Page:
+    def listing(self, board: str = "default", **words: Any) -> Page:
         """Return tasks of a board, some at a time. See ``board.listing`` for the words."""
         if self._state.engine is None:
             return Page((), None)
         with self._state.read() as tx:
-            return room.listing(tx, slug, **words)
+            return room.listing(tx, board, **words)
 
     def links(self, task_id: int) -> Sequence[Link]:
         """Return what a task waits for, and what waits for it."""
@@ -255,12 +255,12 @@ class BoardDoor(BoardData):
         with self._state.read() as tx:
             return room.links(tx, task_id)
 
-    def stats(self, slug: str = "default") -> Stats | None:
+    def stats(self, board: str = "default") -> Stats | None:
         """Return how a board stands. None: there is no state yet."""
         if self._state.engine is None:
             return None
         with self._state.read() as tx:
-            return room.stats(tx, slug)
+            return room.stats(tx, board)
 
     def why(self, task_id: int) -> str | None:
         """Return one sentence: what holds the task where it is, and what changes that. None: there is no state yet."""
