@@ -57,12 +57,13 @@ def fill(engine: Any, slug: str, seed: int, *, steps: int = 120, clock: Any = No
 
     def end(tx: Any) -> None:
         task_id, fence = claims.popitem()
+        verdict, kind = draw.choice((None, "fail", "ok")), draw.choice(("needs_input", "children", "dependency"))
         draw.choice((
-            lambda: board.done(tx, task_id, fence=fence, summary=text(), result={"n": 1}, verdict=draw.choice((None, "fail", "ok"))),
+            lambda: board.done(tx, task_id, fence=fence, summary=text(), result={"n": 1}, verdict=verdict),
             lambda: board.review(tx, task_id, fence=fence, summary=text()),
             lambda: board.fail(tx, task_id, fence=fence, error=text(), exit_code=3),
             lambda: board.release(tx, task_id, fence=fence),
-            lambda: board.block(tx, task_id, text(), kind=draw.choice(("needs_input", "children", "dependency")), fence=fence),
+            lambda: board.block(tx, task_id, text(), kind=kind, fence=fence),
         ))()  # fmt: skip
 
     def some() -> int:

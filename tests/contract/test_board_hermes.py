@@ -288,7 +288,9 @@ task("t_1", "first")
 def test_a_damaged_board_gives_what_can_be_read_and_says_what_cannot(engine, tmp_path):
     root = made(tmp_path, """
 tables()
+run("BEGIN")
 for n in range(400): task(f"t_{n:04}", f"task {n}", body="x" * 400)
+run("COMMIT")
 """)  # fmt: skip
     with open(root / "kanban.db", "r+b") as file:
         file.seek(os.path.getsize(root / "kanban.db") // 4096 // 2 * 4096)
@@ -323,6 +325,22 @@ def test_one_board_gets_the_name_it_is_given_and_several_do_not(engine, tmp_path
 
     assert (report.board, report.made_board, report.new.tasks) == ("mine", True, 18)
     assert len(cards(engine, "mine")) == 18
+
+
+def test_of_several_boards_one_that_cannot_be_read_keeps_no_other_from_coming(engine, tmp_path):
+    root = recorded("0.19.0", tmp_path)
+    (root / "kanban.db").write_bytes(b"no database" * 100)
+    (root / "kanban" / "boards" / "Odd Name").mkdir()
+    (root / "kanban" / "boards" / "Odd Name" / "kanban.db").write_bytes(
+        (root / "kanban" / "boards" / "side-project" / "kanban.db").read_bytes()
+    )
+
+    default, odd, side = exchange.import_hermes(engine, root)
+
+    assert (default.board, default.oddities) == ("default", {"hermes-unreadable": 1})
+    assert "does not begin like one" in default.findings[0].measured
+    assert "a board is called by" in odd.findings[0].measured
+    assert (side.board, side.new.tasks) == ("side-project", 18)
 
 
 def test_a_dry_run_of_a_board_tells_all_and_writes_nothing(engine, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 
 import msgspec
 import pytest
@@ -26,7 +27,7 @@ def imported(engine, text, slug=None, **words):
     return exchange.import_json(engine, io.BytesIO(text), board=slug, **words)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_board_comes_back_as_it_was_whatever_was_done_to_it(engine, clock, seed):
     with engine.write() as tx:
         board.cap(tx, "default", "ann", 3)
@@ -42,6 +43,22 @@ def test_a_board_comes_back_as_it_was_whatever_was_done_to_it(engine, clock, see
     assert bytes_of(engine, "copy") == bytes_of(engine, "default")
     with engine.read() as tx:
         assert board.caps(tx, board.get_board(tx, "copy").board_id) == {"ann": 3}
+
+
+@pytest.mark.torture
+def test_a_board_comes_back_as_it_was_after_very_much_was_done_to_it(engine, clock):
+    first = int.from_bytes(os.urandom(4))
+    for seed in range(first, first + 40):
+        print(f"seed {seed}")
+        slug = f"b{seed}"
+        with engine.write() as tx:
+            board.create_board(tx, slug)
+        fill(engine, slug, seed, steps=400, clock=clock)
+        imported(engine, exported(engine, slug), f"{slug}-copy")
+
+        assert as_seen(engine, f"{slug}-copy") == as_seen(engine, slug, after_import=True)
+        assert counts(engine, f"{slug}-copy") == counts(engine, slug)
+        assert bytes_of(engine, f"{slug}-copy") == bytes_of(engine, slug)
 
 
 def test_a_board_goes_from_one_engine_to_the_other_and_back(clock, tmp_path, schema_url):
@@ -78,6 +95,8 @@ def test_the_same_export_again_brings_nothing_and_a_later_one_what_was_said_sinc
 
     assert (later.new.tasks, later.new.comments, later.new.attachments) == (1, 1, 1)
     assert later.oddities == {"import-went-on": 1}
+    once_more = imported(engine, exported(engine), "copy").new
+    assert (once_more.tasks, once_more.comments, once_more.attachments) == (0, 0, 0)
     copy = {card.title: card for card in cards(engine, "copy")}
     assert copy[first.title].comments[-1].body == "and then"
     assert copy["one more"].parents[0].id == copy[first.title].id
@@ -174,6 +193,36 @@ def test_links_that_cannot_be_are_left_out_and_told(engine):
 
     assert report.oddities == {"import-link-dangling": 1, "import-link-cycle": 1}
     assert {card.title: card.status for card in cards(engine, "copy")} == {"parent": "ready", "child": "todo"}
+
+
+def test_a_parent_that_was_moved_to_another_board_here_keeps_nobody_waiting_on_this_one(engine):
+    with engine.write() as tx:
+        parent = board.create(tx, "parent").task.task_id
+    imported(engine, exported(engine), "copy")
+    with engine.write() as tx:
+        board.create_board(tx, "other")
+        board.move_to(tx, cards(engine, "copy")[0].id, "other")
+        board.create(tx, "child", parents=[parent])
+
+    report = imported(engine, exported(engine), "copy")
+
+    assert report.oddities == {"import-link": 1}
+    assert [(card.title, card.status) for card in cards(engine, "copy")] == [("child", "ready")]
+
+
+def test_who_waits_for_children_that_do_not_come_waits_no_more(engine):
+    with engine.write() as tx:
+        parent = board.create(tx, "parent").task.task_id
+        board.create(tx, "child", parents=[(parent, "none")])
+        board.block(tx, parent, "their work", kind="children")
+    first, above, _, last = exported(engine).splitlines(keepends=True)
+    alone = b"".join([first, above, last.replace(b'"tasks":2', b'"tasks":1')])
+
+    imported(engine, exported(engine), "whole")
+    imported(engine, alone, "part")
+
+    assert {card.title: card.status for card in cards(engine, "whole")} == {"parent": "blocked", "child": "ready"}
+    assert [card.status for card in cards(engine, "part")] == ["ready"]
 
 
 def test_an_idempotency_key_that_another_task_has_stays_with_it(engine):

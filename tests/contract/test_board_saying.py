@@ -56,7 +56,8 @@ def test_a_task_that_is_over_may_be_commented_and_one_that_is_not_there_may_not(
 
 
 @pytest.mark.parametrize(
-    ("body", "told"), [("", "says nothing"), (" \n", "says nothing"), ("ü" * 131_073, "has 262146 bytes, of at most 262144")]
+    ("body", "told"),
+    [("", "says nothing"), (" \n", "says nothing"), ("ü" * 131_073, "has 262146 bytes, of at most 262144")],
 )
 def test_a_comment_that_is_empty_or_a_file_is_refused(engine, task, body, told):
     with pytest.raises(Refused, match=told), engine.write() as tx:
@@ -65,11 +66,11 @@ def test_a_comment_that_is_empty_or_a_file_is_refused(engine, task, body, told):
         assert saying.comments(tx, task) == []
 
 
-@pytest.mark.parametrize("size", [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES])
-@pytest.mark.parametrize("kind", ["bytes", "stream", "pipe"])
+@pytest.mark.parametrize("size", [0, PART_BYTES, PART_BYTES + 1])
+@pytest.mark.parametrize("kind", ["bytes", "pipe"])
 def test_a_file_comes_back_byte_for_byte_however_it_was_given(engine, task, size, kind):
     data = random.Random(size).randbytes(size)
-    given = {"bytes": data, "stream": io.BytesIO(data), "pipe": Trickle(data)}[kind]
+    given = data if kind == "bytes" else Trickle(data)
 
     with engine.write() as tx:
         made = attaching.attach(tx, task, "a.bin", given, media_type="application/x", author="ann")

@@ -148,7 +148,10 @@ RAW_OPENS_HARMLESS = (
     "os.O_EXCL",  # a file that is new: nobody has it open
     "os.sep",  # a directory
 )
-RAW_OPENS_KNOWN = {"holdfast.sqlite.wal"}  # after a failed sync, the -wal alone, on which lie no locks (`write_again`)
+RAW_OPENS_KNOWN = {
+    "holdfast.sqlite.wal",  # after a failed sync, the -wal alone, on which lie no locks (`write_again`)
+    "holdfast.sqlite.taking",  # another program's, in a process that has nothing else open (`taken` sees to it)
+}
 
 
 def check_raw_opens(src: Path) -> list[str]:

@@ -23,6 +23,7 @@ PINNED = {
         "0006_jobs": "1a94460c4eac06c9",
         "0007_memory": "f1ba230a745c86f9",
         "0008_board": "cd35d808956ea96f",
+        "0009_board_imports": "0b298fc45da8b423",
     },
     "search": {
         "0001_words": "7db3605491a51789",
@@ -36,6 +37,7 @@ PINNED = {
         "0006_jobs": "9011ce4e5d2c193d",
         "0007_memory": "ea9cfd19c2d40f89",
         "0008_board": "5d914e938e7eeaf4",
+        "0009_board_imports": "a9904e6997e73aab",
     },
 }
 

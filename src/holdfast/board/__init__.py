@@ -10,6 +10,14 @@ with state.write() as tx:
     board.done(tx, claim.task.task_id, fence=claim.fence)  # Stale, and nothing changed, when the claim was lost
 """
 
+from holdfast.board.attaching import (
+    Attachment,
+    attach,
+    attachments,
+    detach,
+    get_attachment,
+    read_attachment,
+)
 from holdfast.board.briefing import Context, context
 from holdfast.board.catalogue import (
     archive_board,
@@ -72,14 +80,17 @@ from holdfast.board.model import (
     Waiting,
 )
 from holdfast.board.reasons import why
+from holdfast.board.saying import Comment, comment, comments
 from holdfast.board.sweeping import owners_running, sweep
 from holdfast.board.telling import events, history, recent, tell
 
 __all__ = [
+    "Attachment",
     "BlockKind",
     "Board",
     "Capped",
     "Claimed",
+    "Comment",
     "Context",
     "Created",
     "Event",
@@ -98,6 +109,8 @@ __all__ = [
     "archive",
     "archive_board",
     "assign",
+    "attach",
+    "attachments",
     "block",
     "boards",
     "cancel",
@@ -105,10 +118,13 @@ __all__ = [
     "caps",
     "claim",
     "claim_next",
+    "comment",
+    "comments",
     "confirm",
     "context",
     "create",
     "create_board",
+    "detach",
     "done",
     "edit",
     "edit_board",
@@ -117,6 +133,7 @@ __all__ = [
     "fail",
     "find",
     "get",
+    "get_attachment",
     "get_board",
     "hand_over",
     "history",
@@ -126,6 +143,7 @@ __all__ = [
     "move",
     "move_to",
     "owners_running",
+    "read_attachment",
     "recent",
     "reclaim",
     "recount",

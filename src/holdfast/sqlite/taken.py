@@ -7,7 +7,6 @@ ends of each table; a text that is no UTF-8 is read with its bytes written out.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -125,7 +124,7 @@ def taken(path: str) -> Iterator[Taken]:
     taking.check_file(path)
     with ExitStack() as stack:
         folder = tempfile.mkdtemp(prefix="holdfast-")
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(taking.remove, folder)
         copy = os.path.join(folder, "copy.db")
         taking.check_room(path, folder)
         try:
@@ -137,7 +136,7 @@ def taken(path: str) -> Iterator[Taken]:
         found.problems = _problems(connection)
         if found.problems:
             found = _salvaged(found, os.path.join(folder, "salvaged.db"), stack)
-        shutil.rmtree(folder, ignore_errors=True)  # open files stay while they are open; names need not
+        taking.remove(folder)  # open files stay while they are open; names need not
         yield found
 
 

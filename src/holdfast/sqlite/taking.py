@@ -7,9 +7,10 @@ A database in WAL mode that has an index is read through SQLite with
 ``readonly_shm``: the index is mapped for reading, so no mark is set in it, and a
 missing lock of its owner (Hermes loses its own, see ``README.md``) is not taken for
 an abandoned index, which would be truncated. With NO_CKPT_ON_CLOSE it does not ask at
-the end whether it is the last, for which it would lock out everybody. What is held is a shared lock, for as long as the pages are copied.
-What SQLite cannot read without a trace (a log without an index, a journal of a
-killed writer) nobody has open; then its bytes are copied, and the copy is recovered.
+the end whether it is the last, for which it would lock out everybody. What is held
+is a shared lock, for as long as the pages are copied. What SQLite cannot read without
+a trace (a log without an index, a journal of a killed writer) nobody has open; then
+its bytes are copied, and the copy is recovered.
 """
 
 from __future__ import annotations
@@ -87,6 +88,11 @@ def take(path: str, copy: str) -> None:
         except HoldfastError:
             pass  # not without a trace, or not at all: the bytes are there
     _copy_bytes(path, copy)
+
+
+def remove(folder: str) -> None:
+    """Remove the folder of a copy."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy_pages(path: str, name: str, copy: str) -> None:

@@ -12,7 +12,7 @@ that reads a board of Hermes takes only the values from here.
 from __future__ import annotations
 
 import os
-from typing import IO
+from typing import IO, Any
 
 from holdfast.board.exchange.model import Attachments, Counts, ExchangeProgress, ExportReport, ImportReport, OnProgress
 from holdfast.board.rules import check_slug
@@ -49,6 +49,7 @@ def import_hermes(
 
     Raises ``Refused`` (no board there; several, and ``board`` given), ``Damaged``
     (nothing in it can be read), ``Busy``, ``Full`` (no room for the copy that is read).
+    Of several boards one that cannot be read keeps no other from coming: its report says why.
     """
     from holdfast.board.exchange import importing
     from holdfast.board.hermes.places import places
@@ -62,10 +63,10 @@ def import_hermes(
                 f"{os.fspath(path)} has {len(found)} boards ({names}), which cannot all become {board}",
                 remedy=f"Name one by its file, as {found[0].db}.",
             )
-    return [
-        importing.from_hermes(engine, place, board, dry_run=dry_run, attachments=attachments, on_progress=on_progress)
-        for place in found
-    ]
+    how: dict[str, Any] = {"dry_run": dry_run, "attachments": attachments, "on_progress": on_progress}
+    if len(found) == 1:
+        return [importing.from_hermes(engine, found[0], board, **how)]
+    return [importing.one_of_several(engine, place, **how) for place in found]
 
 
 def import_json(

@@ -39,6 +39,7 @@ class Batch:
         numbers = iter(self._reserve("runs", runs))
         self._run_ids = {card.id: [next(numbers) for _ in card.runs] for card in cards}
         self._rows: dict[Key, dict[str, Any]] = {}
+        self._odd: list[Finding] = []
         self._links: list[dict[str, Any]] = []
         self._children: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         """Of a parent that was here before: children that are open, and links."""
@@ -57,12 +58,11 @@ class Batch:
         tx.run_many(SQL["put_import"], [self._import(card) for card in cards])
         for task_id, (opened, links) in sorted(self._children.items()):
             tx.run(SQL["add_children"], task_id=task_id, children_open=opened, links=links)
-        odd: list[Finding] = []
         for card in cards:
             for asked in card.requests:
                 words = {"board_id": self._board_id, "request": asked.request, "scope": asked.scope}
                 if not tx.run(SQL["import_request"], task_id=self.ids[card.id], **words):
-                    odd.append(
+                    self._odd.append(
                         Finding(
                             "import-request-taken",
                             f"{card.id} (task {self.ids[card.id]} here)",
@@ -73,7 +73,7 @@ class Batch:
                     )
         if any(row["status"] in (Status.READY, Status.REVIEW) for row in self._rows.values()):
             tx.hint()
-        return odd
+        return self._odd
 
     def waiting_for_children(self) -> list[int]:
         """Return the tasks that are blocked until their children are over."""
@@ -91,7 +91,16 @@ class Batch:
         for parent in card.parents:
             above = self._above(parent.id)
             if above is None:
-                continue  # told by whoever put the cards in order
+                self._odd.append(
+                    Finding(
+                        "import-link",
+                        f"{parent.id} → {card.id}",
+                        "the parent was moved to another board here",
+                        "both ends on one board",
+                        "Left out.",
+                    )
+                )
+                continue
             number, *_ = above
             state = gates.gate(gate_of(parent.gate), *above[1:])
             opened += state == gates.State.OPEN
@@ -128,7 +137,7 @@ class Batch:
         if (row := self._rows.get(key)) is not None:
             was = row["archived_from"]
             return row["task_id"], Status(row["status"]), row["verdict"], None if was is None else Status(was)
-        if (task := self._parents.get(key)) is not None:
+        if (task := self._parents.get(key)) is not None and task.board_id == self._board_id:
             return task.task_id, task.status, task.verdict, task.archived_from
         return None
 

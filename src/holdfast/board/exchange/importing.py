@@ -23,16 +23,17 @@ from holdfast.board.exchange.model import (
     BoardFacts,
     Card,
     CardFile,
+    Counts,
     ExchangeProgress,
     ImportReport,
     OnProgress,
 )
-from holdfast.board.exchange.reading import count
+from holdfast.board.exchange.reading import BOARD_SQL, count
 from holdfast.board.exchange.storing import Landing
 from holdfast.board.hermes.asking import ask
 from holdfast.board.hermes.model import Began, Cards, Ended, FileRead, Place, ReadRequest
-from holdfast.board.rows import SQL as BOARD_SQL
 from holdfast.engine import Engine, Write
+from holdfast.errors import Damaged, Refused
 from holdfast.findings import Finding
 
 HERMES = "hermes"
@@ -174,6 +175,26 @@ def from_hermes(
                     made.findings(answer.findings)
                     made.end_of_cards()
     return made.report()
+
+
+def one_of_several(engine: Engine, place: Place, **how: Any) -> ImportReport:
+    """Import one board of a root. One that cannot be read has a report with a finding, and nothing else."""
+    try:
+        return from_hermes(engine, place, None, **how)
+    except (Damaged, Refused) as error:
+        finding = Finding("hermes-unreadable", place.db, str(error), "a board of Hermes", error.remedy)
+        return ImportReport(
+            source=place.db,
+            board=place.slug,
+            made_board=False,
+            dry_run=bool(how["dry_run"]),
+            found=Counts(),
+            new=Counts(),
+            known=Counts(),
+            oddities={finding.code: 1},
+            findings=(finding,),
+            duration_ms=0,
+        )
 
 
 def from_json(

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
+from holdfast import sql
 from holdfast.board import catalogue
 from holdfast.board.exchange.batch import SQL
 from holdfast.board.exchange.markdown import Brief
@@ -21,12 +22,12 @@ from holdfast.board.exchange.model import (
     CardRun,
 )
 from holdfast.board.model import Board
-from holdfast.board.rows import SQL as BOARD_SQL
 from holdfast.board.rows import loaded, task
 from holdfast.engine import Read, Row
 from holdfast.errors import Refused
 from holdfast.holds import owner as owners
 
+BOARD_SQL = sql.load("holdfast.board")
 _PAGE: Final = 200
 _TASKS: Final = BOARD_SQL["select_task"].fill(which=SQL["which_page"])
 _OF_CARD: Final = tuple(name for name in Card.__struct_fields__ if name not in {

@@ -197,7 +197,7 @@ def _runs(odd: Odd, rows: Sequence[Row], created_ms: int) -> list[CardRun]:
                 failure=odd.text(row, "error") or None,
             )
         )
-    made.sort(key=lambda run: (run.started_ms, run.id))
+    made.sort(key=lambda run: run.started_ms)  # those of one second stay in the order of the table
     for attempt, run in enumerate(made, 1):
         run.attempt = attempt
     return made
