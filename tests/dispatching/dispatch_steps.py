@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from holdfast import board
+from holdfast.errors import Busy
 from processes import SRC
+from rows import statement
 
 HERE = Path(__file__).parent
 
@@ -64,6 +66,19 @@ def kinds(engine, task_id):
 def do(engine, verb, *args, **words):
     with engine.write() as tx:
         return getattr(board, verb)(tx, *args, **words)
+
+
+def stop(child, engine):
+    """Stop a child, but not in the middle of a write: nobody else could write, or change its rows, then."""
+    while True:
+        child.stop()
+        try:
+            with engine.write(wait_ms=200) as tx:
+                for table in ("holds", "tasks"):
+                    tx.run(statement(f"UPDATE {table} SET note = note"))
+            return
+        except Busy:
+            child.go_on()
 
 
 def until(child, beginning):

@@ -1,7 +1,6 @@
 """From ready to the end of the run: what workers are given, how they end, what ends them."""
 
 import os
-import signal
 import threading
 
 import pytest
@@ -60,7 +59,10 @@ def test_an_exit_code_after_the_word_changes_nothing(engine, make):
 
 def test_a_failure_is_tried_again_by_itself(engine, running, pipe):
     task_id = create(engine)
-    running(f"echo $HOLDFAST_ATTEMPT >{pipe.path}; [ $HOLDFAST_ATTEMPT = 1 ] && exit 1; {says('done')}; echo over >{pipe.path}")
+    running(
+        f"echo $HOLDFAST_ATTEMPT >{pipe.path}; [ $HOLDFAST_ATTEMPT = 1 ] && exit 1;"
+        f" {says('done')}; echo over >{pipe.path}"
+    )
     assert pipe.lines(3) == ["1", "2", "over"]
     assert outcomes(engine, task_id)[0] == "crashed"
 
@@ -93,7 +95,8 @@ def test_a_prompt_too_long_for_an_environment_is_in_a_file(engine, make, tmp_pat
 
     monkeypatch.setattr(environment, "PROMPT_BYTES_MAX", 1_000)
     create(engine, body="x" * 3_000)
-    make(f'cp "$HOLDFAST_PROMPT_FILE" {tmp_path}/prompt; echo "$HOLDFAST_PROMPT" >{tmp_path}/said; {says("done")}').run(until_idle=True)
+    copy = f'cp "$HOLDFAST_PROMPT_FILE" {tmp_path}/prompt; echo "$HOLDFAST_PROMPT" >{tmp_path}/said'
+    make(f"{copy}; {says('done')}").run(until_idle=True)
     assert "x" * 3_000 in (tmp_path / "prompt").read_text()
     assert "prompt.md" in (tmp_path / "said").read_text()
     assert os.listdir(tmp_path / "dispatching" / "living") == [], "the file goes with its run"
@@ -312,3 +315,28 @@ def test_who_leads_and_who_works_can_be_seen(engine, make, pipe):
 def leaders_told(engine):
     with engine.read() as tx:
         return leaders(tx)
+
+
+# --- what is left ---------------------------------------------------------------------
+
+
+def test_a_scratch_folder_goes_with_its_task_and_its_artefacts_stay(engine, make, folder):
+    done, open_ = create(engine), create(engine)
+    left = "mkdir -p artefacts; echo $HOLDFAST_TASK >artefacts/report; echo half >notes"
+    dispatcher = make(f"{left}; [ $HOLDFAST_TASK = {open_} ] && exit 1; {says('done')}")
+    while (folder / "scratch" / "default" / f"task-{done}").exists() or not get(engine, done).ended_ms:
+        dispatcher.turn()
+    assert (folder / "artefacts" / "default" / f"task-{done}" / "report").read_text() == f"{done}\n"
+    while not outcomes(engine, open_) or outcomes(engine, open_)[0] == "None":
+        dispatcher.turn()
+    assert (folder / "scratch" / "default" / f"task-{open_}" / "notes").exists()
+
+
+def test_the_door_dispatches_and_shows_who_does(open_state, home, tmp_path):
+    state = open_state(home)
+    made = state.board.create("through the door").task
+    dispatcher = state.board.dispatcher(f'echo "$HOLDFAST_STATE" >{tmp_path}/named; exit 75', running_max=1)
+    assert dispatcher.run(until_idle=True).ended == {"rate_limited": 1}
+    assert os.path.samefile((tmp_path / "named").read_text().strip(), state.path)
+    assert [run.outcome for run in state.board.runs(made.task_id)] == ["rate_limited"]
+    assert state.board.dispatchers() == []

@@ -6,7 +6,6 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from engines import open_engine
-
 from holdfast import board
 
 TASK, FENCE = int(os.environ["HOLDFAST_TASK"]), int(os.environ["HOLDFAST_FENCE"])

@@ -24,6 +24,11 @@ class Address:
     shown: str
     """The same for people: ``postgresql://host:port/database?schema=name``."""
 
+    @property
+    def whole(self) -> str:
+        """The URL with the schema in it, as it may be given to ``parse`` again."""
+        return f"{self.url}{'&' if urlsplit(self.url).query else '?'}schema={quote(self.schema)}"
+
 
 def is_url(text: object) -> bool:
     """Return True when ``text`` names a database on a server, and no file or directory."""

@@ -63,6 +63,11 @@ class Store:
         """Read once per transaction; None: the server's. May be replaced at any time."""
         self.read_only = read_only
 
+    @property
+    def url(self) -> str:
+        """What opens this schema again in another process, with the password: for no eye and no log."""
+        return self._address.whole
+
     def _begin_in_process(self) -> None:
         self._pid = os.getpid()
         self.reading: dict[int, ReadScope] = {}

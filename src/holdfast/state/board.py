@@ -5,11 +5,13 @@ Inside a transaction of yours use those functions: then the task and what you wr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast import board as room
-from holdfast import holds
+from holdfast import holds, postgres
 from holdfast.board import (
     Board,
     Capped,
@@ -32,6 +34,7 @@ from holdfast.board.rules import LEASE_MS
 from holdfast.state.board_data import BoardData
 
 if TYPE_CHECKING:
+    from holdfast.board.dispatching import Dispatcher, Leader
     from holdfast.holds import Owner
     from holdfast.state.handle import State
 
@@ -282,6 +285,47 @@ class BoardDoor(BoardData):
             return []
         with self._state.read() as tx:
             return room.runs(tx, task_id)
+
+    # --- the dispatcher -------------------------------------------------------
+
+    def dispatcher(
+        self,
+        command: str | Sequence[str],
+        *,
+        board: str | None = "default",
+        tell: Callable[[str], object] = lambda _line: None,
+        **how: Any,
+    ) -> Dispatcher:
+        """Return what runs ``command`` for each task of ``board`` (None: of all); ``.run()`` it.
+
+        A line is the shell's; words are a command. ``tell`` is given a line about each thing that happens. ``how``:
+        the words of ``dispatching.How``. Its files lie below ``board/`` in the state directory.
+        """
+        from holdfast.board.dispatching import Dispatcher, How  # for the few who dispatch
+
+        engine = self._state.engine_to_write()
+        named, folder = self._state.path, "board"
+        if isinstance(engine, postgres.Store):
+            named = engine.url
+            folder = f"board-{hashlib.blake2b(engine.path.encode(), digest_size=6).hexdigest()}"
+        return Dispatcher(
+            engine,
+            command,
+            folder=os.path.join(self._state.path, folder),
+            named=named,
+            board=board,
+            how=How(**how),
+            tell=tell,
+        )
+
+    def dispatchers(self) -> Sequence[Leader]:
+        """Return who dispatches which board, its workers and the lanes that are paused. One short read."""
+        if self._state.engine is None:
+            return []
+        from holdfast.board.dispatching import leaders
+
+        with self._state.read() as tx:
+            return leaders(tx)
 
     def _freeing(self) -> Any:
         return self._state.engine_to_write().write(reserve=True)

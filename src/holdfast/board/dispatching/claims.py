@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast import board
 from holdfast.board.dispatching.rules import End
-from holdfast.board.model import Outcome, Status, Task
+from holdfast.board.model import Outcome, Status
 from holdfast.clock import boot_ms
 from holdfast.engine import Engine, Read, Write
 from holdfast.errors import Stale
@@ -27,32 +27,23 @@ class Standing(Enum):
 
 
 class Claim:
-    """A claim in force, renewed until ``stop``. ``lost`` is set when a renewal found that it is over."""
+    """The claim of one run. While it is in force it is renewed, from ``keep`` until ``stop``."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        task: Task,
-        run_id: int,
-        hold: Hold,
-        *,
-        lease_ms: int,
-        watch: Watch,
-        on_lost: Callable[[], object],
-    ) -> None:
-        self.task_id = task.task_id
+    def __init__(self, task_id: int, run_id: int, fence: int) -> None:
+        self.task_id = task_id
         self.run_id = run_id
-        self.fence = hold.fence
+        self.fence = fence
         self.heard_ms = boot_ms()
         """When its worker was last heard of through the board, by the boot clock."""
-        self._by_us = deque([hold.renewed_ms], maxlen=8)
+        self._by_us: deque[int] = deque(maxlen=8)
+        self._note = ""
+        self._keeper: Keeper | None = None
+
+    def keep(self, engine: Engine, hold: Hold, *, lease_ms: int, watch: Watch, on_lost: Callable[[], object]) -> None:
+        """Renew it in the background; ``on_lost`` is called when that finds that it is over."""
+        self._by_us.append(hold.renewed_ms)
         self._note = hold.note
         self._keeper = Keeper(engine, hold, lease_ms, renew=self._renew, on_lost=on_lost, watch=watch)
-
-    @property
-    def lost(self) -> bool:
-        """Whether a renewal found that it is over. Costs nothing."""
-        return self._keeper.lost.is_set()
 
     def look(self, tx: Read) -> Standing:
         """Return how it stands, and note when its worker renewed it. One or two short reads."""
@@ -62,8 +53,7 @@ class Claim:
             if seen.renewed_ms not in self._by_us:
                 self.heard_ms = boot_ms() - max(0, tx.now_ms - seen.renewed_ms)
             return Standing.OURS
-        ran = next((run for run in board.runs(tx, self.task_id) if run.run_id == self.run_id), None)
-        return Standing.SAID if ran is not None and ran.outcome in _BY_WORKER else Standing.LOST
+        return Standing.SAID if self._outcome(tx) in _BY_WORKER else Standing.LOST
 
     def end(self, tx: Write, end: End, exit_code: int | None) -> str:
         """Write how the run ended, unless that was said already; return its outcome, "" when there is none to tell."""
@@ -83,12 +73,15 @@ class Claim:
                 )
             return end.outcome
         except Stale:
-            ran = next((run for run in board.runs(tx, self.task_id) if run.run_id == self.run_id), None)
-            return "" if ran is None or ran.outcome is None else str(ran.outcome)
+            return str(self._outcome(tx) or "")
 
     def stop(self) -> None:
         """Renew it no more."""
-        self._keeper.stop()
+        if self._keeper is not None:
+            self._keeper.stop()
+
+    def _outcome(self, tx: Read) -> Outcome | None:
+        return next((run.outcome for run in board.runs(tx, self.task_id) if run.run_id == self.run_id), None)
 
     def _renew(self, tx: Any, _hold: object, *, lease_ms: int, note: str) -> None:
         self.look(tx)

@@ -1,4 +1,4 @@
-"""Take away what tasks that are over left on this machine: workspaces, once what is to be kept is kept, and old logs."""
+"""Take away what is over on this machine: workspaces, once what is to be kept of them is, and old logs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from holdfast.board.dispatching.workspaces import ARTEFACTS, artefacts
 from holdfast.board.model import Status, Task
 from holdfast.clock import boot_ms
 from holdfast.engine import Engine
-from holdfast.errors import HoldfastError, Refused
+from holdfast.errors import HoldfastError
 from holdfast.origin import internal
 
 _EVERY_MS = 60_000
@@ -25,7 +25,13 @@ class Cleaning:
     """Looks once a minute, and when asked, on a thread that ends when it is done."""
 
     def __init__(
-        self, engine: Engine, site: Site, board: str | None, *, busy: Callable[[], set[int]], tell: Callable[[str], object]
+        self,
+        engine: Engine,
+        site: Site,
+        board: str | None,
+        *,
+        busy: Callable[[], set[int]],
+        tell: Callable[[str], object],
     ) -> None:
         self._engine = engine
         self._site = site
@@ -90,6 +96,18 @@ class Cleaning:
 
     def _keep(self, task: Task, board: str, path: str) -> str:
         """Keep what the worker left to be kept; return why the workspace has to stay, or ""."""
+        names = artefacts(path)
+        if not names:
+            return ""
+        target = os.path.join(self._site.folder, ARTEFACTS, board, f"task-{task.task_id}")
+        try:
+            for name in names:
+                kept = os.path.join(target, name)
+                os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
+                shutil.copy2(os.path.join(path, ARTEFACTS, name), kept, follow_symlinks=False)
+        except OSError as error:
+            return f"its artefacts cannot be kept: {error}"
+        self._tell(f"{len(names)} artefacts of task {task.task_id} are at {target}")
         return ""
 
 

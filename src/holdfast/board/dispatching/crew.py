@@ -21,12 +21,12 @@ from holdfast.board.dispatching.rules import End, Why
 from holdfast.board.dispatching.spawning import Found
 from holdfast.board.dispatching.starting import Site, Start
 from holdfast.board.dispatching.tending import Tended
-from holdfast.board.dispatching.workspaces import CannotBeMade
-from holdfast.board.model import Board, Claimed, Status
+from holdfast.board.dispatching.worktrees import CannotBeMade
+from holdfast.board.model import Board, Claimed
 from holdfast.clock import boot_ms
 from holdfast.engine import Engine
 from holdfast.errors import Stale
-from holdfast.holds import Owner, Watch
+from holdfast.holds import Hold, Owner, Watch
 
 _LOOK_MS = 500
 _RETRY_MS = 1_000
@@ -90,40 +90,38 @@ class Crew:
 
     def take(self, board: Board, claimed: Claimed) -> None:
         """Have a worker do what was claimed."""
-        self._starts.append(Start(board, claimed, self._kept(claimed), wake=self._wake))
+        claim = Claim(claimed.task.task_id, claimed.run, claimed.fence)
+        self._keep(claim, claimed.hold)
+        self._starts.append(Start(board, claimed, claim, wake=self._wake))
 
     def adopt(self) -> None:
         """See to the workers of dispatchers of this machine that died. Their claims are renewed at once."""
         for record in self._site.records.adopt(self._site.me):
             worker = Found(record.worker, self._site.records.end_path(record.run_id))
-            tended = Tended(record, worker, self._kept_by(record), self._site.how)
+            tended = Tended(record, worker, self._claim_of(record), self._site.how)
             self._tended.append(tended)
             self._ends.add(worker.fileno())
             self.adopted += 1
             self._tell(f"adopted {_named(record)}, pid {record.worker.pid}, whose dispatcher is gone")
 
-    def _kept(self, claimed: Claimed) -> Claim:
-        return Claim(
-            self._engine,
-            claimed.task,
-            claimed.run,
-            claimed.hold,
-            lease_ms=self._site.how.lease_ms,
-            watch=self._watch,
-            on_lost=self._wake,
-        )
+    def _claim_of(self, record: Record) -> Claim:
+        """Return the claim of a worker that was found, renewed if it is in force."""
+        claim = Claim(record.task_id, record.run_id, record.fence)
+        with self._engine.write(reserve=True) as tx:
+            seen = boards.get(tx, record.task_id)
+            hold = None if seen is None or seen.fence != record.fence else seen.hold
+            if seen is not None and hold is not None:
+                try:
+                    boards.renew(tx, seen.task_id, hold.fence, lease_ms=self._site.how.lease_ms, note=seen.note)
+                except Stale:
+                    hold = None
+        if hold is not None:
+            self._keep(claim, hold)
+        return claim
 
-    def _kept_by(self, record: Record) -> Claim | None:
-        """Return the claim of a worker that was found, renewed; None when it is over."""
-        lease_ms = self._site.how.lease_ms
-        try:
-            with self._engine.write(reserve=True) as tx:
-                boards.renew(tx, record.task_id, record.fence, lease_ms=lease_ms)
-                task = boards.get(tx, record.task_id)
-        except Stale:
-            return None
-        assert task is not None and task.hold is not None and task.status == Status.RUNNING  # it was just renewed
-        return self._kept(Claimed(task, task.hold, record.run_id, record.attempt))
+    def _keep(self, claim: Claim, hold: Hold) -> None:
+        how = self._site.how
+        claim.keep(self._engine, hold, lease_ms=how.lease_ms, watch=self._watch, on_lost=self._wake)
 
     # --- what is due ---------------------------------------------------------------
 
@@ -184,9 +182,7 @@ class Crew:
         self._looked_ms = boot_ms()
         with self._engine.read() as tx:
             for tended in self._tended:
-                if tended.claim is None:
-                    tended.look(Standing.LOST)
-                elif not tended.over:
+                if not tended.over:
                     tended.look(tended.claim.look(tx), heard_ms=tended.claim.heard_ms)
             lost = [start for start in self._starts if start.claim.look(tx) is not Standing.OURS]
         for tended in silent:
@@ -213,9 +209,7 @@ class Crew:
             start.claim.stop()
         except OSError as error:  # no descriptor, process or memory: not the task's fault
             self._lanes.failed(start.lane, str(error))
-            self._give_back(
-                start, End("released", f"no process for it: {error}", counted=False, retry_in_ms=_RETRY_MS)
-            )
+            self._give_back(start, End("released", f"no process for it: {error}", counted=False, retry_in_ms=_RETRY_MS))
         else:
             self._starts.remove(start)
             self._tended.append(tended)
@@ -243,7 +237,7 @@ class Crew:
     def _over(self, tended: Tended) -> None:
         """Nothing of it runs any more: write the end of its run, then forget it."""
         record, end = tended.record, tended.end()
-        said = "" if tended.claim is None else self._write(tended.claim, end, tended.exit_code)
+        said = self._write(tended.claim, end, tended.exit_code)
         self._tended.remove(tended)
         self._ends.remove(tended.worker.fileno())
         tended.close()

@@ -186,11 +186,15 @@ class Dispatcher:
             self._tell(f"leads on {self._board or 'all boards'}")
         if boot_ms() - self._looked_ms >= _LOOK_MS:
             self._looked_ms = boot_ms()
-            for board in self._boards():
-                with self._engine.write() as tx:
-                    boards.sweep(tx, board.slug, is_dead=self._crew.is_dead)
+            if self._crew.size >= self._room:  # else claims sweep
+                self._sweep()
             self._cleaning.look(now=self._crew.ended_any())
         self._claim()
+
+    def _sweep(self) -> None:
+        for board in self._boards():
+            with self._engine.write() as tx:
+                boards.sweep(tx, board.slug, is_dead=self._crew.is_dead)
 
     def _drain(self) -> None:
         if not self._drain_ms:
@@ -284,8 +288,9 @@ class Dispatcher:
         ahead = [self._crew.due_in_ms(), _LOOK_MS if self._changes.hears else _DEAF_MS, *self._lanes.due_in_ms()]
         if self.leads:
             ahead.append(self._until_ms - boot_ms())
-        if self._drains:
-            ahead.append(self._drain_ms + self._how.grace_s * 1_000 - boot_ms())
+        left_ms = self._drain_ms + self._how.grace_s * 1_000 - boot_ms()
+        if self._drains and left_ms > 0:
+            ahead.append(left_ms)
         return max(1, min(ahead))
 
     def _tell(self, line: str) -> None:

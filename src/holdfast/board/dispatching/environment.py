@@ -14,6 +14,19 @@ from holdfast.engine import Read
 PROMPT_BYTES_MAX = 100_000
 """Beyond that a prompt is in a file: one string of an environment is at most 128 KiB (execve(2))."""
 
+_ENDING = """
+## When you are done
+
+Before you end, say how it went, with one of these commands (they know your task):
+
+- `holdfast board done --summary "what was done"`
+- `holdfast board review --summary "what is to be looked at"`
+- `holdfast board block why it cannot go on`
+
+`holdfast board heartbeat` says that you are still at it; `holdfast board comment` leaves word for others. Files that
+are to be kept go into the folder `artefacts` of a scratch workspace.
+"""
+
 # Where a git of the operator's works is not where one of the worker's does.
 _DROPPED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
 
@@ -29,9 +42,8 @@ def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def prompt(tx: Read, task_id: int) -> str:
-    """Return what a worker is told of its task, as Markdown."""
-    task = boards.get(tx, task_id)
-    return "" if task is None else f"# {task.title}\n\n{task.body}\n"
+    """Return what a worker is told of its task, as Markdown, and how it says that it is over."""
+    return boards.context(tx, task_id).markdown() + _ENDING
 
 
 def of_task(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from holdfast.origin import internal
 from holdfast.waking import Bell
@@ -30,9 +31,8 @@ class Ends:
 
     def remove(self, fd: int) -> None:
         """Listen no more. Before the descriptor is closed."""
-        with self._lock:
-            if fd in self._selector.get_map():
-                self._selector.unregister(fd)
+        with self._lock, suppress(KeyError, ValueError):  # it was heard; it was nothing to listen to
+            self._selector.unregister(fd)
 
     def close(self) -> None:
         """End the thread, and wait for it."""

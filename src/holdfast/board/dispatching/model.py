@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from holdfast.board.model import Stage
 from holdfast.holds.model import Owner
 
 
@@ -23,7 +24,7 @@ class How:
     running_max: int | None = None
     assignees: tuple[str, ...] | None = None
     tenants: tuple[str, ...] | None = None
-    stages: tuple[str, ...] = ("work",)
+    stages: tuple[Stage, ...] = ("work",)
     lease_ms: int = 60_000
     time_max_ms: int | None = None
     silence_max_ms: int | None = None

@@ -77,7 +77,10 @@ class Records:
         found = []
         for name in sorted(os.listdir(self._folder)):
             if name.endswith(".json"):
-                with suppress(FileNotFoundError, msgspec.MsgspecError), open(os.path.join(self._folder, name), "rb") as file:
+                with (
+                    suppress(FileNotFoundError, msgspec.MsgspecError),
+                    open(os.path.join(self._folder, name), "rb") as file,
+                ):
                     found.append(msgspec.json.decode(file.read(), type=Record))
         return found
 

@@ -43,7 +43,14 @@ class Worker:
     """A worker that this process started. Not begun until ``begin``; ``close`` it when it is over."""
 
     def __init__(
-        self, command: Sequence[str], *, folder: str, environment: Mapping[str, str], log: str, end: str, label: str = ""
+        self,
+        command: Sequence[str],
+        *,
+        folder: str,
+        environment: Mapping[str, str],
+        log: str,
+        end: str,
+        label: str = "",
     ) -> None:
         """Start the shell. Raises ``OSError`` when there is no process, descriptor or memory for it."""
         ours, theirs = socket.socketpair()
@@ -51,7 +58,7 @@ class Worker:
             with theirs, open(log, "ab") as said:
                 self._process = subprocess.Popen(
                     ["/bin/sh", "-c", _SHELL, "holdfast-worker", end, *command],
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=said,
                     stderr=said,
                     cwd=folder,

@@ -15,7 +15,8 @@ from holdfast.board.dispatching.model import How, Working
 from holdfast.board.dispatching.records import Record, Records
 from holdfast.board.dispatching.spawning import Worker
 from holdfast.board.dispatching.tending import Tended
-from holdfast.board.dispatching.workspaces import CannotBeMade, Workspace, Workspaces
+from holdfast.board.dispatching.workspaces import Workspace, Workspaces
+from holdfast.board.dispatching.worktrees import CannotBeMade
 from holdfast.board.model import Board, Claimed
 from holdfast.clock import boot_ms
 from holdfast.engine import Engine
@@ -39,7 +40,7 @@ class Site:
 
 
 class Start:
-    """One start. ``make_ready`` once nothing of an earlier worker runs; when ``ready``, ``go`` until it gives a worker."""
+    """One start: ``make_ready`` once nothing of an earlier worker runs, and when it is ``ready``, ``go``."""
 
     def __init__(self, board: Board, claimed: Claimed, claim: Claim, *, wake: Callable[[], object]) -> None:
         self.board = board

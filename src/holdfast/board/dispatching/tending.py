@@ -21,11 +21,10 @@ _LOG_MS = 1_000
 class Tended:
     """A worker at hand. ``step`` it; when it is ``gone``, write what ``end`` says, and ``close`` it."""
 
-    def __init__(self, record: Record, worker: Worker | Found, claim: Claim | None, how: How) -> None:
+    def __init__(self, record: Record, worker: Worker | Found, claim: Claim, how: How) -> None:
         self.record = record
         self.worker = worker
         self.claim = claim
-        """None: it was over before we came to it."""
         self.why: Why | None = None
         """Why we end it; None: we do not."""
         self.gone = False
@@ -71,7 +70,7 @@ class Tended:
     def is_silent(self) -> bool:
         """Whether nothing was heard of it for too long, as far as is known without a look at the board."""
         now_ms = boot_ms()
-        if self.over or self.why is not None or self._silent_in_ms(now_ms) > 0:
+        if self.over or self.why is not None or self._said_ms is not None or self._silent_in_ms(now_ms) > 0:
             return False
         self._listen(now_ms)
         return self._silent_in_ms(now_ms) <= 0
@@ -81,11 +80,11 @@ class Tended:
         now_ms = boot_ms()
         if self.over or self.why is not None:
             return _GROUP_MS
+        if self._said_ms is not None:
+            return max(0, min(_LOG_MS, self._said_ms + self._how.linger_s * 1_000 - now_ms))
         ahead: list[float] = [self._silent_in_ms(now_ms), _LOG_MS]
         if self.record.time_max_ms is not None:
             ahead.append(self.record.began_ms + self.record.time_max_ms - now_ms)
-        if self._said_ms is not None:
-            ahead.append(self._said_ms + self._how.linger_s * 1_000 - now_ms)
         return max(0, min(ahead))
 
     def end(self) -> End:
@@ -115,14 +114,12 @@ class Tended:
     def close(self) -> None:
         """Give back what it took of ours. It is gone, and its end is written."""
         self.worker.close()
-        if self.claim is not None:
-            self.claim.stop()
+        self.claim.stop()
 
     def leave(self) -> None:
         """Give back what it took of ours. It goes on."""
         self.worker.leave()
-        if self.claim is not None:
-            self.claim.stop()
+        self.claim.stop()
 
     def _listen(self, now_ms: int) -> None:
         if self._log.grew():
