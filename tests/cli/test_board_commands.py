@@ -1,4 +1,4 @@
-"""``holdfast board``: tasks are made, listed, shown, changed, linked and explained; on a pipe, in JSON, on a terminal."""
+"""``holdfast board``: tasks are made, listed, shown, changed, linked and explained, for people and for programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def ids(answer):
 
 
 def test_a_task_is_made_shown_and_explained(cli):
-    made = cli("board", "create", "Fix", "the", "login", "test", "--assignee", "codex", "--body", "It fails on Tuesdays.")
+    made = cli(
+        "board", "create", "Fix", "the", "login", "test", "--assignee", "codex", "--body", "It fails on Tuesdays."
+    )
     assert made.out == "1\tready\tFix the login test\n"
     shown = cli("board", "show", "1").out
     assert all(words in shown for words in ("Fix the login test", "codex", "It fails on Tuesdays.", "ready"))
@@ -88,7 +90,9 @@ def test_boards_are_capped_edited_put_away_and_brought_back(cli):
     capped = cli("board", "claim", "--board", "web")
     assert (capped.code, "no more than 0 may" in capped.err) == (75, True)
     assert cli("board", "boards", "cap", "web", "none").out == "web\t\tany number\n"
-    edited = cli("board", "boards", "edit", "web", "--description", "all of it", "--workdir", ".", "--json").json["board"]
+    edited = cli("board", "boards", "edit", "web", "--description", "all of it", "--workdir", ".", "--json").json[
+        "board"
+    ]
     assert (edited["description"], edited["workdir"][0]) == ("all of it", "/")
     assert cli("board", "boards", "archive", "web").out.startswith("web\tarchived\t")
     assert ids(cli("board", "boards", "list")) == ["default"]

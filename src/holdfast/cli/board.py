@@ -18,7 +18,10 @@ COMMANDS = {
     "heartbeat": ("holdfast.cli.board_work:heartbeat", "Say that work on a task goes on: its lease begins anew."),
     "done": ("holdfast.cli.board_work:done", "Say that a task is done."),
     "review": ("holdfast.cli.board_work:review", "Hand a task in, for somebody to review it."),
-    "request-changes": ("holdfast.cli.board_work:request_changes", "Send what was handed in back, with what is wanting."),
+    "request-changes": (
+        "holdfast.cli.board_work:request_changes",
+        "Send what was handed in back, with what is wanting.",
+    ),
     "block": ("holdfast.cli.board_work:block", "Say what a task waits for that nobody here can do."),
     "release": ("holdfast.cli.board_work:release", "Give a task back undone."),
     "unblock": ("holdfast.cli.board_change:unblock", "Let a blocked task go on."),

@@ -15,6 +15,7 @@ from holdfast.errors import Busy, Refused
 
 if TYPE_CHECKING:
     from holdfast.board import Capped, Claimed, Idle, Taken, Waiting
+    from holdfast.board.model import Stage
     from holdfast.engine import Write
     from holdfast.holds import Owner
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--lease", type=Age(), default="15m", show_default=True, help="It is lost when nothing is heard so long.")
 @click.option("--pid", type=click.IntRange(1), metavar="PID", help="Lost at once when this process ends: `--pid $$`.")
 @click.option("--by", "author", metavar="NAME", help="Who claims; default the user.")
-@click.option("--env", "as_env", is_flag=True, help="Print it for a shell: eval \"$(...)\".")
+@click.option("--env", "as_env", is_flag=True, help='Print it for a shell: eval "$(...)".')
 @shared
 def claim(
     given: Given,
@@ -36,7 +37,7 @@ def claim(
     board: str | None,
     assignees: tuple[str, ...],
     tenants: tuple[str, ...],
-    stage: str | None,
+    stage: Stage | None,
     lease: int,
     pid: int | None,
     author: str | None,
@@ -63,12 +64,14 @@ def claim(
         got = _claim(tx, task, board, owner, assignees, tenants, stage, lease * 1_000)
         now_ms = tx.now_ms
     if not isinstance(got, boards.Claimed):
-        raise Busy(not_claimed(got, now_ms), remedy="Try again later; `holdfast board why TASK` says what one waits for.")
+        raise Busy(
+            not_claimed(got, now_ms), remedy="Try again later; `holdfast board why TASK` says what one waits for."
+        )
     if given.json:
         document = {"task": render.task_document(got.task), "fence": got.fence, "run_id": got.run}
         out.document(document | {"attempt": got.attempt, "expires_ms": got.hold.expires_ms})
     elif as_env:
-        told = {"TASK": got.task.task_id, "FENCE": got.fence, "RUN": got.run, "ATTEMPT": got.attempt}
+        told: dict[str, object] = {"TASK": got.task.task_id, "FENCE": got.fence, "RUN": got.run, "ATTEMPT": got.attempt}
         told["STAGE"] = got.task.stage
         out.line("export " + " ".join(f"HOLDFAST_{name}={shlex.quote(str(value))}" for name, value in told.items()))
     else:
@@ -82,7 +85,7 @@ def _claim(
     owner: Owner,
     assignees: tuple[str, ...],
     tenants: tuple[str, ...],
-    stage: str | None,
+    stage: Stage | None,
     lease_ms: int,
 ) -> Claimed | Taken | Waiting | Capped | Idle:
     from holdfast import board as boards

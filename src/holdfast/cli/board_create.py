@@ -13,10 +13,13 @@ from holdfast.cli.quantities import Age, OrNone, When
 from holdfast.cli.render import out
 
 if TYPE_CHECKING:
+    from holdfast.board.model import Gate, Scope
     from holdfast.cli.quantities import Moment
 
 _BODY = click.option("--body", metavar="TEXT", help="What is to be done, at length.")
-_BODY_FILE = click.option("--body-file", metavar="FILE", type=click.File(encoding="utf-8"), help="The same; - is stdin.")
+_BODY_FILE = click.option(
+    "--body-file", metavar="FILE", type=click.File(encoding="utf-8"), help="The same; - is stdin."
+)
 _PLACES = ("scratch", "worktree")
 
 
@@ -32,7 +35,9 @@ _PLACES = ("scratch", "worktree")
 @click.option("--triage", is_flag=True, help="Not to be done yet: somebody must look at it first.")
 @click.option("--blocked", metavar="WHY", help="Not to be done until it is unblocked, and why.")
 @click.option("--tenant", metavar="NAME", default="", help="For whom; workers may claim by that, too.")
-@click.option("--idempotency-key", "--request", metavar="TEXT", help="A task asked for under it before is not made again.")
+@click.option(
+    "--idempotency-key", "--request", metavar="TEXT", help="A task asked for under it before is not made again."
+)
 @click.option(
     "--key-scope", type=click.Choice(["any", "open"]), default="any", show_default=True, help="... ever, or while open."
 )
@@ -58,7 +63,7 @@ def create(
     triage: bool,
     blocked: str | None,
     idempotency_key: str | None,
-    key_scope: str,
+    key_scope: Scope,
     time_max: int | None,
     silence_max: int | None,
     workspace: str,
@@ -168,13 +173,14 @@ def _body(text: str | None, file: IO[str] | None) -> str | None:
     return file.read()
 
 
-def _parent(tx: Any, text: str, board: str | None) -> tuple[int, str]:
+def _parent(tx: Any, text: str, board: str | None) -> tuple[int, Gate]:
     from holdfast.cli.board_links import GATES
 
-    name, colon, gate = text.rpartition(":")
-    if not colon or gate not in GATES:
-        name, gate = text, "done"
-    return at.task_of(tx, name, board).task_id, gate
+    name, colon, said = text.rpartition(":")
+    for gate in GATES:
+        if colon and said == gate:
+            return at.task_of(tx, name, board).task_id, gate
+    return at.task_of(tx, text, board).task_id, "done"
 
 
 def _workspace(text: str) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from holdfast.cli import board_given as at
 from holdfast.cli.given import Given, shared
 from holdfast.cli.render import out
 
-GATES = ("done", "passed", "failed", "ended", "none")
+if TYPE_CHECKING:
+    from holdfast.board.model import Gate
+
+GATES: tuple[Gate, ...] = ("done", "passed", "failed", "ended", "none")
 
 
 @click.command(short_help="Have a task wait for another.")
@@ -17,7 +22,7 @@ GATES = ("done", "passed", "failed", "ended", "none")
 @click.option("--gate", type=click.Choice(GATES), default="done", show_default=True, help="What CHILD waits for.")
 @at.ON_BOARD
 @shared
-def link(given: Given, parent: str, child: str, gate: str, board: str | None) -> None:
+def link(given: Given, parent: str, child: str, gate: Gate, board: str | None) -> None:
     """Have CHILD wait for PARENT. Linked before, they get another gate.
 
     The gates: `done`, PARENT is done; `passed`, and not with the verdict

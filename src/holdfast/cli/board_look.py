@@ -208,7 +208,9 @@ def events(given: Given, task: str | None, limit: int, after: int | None, board:
             found = boards.events(tx, board=at.board_of(tx, board).slug, after=after, limit=limit)
         titles.learn(tx, found)
     if given.json:
-        out.document({"events": [documents.event_document(event) | {"title": titles[event.task_id]} for event in found]})
+        out.document(
+            {"events": [documents.event_document(event) | {"title": titles[event.task_id]} for event in found]}
+        )
         return
     show = printer(as_json=False)
     for event in found:

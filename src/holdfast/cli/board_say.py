@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.command(cls=FreeWords, short_help="Say something about a task.")
 @click.argument("said", metavar="WORDS...", nargs=-1, type=click.UNPROCESSED)
 @at.TASK_BEFORE_WORDS
-@click.option("--file", "file", type=click.File(encoding="utf-8"), metavar="FILE", help="Say what is in it; - is stdin.")
+@click.option(
+    "--file", "file", type=click.File(encoding="utf-8"), metavar="FILE", help="Say what is in it; - is stdin."
+)
 @click.option("--by", "author", metavar="NAME", help="Who says it; default the assignee of this worker, or the user.")
 @at.ON_BOARD
 @shared

@@ -70,7 +70,9 @@ class Look:
             stats = boards.stats(tx, self._slug)
             self._follow(tx)
             of_status = {
-                status: boards.listing(tx, self._slug, status=status, limit=_TASKS).tasks if stats.counts[status] else ()
+                status: boards.listing(tx, self._slug, status=status, limit=_TASKS).tasks
+                if stats.counts[status]
+                else ()
                 for statuses in COLUMNS.values()
                 for status in map(boards.Status, statuses)
             }

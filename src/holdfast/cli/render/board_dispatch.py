@@ -38,7 +38,9 @@ def in_short(leaders: Sequence[Leader]) -> str:
         return "nobody dispatches"
     told = living[0].told
     at_work = len(told.working) + told.more
-    state = ", draining" if told.draining else f", {words.count(len(told.paused), 'lane')} paused" if told.paused else ""
+    state = (
+        ", draining" if told.draining else f", {words.count(len(told.paused), 'lane')} paused" if told.paused else ""
+    )
     return f"{name_of(living[0].owner)} dispatches: {at_work} of {told.running_max} workers{state}"
 
 
@@ -66,6 +68,7 @@ def leader_lines(leaders: Sequence[Leader], now_ms: int) -> Iterator[str]:
         for work in told.working:
             who = f"pid {work.pid}" if work.pid else "no process yet"
             tries = f", attempt {work.attempt}" if work.attempt > 1 else ""
-            yield f"  At work   task {work.task_id} for {words.duration(work.for_ms)}, {who}{tries}, {safe.line(work.doing)}"
+            for_so_long = words.duration(work.for_ms)
+            yield f"  At work   task {work.task_id} for {for_so_long}, {who}{tries}, {safe.line(work.doing)}"
         if told.more:
             yield f"            and {told.more:,} more"

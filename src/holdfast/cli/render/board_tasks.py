@@ -41,7 +41,13 @@ def print_tasks(tasks: Sequence[Task], now_ms: int) -> None:
     for task in tasks:
         since = words.utc(since_ms(task))
         out.fields(
-            str(task.task_id), str(task.status), str(task.priority), task.assignee, since, task.title, note(task, now_ms)
+            str(task.task_id),
+            str(task.status),
+            str(task.priority),
+            task.assignee,
+            since,
+            task.title,
+            note(task, now_ms),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {"WAITING": ("triage", "todo", "scheduled"), "READY": ("ready",), "BLOCKED": ("blocked",)}
 COLUMNS |= {"REVIEW": ("review",), "RUNNING": ("running",)}
-"""The columns, and the statuses of the tasks in each, in the order of importance: a narrow screen leaves out the last."""
+"""The columns, and the statuses of the tasks in each, the last left out where there is no room."""
 
 _COLUMN_MIN = 18
 _GAP = 2
