@@ -1,4 +1,4 @@
-"""``holdfast board``: tasks are made, listed, shown, changed and explained; on a pipe, in JSON, on a terminal."""
+"""``holdfast board``: tasks are made, listed, shown, changed, linked and explained, for people and for programs."""
 
 from __future__ import annotations
 

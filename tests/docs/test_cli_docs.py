@@ -1,4 +1,4 @@
-"""docs/cli.md and the command line tell the same: every command, option, JSON key and exit code."""
+"""docs/cli.md, docs/board-cli.md and the command line tell the same: every command, option, JSON key and exit code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from holdfast.cli.root import root
 from holdfast.threads.model import Thread
 
 TESTS = Path(__file__).parent.parent
-PAGE = (TESTS.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+PAGE = "\n".join((TESTS.parent / "docs" / name).read_text(encoding="utf-8") for name in ("cli.md", "board-cli.md"))
 SHARED = {"--home", "--state", "--json", "--verbose", "-v", "--help", "-h", "--version"}
 THREAD_KEYS = set(Thread.__struct_fields__)
 
@@ -37,7 +37,7 @@ def commands(group: click.Group = root, path: str = "holdfast") -> dict[str, cli
 
 def section(path: str) -> str:
     _, found, rest = PAGE.partition(f"\n## `{path}`\n")
-    assert found, f"docs/cli.md has no section on `{path}`"
+    assert found, f"the docs have no section on `{path}`"
     return rest.partition("\n## ")[0]
 
 

@@ -14,7 +14,7 @@ _SHOWN = 5
 
 
 def find(tx: Read, text: str, *, board: str) -> Task | None:
-    """Return the task meant by ``text``, or None. A number means the same on every board.
+    """Return the task meant by ``text``, or None. A number is the same on every board; the rest is looked for on this.
 
     A whole title wins over the beginning of one, and tasks that are not over
     over those that are; upper and lower case are the same. A title costs a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -37,7 +37,7 @@ def claim(
     board: str | None,
     assignees: tuple[str, ...],
     tenants: tuple[str, ...],
-    stage: str | None,
+    stage: Stage | None,
     lease: int,
     pid: int | None,
     author: str | None,
@@ -61,7 +61,7 @@ def claim(
 
     owner = _owner(pid, at.who(author))
     with at.changing(given) as tx:  # ends well also where nothing is claimed: what was found lost or due stays so
-        got = _claim(tx, task, board, owner, assignees, tenants, cast("Stage | None", stage), lease * 1_000)
+        got = _claim(tx, task, board, owner, assignees, tenants, stage, lease * 1_000)
         now_ms = tx.now_ms
     if not isinstance(got, boards.Claimed):
         raise Busy(
@@ -71,9 +71,9 @@ def claim(
         document = {"task": render.task_document(got.task), "fence": got.fence, "run_id": got.run}
         out.document(document | {"attempt": got.attempt, "expires_ms": got.hold.expires_ms})
     elif as_env:
-        words: dict[str, object] = {"TASK": got.task.task_id, "FENCE": got.fence, "RUN": got.run}
-        words |= {"ATTEMPT": got.attempt, "STAGE": got.task.stage}
-        out.line("export " + " ".join(f"HOLDFAST_{name}={shlex.quote(str(value))}" for name, value in words.items()))
+        told: dict[str, object] = {"TASK": got.task.task_id, "FENCE": got.fence, "RUN": got.run, "ATTEMPT": got.attempt}
+        told["STAGE"] = got.task.stage
+        out.line("export " + " ".join(f"HOLDFAST_{name}={shlex.quote(str(value))}" for name, value in told.items()))
     else:
         out.fields(str(got.task.task_id), str(got.fence), got.task.title)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -49,7 +49,7 @@ _PLACES = ("scratch", "worktree")
     metavar="KIND|DIR",
     default="scratch",
     show_default=True,
-    help="scratch, worktree[:REPOSITORY], a directory.",
+    help="scratch, worktree[:REPOSITORY], or a directory.",
 )
 @click.option("--branch", metavar="NAME", help="Of the worktree.")
 @click.option("--metadata", metavar="JSON", help="Whatever else workers should know.")
@@ -67,7 +67,7 @@ def create(
     triage: bool,
     blocked: str | None,
     idempotency_key: str | None,
-    key_scope: str,
+    key_scope: Scope,
     time_max: int | None,
     silence_max: int | None,
     workspace: str,
@@ -98,7 +98,7 @@ def create(
             parents=[_parent(tx, each, board) for each in parents],
             due_ms=None if due is None else due.at(tx.now_ms),
             request=idempotency_key,
-            request_scope=cast("Scope", key_scope),
+            request_scope=key_scope,
             time_max_ms=_ms(time_max),
             silence_max_ms=_ms(silence_max),
             workspace=_workspace(workspace),
@@ -126,7 +126,7 @@ def create(
 @click.option("--failures-max", type=click.IntRange(1), help="So many failures in a row block it.")
 @click.option("--time-max", type=OrNone(Age()), help="An attempt may take so long; `none`: any time.")
 @click.option("--silence-max", type=OrNone(Age()), help="A worker may say nothing for so long; `none`: for ever.")
-@click.option("--workspace", metavar="KIND|DIR", help="scratch, worktree, or a directory.")
+@click.option("--workspace", metavar="KIND|DIR", help="scratch, worktree[:REPOSITORY], or a directory.")
 @click.option("--branch", metavar="NAME", help="Of the worktree.")
 @click.option("--metadata", metavar="JSON", help="Whatever else workers should know.")
 @at.ON_BOARD
@@ -180,10 +180,11 @@ def _body(text: str | None, file: IO[str] | None) -> str | None:
 def _parent(tx: Any, text: str, board: str | None) -> tuple[int, Gate]:
     from holdfast.cli.board_links import GATES
 
-    name, colon, gate = text.rpartition(":")
-    if not colon or gate not in GATES:
-        name, gate = text, "done"
-    return at.task_of(tx, name, board).task_id, cast("Gate", gate)
+    name, colon, said = text.rpartition(":")
+    for gate in GATES:
+        if colon and said == gate:
+            return at.task_of(tx, name, board).task_id, gate
+    return at.task_of(tx, text, board).task_id, "done"
 
 
 def _workspace(text: str) -> str:

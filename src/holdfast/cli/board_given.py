@@ -110,7 +110,7 @@ def no_task(text: str) -> NotFound:
     """Return the error for a task that there is not."""
     return NotFound(
         f"there is no task {text!r}",
-        remedy="Name it by its number, alias or the beginning of its title; `holdfast board list --all` shows them.",
+        remedy="Say its number, its alias or the beginning of its title; `holdfast board list --all` shows them.",
     )
 
 

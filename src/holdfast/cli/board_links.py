@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,7 @@ from holdfast.cli.render import out
 if TYPE_CHECKING:
     from holdfast.board.model import Gate
 
-GATES = ("done", "passed", "failed", "ended", "none")
+GATES: tuple[Gate, ...] = ("done", "passed", "failed", "ended", "none")
 
 
 @click.command(short_help="Have a task wait for another.")
@@ -22,7 +22,7 @@ GATES = ("done", "passed", "failed", "ended", "none")
 @click.option("--gate", type=click.Choice(GATES), default="done", show_default=True, help="What CHILD waits for.")
 @at.ON_BOARD
 @shared
-def link(given: Given, parent: str, child: str, gate: str, board: str | None) -> None:
+def link(given: Given, parent: str, child: str, gate: Gate, board: str | None) -> None:
     """Have CHILD wait for PARENT. Linked before, they get another gate.
 
     The gates: `done`, PARENT is done; `passed`, and not with the verdict
@@ -37,10 +37,9 @@ def link(given: Given, parent: str, child: str, gate: str, board: str | None) ->
     """
     from holdfast import board as boards
 
-    kind = cast("Gate", gate)  # one of GATES
     with at.changing(given) as tx:
         above, below = at.task_of(tx, parent, board), at.task_of(tx, child, board)
-        boards.link(tx, above.task_id, below.task_id, gate=kind)
+        boards.link(tx, above.task_id, below.task_id, gate=gate)
         changed = at.task_of(tx, str(below.task_id), None)
     if given.json:
         from holdfast.cli.render import board as render

@@ -109,11 +109,11 @@ class LiveScreen:
         def end(number: int, _frame: FrameType | None) -> None:
             self.end(128 + number)
 
-        def resize(_number: int, _frame: FrameType | None) -> None:
+        def resize(number: int, _frame: FrameType | None) -> None:
             self._changed = True
             self._changes.wake()
 
-        def suspend(_number: int, _frame: FrameType | None) -> None:
+        def suspend(number: int, _frame: FrameType | None) -> None:
             self._suspends = True
             self._changes.wake()
 

@@ -68,7 +68,7 @@ def leader_lines(leaders: Sequence[Leader], now_ms: int) -> Iterator[str]:
         for work in told.working:
             who = f"pid {work.pid}" if work.pid else "no process yet"
             tries = f", attempt {work.attempt}" if work.attempt > 1 else ""
-            task = f"task {work.task_id} for {words.duration(work.for_ms)}"
-            yield f"  At work   {task}, {who}{tries}, {safe.line(work.doing)}"
+            for_so_long = words.duration(work.for_ms)
+            yield f"  At work   task {work.task_id} for {for_so_long}, {who}{tries}, {safe.line(work.doing)}"
         if told.more:
             yield f"            and {told.more:,} more"

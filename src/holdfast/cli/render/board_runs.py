@@ -15,7 +15,7 @@ _COLOURS = {"completed": "green", "review": "yellow", "goes on": "cyan", "blocke
 
 
 def print_runs(runs: Sequence[Run], now_ms: int) -> None:
-    """Print attempts, one a line: which, stage, how it ended, when it began, how long, by whom, what it said."""
+    """Print attempts, one a line: which, stage, how it ended, when it began, how long that took, by whom, why."""
     rows = [run_row(run, now_ms) for run in runs]
     if not out.is_terminal():
         for run, row in zip(runs, rows, strict=True):

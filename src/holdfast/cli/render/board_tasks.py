@@ -26,7 +26,7 @@ COLOURS = {
 _GAP = 2
 _TITLE_MIN = 12
 _NOTE_FROM_COLUMNS = 110  # a narrower terminal shows the note below the title's end, or not at all
-_TENANT_FROM_COLUMNS = 90
+_FROM_COLUMNS = {"TENANT": 90, "ASSIGNEE": 60, "SINCE": 50, "PRI": 50}  # a narrower one leaves out the column
 _NAME_MAX = 16
 
 
@@ -94,17 +94,12 @@ def _table(tasks: Sequence[Task], width: int, now_ms: int) -> Table:
     columns = {
         "ID": [str(task.task_id) for task in tasks],
         "STATUS": [str(task.status) for task in tasks],
-        "PRI": [str(task.priority) for task in tasks],
+        "PRI": [str(task.priority) for task in tasks] if any(task.priority for task in tasks) else [],
         "ASSIGNEE": [safe.line(task.assignee) for task in tasks],
         "TENANT": [safe.line(task.tenant) for task in tasks],
         "SINCE": [words.age(since_ms(task), now_ms) for task in tasks],
     }
-    if not any(task.priority for task in tasks):
-        del columns["PRI"]
-    if width < _TENANT_FROM_COLUMNS or not any(columns["TENANT"]):
-        del columns["TENANT"]
-    if not any(columns["ASSIGNEE"]):
-        del columns["ASSIGNEE"]
+    columns = {name: texts for name, texts in columns.items() if width >= _FROM_COLUMNS.get(name, 0) and any(texts)}
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     left = width
     for name, texts in columns.items():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {"WAITING": ("triage", "todo", "scheduled"), "READY": ("ready",), "BLOCKED": ("blocked",)}
 COLUMNS |= {"REVIEW": ("review",), "RUNNING": ("running",)}
-"""The columns, and the statuses of the tasks in each, most important first: a narrow screen leaves out the last."""
+"""The columns, and the statuses of the tasks in each, the last left out where there is no room."""
 
 _COLUMN_MIN = 18
 _GAP = 2
