@@ -82,8 +82,8 @@ def test_the_screen_follows_what_others_do(watched, cli):
 )
 def test_it_leaves_the_terminal_as_it_was(watched, ends, code):
     ends(watched)
-    watched.wait("\x1b[?1049l")  # the screen of its own is gone
     watched.wait("\x1b[?25h")  # the cursor is back
+    watched.wait("\x1b[?1049l")  # the screen of its own is gone
     assert watched.child.wait(TIMEOUT_S) == code
     assert termios.tcgetattr(watched.kept) == watched.before
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _BODY = click.option("--body", metavar="TEXT", help="What is to be done, at length.")
 _BODY_FILE = click.option(
-    "--body-file", metavar="FILE", type=click.File(encoding="utf-8"), help="The same; - is stdin."
+    "--body-file", metavar="FILE", type=click.File(encoding="utf-8", errors="replace"), help="The same; - is stdin."
 )
 _PLACES = ("scratch", "worktree")
 
@@ -148,7 +148,7 @@ def edit(
     \b
     Examples:
       holdfast board edit 12 --priority 10
-      holdfast board edit 12 --title "Fix the login test" --body-file notes.md
+      holdfast board edit 12 --title "Fix the login test" --body-file -
     """
     from holdfast import board as boards
     from holdfast.cli.render import board as render

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 @click.argument("said", metavar="WORDS...", nargs=-1, type=click.UNPROCESSED)
 @at.TASK_BEFORE_WORDS
 @click.option(
-    "--file", "file", type=click.File(encoding="utf-8"), metavar="FILE", help="Say what is in it; - is stdin."
+    "--file",
+    "file",
+    type=click.File(encoding="utf-8", errors="replace"),
+    metavar="FILE",
+    help="Say what is in it; - is stdin.",
 )
 @click.option("--by", "author", metavar="NAME", help="Who says it; default the assignee of this worker, or the user.")
 @at.ON_BOARD
@@ -68,7 +72,7 @@ def comment(
 
 @click.command(short_help="Attach files to a task.")
 @at.A_TASK
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--name", metavar="NAME", help="What it is called; default the file's name.")
 @click.option("--type", "media_type", metavar="TYPE", help="Such as text/plain; default by the name.")
 @click.option("--by", "author", metavar="NAME", help="Who attaches it; default as for `comment`.")

@@ -50,7 +50,9 @@ def heartbeat(given: Given, task: str | None, note: str, lease: int, fence: int 
 @at.MY_TASK
 @click.option("--summary", metavar="TEXT", default="", help="What was done, for whoever goes on from it.")
 @click.option("--result", metavar="JSON", help="What came of it; text that is no JSON is taken as it is.")
-@click.option("--result-file", metavar="FILE", type=click.File(encoding="utf-8"), help="The same; - is stdin.")
+@click.option(
+    "--result-file", metavar="FILE", type=click.File(encoding="utf-8", errors="replace"), help="The same; - is stdin."
+)
 @click.option("--verdict", metavar="WORD", help="`pass` or `fail`, for tasks whose gate asks for it.")
 @click.option("--metadata", metavar="JSON", help="Whatever else others should know.")
 @at.A_FENCE
