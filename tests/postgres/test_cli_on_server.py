@@ -116,3 +116,14 @@ def test_a_server_that_is_down_is_busy_and_no_password_is_printed(cli, tmp_path)
     assert done.returncode == 75
     assert "Is the server up" in done.stderr
     assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_board_is_worked_on_there(cli):
+    assert cli("board", "create", "Fix it").stdout == "1\tready\tFix it\n"
+    assert cli("board", "create", "Deploy it", "--parent", "FIX").stdout == "2\ttodo\tDeploy it\n"
+    fence = json.loads(cli("board", "claim", "--json").stdout)["fence"]
+    assert cli("board", "done", "1", "--fence", "5").returncode == 3
+    assert cli("board", "done", "1", "--fence", str(fence)).returncode == 0
+    assert [line.split("\t")[:2] for line in cli("board", "list").stdout.splitlines()] == [["2", "ready"]]
+    kinds = [event["kind"] for event in json.loads(cli("board", "events", "--json").stdout)["events"]]
+    assert kinds == ["created", "created", "claimed", "completed", "promoted"]

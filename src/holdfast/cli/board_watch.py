@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -11,9 +15,11 @@ from holdfast.cli import board_given as at
 from holdfast.cli.failing import INTERRUPTED
 from holdfast.cli.given import Given, shared
 from holdfast.cli.render import out
+from holdfast.errors import Busy
 
 if TYPE_CHECKING:
     from holdfast.state import State
+    from holdfast.waking import Changes
 
 _DEAF_S = 1.0  # between looks where changes of others are not heard
 _HEARD_S = 5.0  # and where they are, for what is told to nobody
@@ -57,25 +63,59 @@ def _follow(state: State, slug: str, limit: int, as_json: bool) -> int:
     show, titles = printer(as_json=as_json), Titles()
     assert state.engine is not None
     try:
-        with state.engine.changes() as changes:
+        with state.engine.changes() as changes, _interrupted(changes) as is_over:
             with state.read() as tx:
                 found = boards.recent(tx, slug, limit=max(1, limit))
                 titles.learn(tx, found)
-            after = found[-1].event_id if found else 0
+            after, busy = found[-1].event_id if found else 0, False
             if not limit:
                 found = []
-            while True:
+            while not is_over.is_set():
                 for event in found:
                     show(event, titles[event.task_id])
                 sys.stdout.flush()
                 if not found:
-                    changes.wait(_HEARD_S if changes.hears else _DEAF_S)
-                with state.read() as tx:
-                    found = boards.events(tx, board=slug, after=after)
-                    titles.learn(tx, found)
+                    changes.wait(_DEAF_S if busy or not changes.hears else _HEARD_S)
+                try:
+                    with state.read() as tx:
+                        found = boards.events(tx, board=slug, after=after)
+                        titles.learn(tx, found)
+                    busy = False
+                except Busy:  # the last of others just closes the file, or a server is away: it is looked at again
+                    found, busy = [], True
                 after = found[-1].event_id if found else after
     except KeyboardInterrupt:
-        return INTERRUPTED  # how a look that goes on for ever ends
+        pass
+    return INTERRUPTED  # how a look that goes on for ever ends
+
+
+@contextmanager
+def _interrupted(changes: Changes) -> Iterator[_Over]:
+    """Have Ctrl-C end the wait, and no read in its middle, which is told as an error; a second one is as usual."""
+    over = _Over()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        over.set()
+        changes.wake()
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield over
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Over:
+    # No threading.Event: a signal's handler may not wait for a lock that the code it interrupts holds.
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        return self._is_set
 
 
 def _screen(state: State, slug: str) -> int:
