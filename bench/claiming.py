@@ -70,6 +70,14 @@ from holdfast.sqlite import Store
 store = postgres.Store.open(where) if postgres.is_url(where) else Store.open(where, clock=wall_ms, durability=mode)
 """
 
+# Peers connect before the time begins, and so do we.
+OURS_OPEN_AND_CONNECT = (
+    OURS_OPEN
+    + """
+with store.read() as tx: jobs.counts(tx)
+"""
+)
+
 OURS_FILL = (
     OURS_OPEN
     + """
@@ -82,7 +90,7 @@ for first in range(0, int(sys.argv[4]), 1000):
 
 WAYS = {
     "worker": (
-        OURS_OPEN
+        OURS_OPEN_AND_CONNECT
         + """
 keys, waits = [], []
 def fn(work):
@@ -100,7 +108,7 @@ told(keys, waits, started, cpu)
         OURS_FILL,
     ),
     "by hand": (
-        OURS_OPEN
+        OURS_OPEN_AND_CONNECT
         + """
 me = holds.me("bench")
 def one():
