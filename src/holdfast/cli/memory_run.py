@@ -32,7 +32,9 @@ _URL, _MODEL, _KEY = "HOLDFAST_MODEL_URL", "HOLDFAST_MODEL", "HOLDFAST_MODEL_KEY
 @click.option("--max-age", metavar="AGE", type=Age(), default="30d", help="Not older than that; default 30d.")
 @click.option("--tokens", metavar="N", type=click.IntRange(1_000), help="Stop when so many tokens are used.")
 @click.option("--cwd-only", is_flag=True, help="Nothing of one directory goes into the files made for all of them.")
-@click.option("--force", is_flag=True, help="Put the files together also soon after the last time, or a failure.")
+@click.option(
+    "--force", is_flag=True, help="Put the files together also within 6 hours of the last time, or of a failure."
+)
 @click.option("--dry-run", is_flag=True, help="Print how many threads are due; ask no model, change nothing.")
 @shared
 def run(

@@ -103,8 +103,14 @@ def write(root: str, folder: str, files: Mapping[str, str]) -> None:
 
 
 def point(root: str, folder: str | None) -> None:
-    """Have the link ``current`` lead to ``folder``; None: nowhere. In one step, and only a link is ever replaced."""
+    """Have the link ``current`` lead to ``folder``; None: nowhere. In one step, and only a link is ever replaced.
+
+    One at a time: the caller has the row of the generation locked.
+    """
     link = os.path.join(root, CURRENT)
+    new = f"{link}.new"
+    if os.path.islink(new):
+        os.unlink(new)  # of one who was killed here
     if os.path.lexists(link) and not os.path.islink(link):
         return  # somebody's own; the row says what counts
     if folder is None:
@@ -113,9 +119,6 @@ def point(root: str, folder: str | None) -> None:
         return
     if os.path.islink(link) and os.readlink(link) == folder:
         return
-    new = f"{link}.{os.getpid()}"
-    with suppress(FileNotFoundError):
-        os.unlink(new)
     os.symlink(folder, new)
     os.replace(new, link)
     folders.sync(root)
