@@ -168,8 +168,9 @@ def _runs(seen: Shown, most: int) -> list[str]:
     if len(seen.runs) > most:
         lines.append(f"  the last {most} of {len(seen.runs):,}; --all shows every one")
     for run in seen.runs[-most:]:
-        number, stage, ended, began, took, by, said = map(safe.line, run_row(run, seen.now_ms))
-        lines.append(f"  {number}  {stage}, {ended}, {began}, {took}, {by}{': ' if said else ''}{said}")
+        number, *facts, said = map(safe.line, run_row(run, seen.now_ms))
+        told = ", ".join(filter(None, facts))  # ended without a claim, it was nobody's
+        lines.append(f"  {number}  {told}{': ' if said else ''}{said}")
     return lines
 
 
