@@ -11,7 +11,7 @@ from modules import PACKAGE, Module, imports, modules
 
 ROWS = (
     ("errors", "ids", "clock", "origin", "findings", "changes", "folders"),
-    ("sql", "lockfiles", "quantities", "waking"),
+    ("sql", "lockfiles", "quantities", "columns", "backoff", "waking"),
     ("engine", "submit"),
     ("sqlite", "postgres", "rollouts", "receipts"),
     ("schema",),
@@ -31,9 +31,9 @@ PURE_ROLES = {"model", "rules", "lines", "items", "parse", "fold", "blocks", "fa
 PURE_FOLDERS = ("holdfast.rollouts.dialects",)
 # Pure files whose name does not say so.
 PURE_MODULES = {
-    "holdfast.board.gates", "holdfast.board.moves", "holdfast.changes", "holdfast.logs.feedback",
-    "holdfast.logs.redact", "holdfast.logs.repeats",
-    "holdfast.quantities", "holdfast.rollouts.workers.frames", "holdfast.search.trigrams", "holdfast.search.words",
+    "holdfast.backoff", "holdfast.board.gates", "holdfast.board.moves", "holdfast.changes", "holdfast.columns",
+    "holdfast.logs.feedback", "holdfast.logs.redact", "holdfast.logs.repeats", "holdfast.quantities",
+    "holdfast.rollouts.workers.frames", "holdfast.search.trigrams", "holdfast.search.words",
     "holdfast.threads.cursors",
 }  # fmt: skip
 

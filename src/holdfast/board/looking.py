@@ -10,8 +10,9 @@ import msgspec
 from holdfast.board import catalogue
 from holdfast.board.gates import gate
 from holdfast.board.model import BlockKind, Link, Page, Run, Stats, Status
-from holdfast.board.rows import SQL, loaded, run, task
+from holdfast.board.rows import SQL, run, task
 from holdfast.board.rules import NUMBER_MAX
+from holdfast.columns import loaded
 from holdfast.engine import Read
 from holdfast.errors import Refused
 

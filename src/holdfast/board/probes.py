@@ -9,8 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from holdfast import holds
 from holdfast.board.gates import State, gate, is_open
 from holdfast.board.model import Status
@@ -18,7 +16,7 @@ from holdfast.board.rows import SQL
 from holdfast.board.telling import EVENTS_MAX
 from holdfast.engine import Read
 from holdfast.findings import Finding
-from holdfast.holds import owner as owners
+from holdfast.holds.probes import epoch_to_come, times_out_of_order, unreadable_owner
 from holdfast.holds.rules import COUNTER_BITS
 
 _SHOWN_MAX = 100
@@ -47,27 +45,13 @@ def _of_task(row: Mapping[str, Any], epoch: int, now_ms: int) -> Finding:
     if status != Status.RUNNING and row["expires_ms"] != row["renewed_ms"]:
         return Finding("task-hold", subject, held, "no lease unless it runs", _WROTE + _LOOK)
     if row["fence"] >> COUNTER_BITS > epoch:
-        return Finding(
-            "task-epoch",
-            subject,
-            measured=f"a fence of epoch {row['fence'] >> COUNTER_BITS}, while the epoch is {epoch}",
-            expected="no fence from an epoch to come",
-            remedy="An older copy of a table was put back. Raise the counter `epoch` above that before work goes on,"
-            " or fences that were already given out may be given again.",
-        )
+        return epoch_to_come("task-epoch", subject, row["fence"], epoch)
     if row["fence"] and row["fence"] <= 1 << COUNTER_BITS:
         return Finding(
             "task-fence", subject, f"fence {row['fence']}", "an epoch, then a counter from 1", _WROTE + _LOOK
         )
-    if not row["taken_ms"] <= row["renewed_ms"] <= row["expires_ms"] or row["renewed_ms"] > now_ms:
-        return Finding(
-            "task-times",
-            subject,
-            measured=f"taken {row['taken_ms']}, renewed {row['renewed_ms']}, expires {row['expires_ms']}, now {now_ms}",
-            expected="taken, then renewed, then expires; renewed before now",
-            remedy="The clock fell back between two writes, or something else wrote this row. Nothing is lost: the"
-            " task may only wait longer.",
-        )
+    if (times := times_out_of_order("task-times", subject, row, now_ms)) is not None:
+        return times
     return Finding(
         "task-place",
         subject,
@@ -164,17 +148,9 @@ def _runs(tx: Read) -> Iterator[Finding]:
 
 def _owners(tx: Read) -> Iterator[Finding]:
     for row in tx.rows(SQL["list_owners"]):
-        try:
-            if row["owner"]:
-                owners.load(row["owner"])
-        except (msgspec.DecodeError, UnicodeError) as error:
-            yield Finding(
-                "task-owner",
-                f"task {row['task_id']}",
-                measured=f"owner {row['owner'][:60]!r}: {error}",
-                expected="a process: host, boot, pid namespace, pid, start time",
-                remedy=f"{_WROTE}Stop whoever works on it, then set its owner to that of another running task.",
-            )
+        if row["owner"]:
+            remedy = "Stop whoever works on it, then set its owner to that of another running task."
+            yield from unreadable_owner("task-owner", f"task {row['task_id']}", row["owner"], remedy)
 
 
 def _requests(tx: Read) -> Iterator[Finding]:

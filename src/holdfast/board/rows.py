@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 
-from holdfast import sql
+from holdfast import columns, sql
 from holdfast.board.model import BlockKind, Board, Event, Outcome, Run, Status, Task
 from holdfast.board.rules import WHY_MAX
-from holdfast.errors import Damaged, Refused
+from holdfast.errors import Damaged
 from holdfast.holds import owner as owners
 
 SQL = sql.load("holdfast.board")
-JSON_BYTES_MAX = 64 * 1024
 
 _STATUS = {str(status): status for status in Status}
 _BLOCKS: dict[str | None, BlockKind | None] = {None: None, **{str(kind): kind for kind in BlockKind}}
@@ -30,8 +29,8 @@ def task(row: Mapping[str, Any]) -> Task:
         words["archived_from"] = None if came_from is None else _STATUS[came_from]
         words["block_kind"] = _BLOCKS[words["block_kind"]]
         words["owner"] = owners.load(words["owner"]) if words["owner"] else None
-        words["result"] = loaded(words["result"])
-        words["metadata"] = loaded(words["metadata"])
+        words["result"] = columns.loaded(words["result"])
+        words["metadata"] = columns.loaded(words["metadata"])
         return Task(**words)
     except (msgspec.DecodeError, UnicodeError, KeyError) as error:
         raise Damaged(
@@ -51,7 +50,7 @@ def run(row: Mapping[str, Any]) -> Run:
         words = dict(row)
         words["owner"] = owners.load(words["owner"]) if words["owner"] else None
         words["outcome"] = _OUTCOMES[words["outcome"]]
-        words["metadata"] = loaded(words["metadata"])
+        words["metadata"] = columns.loaded(words["metadata"])
         return Run(**words)
     except (msgspec.DecodeError, UnicodeError, KeyError) as error:
         raise Damaged(f"run {row['run_id']} of task {row['task_id']} cannot be read: {error}") from error
@@ -59,32 +58,14 @@ def run(row: Mapping[str, Any]) -> Run:
 
 def event(row: Mapping[str, Any]) -> Event:
     """Return the row as an event."""
-    return Event(**{**row, "payload": loaded(row["payload"])})
+    return Event(**{**row, "payload": columns.loaded(row["payload"])})
 
 
 def dumped(value: Any, what: str) -> str | None:
     """Return ``value`` as JSON text, None for None. Raises ``Refused`` for what is no JSON, or over 64 KiB."""
-    if value is None:
-        return None
-    try:
-        text = msgspec.json.encode(value)
-    except (TypeError, ValueError, OverflowError, UnicodeError, RecursionError) as error:
-        raise Refused(f"the {what} is no JSON: {error}") from error
-    if len(text) > JSON_BYTES_MAX:
-        raise Refused(
-            f"the {what} has {len(text)} bytes of JSON, of at most {JSON_BYTES_MAX}",
-            remedy="Attach it as a file, or put it into one and its path here.",
-        )
-    return text.decode()
-
-
-def loaded(text: str | None) -> Any:
-    """Return the JSON value of a column."""
-    return None if text is None else msgspec.json.decode(text)
+    return columns.dumped(value, what, remedy="Attach it as a file, or put it into one and its path here.")
 
 
 def said(words: object, most: int = WHY_MAX) -> str:
     """Return what is remembered of what somebody said: its text, cut at ``most`` characters."""
-    text = str(words) or type(words).__name__
-    text = text.encode(errors="backslashreplace").decode()  # a lone surrogate cannot be stored
-    return text.replace("\0", "\\0")[:most]
+    return columns.said(words, most)

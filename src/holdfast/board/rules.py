@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import replace
 
+from holdfast import backoff
 from holdfast.board.model import BlockKind, Capped, Claimed, Stage, Status, Taken, Task, Waiting, resource
 from holdfast.errors import Refused
 from holdfast.holds import rules as hold_rules
@@ -72,15 +72,8 @@ def is_lost(task: Task, now_ms: int, holder_is_dead: bool) -> bool:
 
 
 def backoff_ms(task_id: int, failures: int) -> int:
-    """Return how long a task rests after its ``failures``-th failure in a row: doubled each time, at most an hour.
-
-    Spread over the upper half of that time by the task's number, not drawn:
-    tasks that failed together come back apart, and the same failure always
-    rests equally long.
-    """
-    most_ms = min(BACKOFF_MAX_MS, BACKOFF_MS << min(max(failures - 1, 0), 40))
-    digest = hashlib.blake2b(f"{task_id}/{failures}".encode(), digest_size=4).digest()
-    return most_ms - (most_ms // 2 * int.from_bytes(digest)) // (1 << 32)
+    """Return how long a task rests after its ``failures``-th failure in a row. See ``holdfast.backoff``."""
+    return backoff.backoff_ms(BACKOFF_MS, BACKOFF_MAX_MS, failures, f"{task_id}/{failures}")
 
 
 def recurrences(task: Task, kind: BlockKind) -> int:

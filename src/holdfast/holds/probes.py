@@ -88,14 +88,48 @@ def _no_epoch(epoch: int) -> Finding:
 
 def _unreadable(tx: Read) -> Iterator[Finding]:
     for row in tx.rows(_SQL["list_owners"]):
-        try:
-            owners.load(row["owner"])
-        except (msgspec.DecodeError, UnicodeError) as error:
-            yield Finding(
-                "hold-owner",
-                f"hold on {row['resource']}",
-                measured=f"owner {row['owner'][:60]!r}: {error}",
-                expected="a process: host, boot, pid namespace, pid, start time",
-                remedy="Something else wrote this row. Stop whoever works on it, then delete the row"
-                " from the table `holds`.",
-            )
+        remedy = "Stop whoever works on it, then delete the row from the table `holds`."
+        yield from unreadable_owner("hold-owner", f"hold on {row['resource']}", row["owner"], remedy)
+
+
+# --- for whoever keeps a hold in rows of its own ---------------------------------
+
+
+def unreadable_owner(code: str, subject: str, text: str, remedy: str) -> Iterator[Finding]:
+    """Yield what is wrong with the owner of a row, if it is no owner."""
+    try:
+        owners.load(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        yield Finding(
+            code,
+            subject,
+            measured=f"owner {text[:60]!r}: {error}",
+            expected="a process: host, boot, pid namespace, pid, start time",
+            remedy=f"Something else wrote this row. {remedy}",
+        )
+
+
+def epoch_to_come(code: str, subject: str, fence: int, epoch: int) -> Finding:
+    """Return what is wrong with a fence of a later epoch than ``epoch``."""
+    return Finding(
+        code,
+        subject,
+        measured=f"a fence of epoch {fence >> COUNTER_BITS}, while the epoch is {epoch}",
+        expected="no fence from an epoch to come",
+        remedy="An older copy of a table was put back. Raise the counter `epoch` above that before work goes on,"
+        " or fences that were already given out may be given again.",
+    )
+
+
+def times_out_of_order(code: str, subject: str, row: Mapping[str, Any], now_ms: int) -> Finding | None:
+    """Return what is wrong with the times of a hold in a row, if they cannot be: ``subject`` only waits longer."""
+    if row["taken_ms"] <= row["renewed_ms"] <= row["expires_ms"] and row["renewed_ms"] <= now_ms:
+        return None
+    return Finding(
+        code,
+        subject,
+        measured=f"taken {row['taken_ms']}, renewed {row['renewed_ms']}, expires {row['expires_ms']}, now {now_ms}",
+        expected="taken, then renewed, then expires; renewed before now",
+        remedy="The clock fell back between two writes, or something else wrote this row. Nothing is lost: the"
+        f" {subject.split()[0]} may only wait longer.",
+    )

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from holdfast import holds
 from holdfast.engine import Read
 from holdfast.findings import Finding
-from holdfast.holds import owner as owners
+from holdfast.holds.probes import epoch_to_come, times_out_of_order, unreadable_owner
 from holdfast.holds.rules import COUNTER_BITS
 from holdfast.jobs.model import Status
 from holdfast.jobs.rows import NEVER, SQL
@@ -49,23 +47,9 @@ def _of_job(row: Mapping[str, Any], epoch: int, now_ms: int) -> Iterator[Finding
     if row["fence"] and row["fence"] <= 1 << COUNTER_BITS:
         yield Finding("job-fence", subject, f"fence {row['fence']}", "an epoch, then a counter from 1", _WROTE + again)
     elif row["fence"] >> COUNTER_BITS > epoch:
-        yield Finding(
-            "job-epoch",
-            subject,
-            measured=f"a fence of epoch {row['fence'] >> COUNTER_BITS}, while the epoch is {epoch}",
-            expected="no fence from an epoch to come",
-            remedy="An older copy of a table was put back. Raise the counter `epoch` above that before work goes on,"
-            " or fences that were already given out may be given again.",
-        )
-    if not row["taken_ms"] <= row["renewed_ms"] <= row["expires_ms"] or row["renewed_ms"] > now_ms:
-        yield Finding(
-            "job-times",
-            subject,
-            measured=f"taken {row['taken_ms']}, renewed {row['renewed_ms']}, expires {row['expires_ms']}, now {now_ms}",
-            expected="taken, then renewed, then expires; renewed before now",
-            remedy="The clock fell back between two writes, or something else wrote this row. Nothing is lost: the"
-            " job may only wait longer.",
-        )
+        yield epoch_to_come("job-epoch", subject, row["fence"], epoch)
+    if (times := times_out_of_order("job-times", subject, row, now_ms)) is not None:
+        yield times
     if row["due_ms"] != max(row["not_before_ms"], row["retry_ms"]):
         yield Finding(
             "job-due",
@@ -82,16 +66,8 @@ def _of_job(row: Mapping[str, Any], epoch: int, now_ms: int) -> Iterator[Finding
 
 def _unreadable(tx: Read) -> Iterator[Finding]:
     for row in tx.rows(SQL["list_owners"]):
-        try:
-            owners.load(row["owner"])
-        except (msgspec.DecodeError, UnicodeError) as error:
-            yield Finding(
-                "job-owner",
-                f"job {row['job']}",
-                measured=f"owner {row['owner'][:60]!r}: {error}",
-                expected="a process: host, boot, pid namespace, pid, start time",
-                remedy=f"{_WROTE}Stop whoever works on it, then set its status to 'ready' in the table `jobs`.",
-            )
+        remedy = "Stop whoever works on it, then set its status to 'ready' in the table `jobs`."
+        yield from unreadable_owner("job-owner", f"job {row['job']}", row["owner"], remedy)
 
 
 def _requests(tx: Read) -> Iterator[Finding]:

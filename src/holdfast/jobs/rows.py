@@ -7,13 +7,12 @@ from typing import Any
 
 import msgspec
 
-from holdfast import sql
+from holdfast import columns, sql
 from holdfast.errors import Damaged, Refused
 from holdfast.holds import owner as owners
 from holdfast.jobs.model import Job, Kind, Status, Watermark
 
 SQL = sql.load("holdfast.jobs")
-JSON_BYTES_MAX = 64 * 1024
 FAILURE_CHARS_MAX = 4_000
 
 # A watermark is two columns that are never NULL, so that one comparison serves all: see `0006_jobs.sql`.
@@ -40,8 +39,8 @@ def job(row: Mapping[str, Any]) -> Job:
             attempts=row["attempts"],
             attempts_max=row["attempts_max"],
             on_failure=row["on_failure"],
-            payload=_loaded(row["payload"]),
-            result=_loaded(row["result"]),
+            payload=columns.loaded(row["payload"]),
+            result=columns.loaded(row["result"]),
             failure=row["failure"],
             created_ms=row["created_ms"],
             changed_ms=row["changed_ms"],
@@ -77,30 +76,14 @@ def pair(watermark: Watermark | None) -> tuple[int, str]:
 
 def dumped(value: Any, what: str) -> str | None:
     """Return ``value`` as JSON text, None for None. Raises ``Refused`` for what is no JSON, or over 64 KiB."""
-    if value is None:
-        return None
-    try:
-        text = msgspec.json.encode(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise Refused(f"the {what} is no JSON: {error}") from error
-    if len(text) > JSON_BYTES_MAX:
-        raise Refused(
-            f"the {what} has {len(text)} bytes of JSON, of at most {JSON_BYTES_MAX}",
-            remedy="Put it into a file, and its path here; `guard` publishes files under the fence.",
-        )
-    return text.decode()
+    remedy = "Put it into a file, and its path here; `guard` publishes files under the fence."
+    return columns.dumped(value, what, remedy=remedy)
 
 
 def said(failure: object) -> str:
     """Return what a failure is remembered by: its text, cut at 4,000 characters."""
-    text = str(failure) or type(failure).__name__
-    text = text.encode(errors="backslashreplace").decode()  # a lone surrogate cannot be stored
-    return text.replace("\0", "\\0")[:FAILURE_CHARS_MAX]
+    return columns.said(failure, FAILURE_CHARS_MAX)
 
 
 def _watermark(size: int, digest: str) -> Watermark | None:
     return None if size < 0 else Watermark(size, digest)
-
-
-def _loaded(text: str | None) -> Any:
-    return None if text is None else msgspec.json.decode(text)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from holdfast import backoff
 from holdfast.holds import rules as hold_rules
 from holdfast.holds.model import Hold, Owner
 from holdfast.jobs.model import (
@@ -115,16 +115,8 @@ def decide(
 
 
 def backoff_ms(kind: Kind, key: str, failures: int) -> int:
-    """Return how long a job rests after its ``failures``-th failure: doubled each time, up to the kind's most.
-
-    Spread over the upper half of that time by the job's own name, so that a
-    thousand jobs that failed together come back apart. Not drawn: the same
-    failure always rests equally long, which can be tested and explained; and
-    never near 0, as full jitter may, which would let poison come back at once.
-    """
-    most_ms = min(kind.backoff_max_ms, kind.backoff_ms << min(max(failures - 1, 0), 40))
-    digest = hashlib.blake2b(f"{kind.name}\0{key}\0{failures}".encode(errors="surrogatepass"), digest_size=4).digest()
-    return most_ms - (most_ms // 2 * int.from_bytes(digest)) // (1 << 32)
+    """Return how long a job rests after its ``failures``-th failure. See ``holdfast.backoff``."""
+    return backoff.backoff_ms(kind.backoff_ms, kind.backoff_max_ms, failures, f"{kind.name}\0{key}\0{failures}")
 
 
 def check_key(key: object) -> None:

@@ -22,7 +22,8 @@ from holdfast.board.exchange.model import (
     CardRun,
 )
 from holdfast.board.model import Board
-from holdfast.board.rows import loaded, task
+from holdfast.board.rows import task
+from holdfast.columns import loaded
 from holdfast.engine import Read, Row
 from holdfast.errors import Refused
 from holdfast.holds import owner as owners
