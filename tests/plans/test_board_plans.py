@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from watched import Watched
 
 from holdfast import board, holds, schema
 from holdfast.clock import wall_ms
-from holdfast.sql import Statement
 from holdfast.sqlite import Store
 
 ANN = holds.me("ann")
@@ -14,29 +14,6 @@ SMALL = ("SCAN t", "SCAN first", "SCAN h", "SCAN heads", "SCAN CONSTANT ROW", "S
 
 ALSO = {"linked_to": ["USE TEMP B-TREE FOR ORDER BY"], "count_running": ["USE TEMP B-TREE FOR GROUP BY"]}
 """A sort of as many rows as a task has links, or as there are tasks that run."""
-
-
-class Watched:
-    """A transaction that keeps what it was asked."""
-
-    def __init__(self, tx):
-        self._tx = tx
-        self.now_ms = tx.now_ms
-        self.asked = {}
-
-    def __getattr__(self, name):
-        def ask(statement, /, **params):
-            self.asked[statement.sqlite] = (statement, params)
-            return getattr(self._tx, name)(statement, **params)
-
-        return getattr(self._tx, name) if name == "hint" else ask
-
-    def plans(self):
-        """Return how SQLite goes about each statement, as lines."""
-        for statement, params in self.asked.values():
-            text = f"EXPLAIN QUERY PLAN {statement.sqlite}"
-            rows = self._tx.rows(Statement("plan", text, text, statement.params, frozenset()), **params)
-            yield statement.name, [row["detail"] for row in rows]
 
 
 @pytest.fixture
