@@ -38,7 +38,7 @@ def play(stage: Stage) -> None:
     stage.act("One job, two who want it; the first is stopped for longer than its lease")
     own, state_dir = stage.folder / "once-own", stage.folder / "once-state"
     with holdfast.open(own=own, state_dir=state_dir, search=False) as state:
-        with state.threads.create(cwd="/work/widget", source="exec") as live, live.turn(model="gpt-5") as turn:
+        with state.threads.create(cwd="/src/widget", source="exec") as live, live.turn(model="gpt-5") as turn:
             live.append(turn.user_message("make the parser accept tabs"))
             live.append(turn.assistant_message("It does now. The key is sk-proj-abcdefghijklmnopqrstuvwxyz012345."))
         mark = Watermark(120, "9f2c")
@@ -98,7 +98,7 @@ def remember(stage: Stage, state: holdfast.State, thread_id: str) -> None:
 
     settings = Settings(idle_ms=0)
     runs = [state.memory.run(model, settings, phase="extract").extract for _ in range(2)]
-    kept = state.memory.last(1, cwd="/work/widget")
+    kept = state.memory.last(1, cwd="/src/widget")
     stage.claim(
         "a model reads the thread once, however often it is run",
         [len(sent), *(run.kept for run in runs)] == [1, 1, 0], runs,

@@ -17,7 +17,7 @@ HARNESS = """
 import sys, holdfast
 own, state_dir = sys.argv[1:]
 with holdfast.open(own=own, state_dir=state_dir, search=False) as state:
-    live = state.threads.create(cwd="/work/widget", source="exec", model_provider="local")
+    live = state.threads.create(cwd="/src/widget", source="exec", model_provider="local")
     print(live.id, flush=True)
     with live.turn(model="gpt-5") as turn:
         live.append(turn.user_message("make the parser accept tabs"))

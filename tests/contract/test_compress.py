@@ -12,7 +12,7 @@ from contract_helpers import only_sqlite
 import holdfast
 from holdfast import Refused
 
-CWD = "/work/widget"
+CWD = "/src/widget"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from holdfast import Busy, Refused
 from holdfast.rollouts import scan
 from homes import thread_id
 
-CWD = "/work/widget"
+CWD = "/src/widget"
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ ITEMS = st.lists(
             },
             st.integers(0, 1 << 40),
         ),
-        st.builds(lambda cwd: ("context", f"/work/{cwd}"), st.sampled_from("abc")),
+        st.builds(lambda cwd: ("context", f"/src/{cwd}"), st.sampled_from("abc")),
         st.just({"type": "event_msg", "payload": {"type": "thread_name_updated", "thread_name": "given"}}),
         st.just({"type": "of the future", "payload": {}}),
         st.just(("flush",)),

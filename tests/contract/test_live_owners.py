@@ -18,7 +18,7 @@ from homes import thread_id
 from processes import children
 from written import check_numbers, lines_of, says
 
-CWD = "/work/widget"
+CWD = "/src/widget"
 WRITER = """
 import holdfast
 own, state_dir = sys.argv[1:3]

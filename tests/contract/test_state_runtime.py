@@ -174,7 +174,7 @@ async def test_get_last_n_thread_memories_for_cwd_does_not_prefix_match(runtime)
 
 @running
 async def test_memory_consolidation_lock_enforces_owner_and_release(runtime):
-    a, b, cwd = uuid.uuid4(), uuid.uuid4(), "/work/space"
+    a, b, cwd = uuid.uuid4(), uuid.uuid4(), "/src/space"
     assert await runtime.try_acquire_memory_consolidation_lock(cwd, a, 600)
     assert not await runtime.try_acquire_memory_consolidation_lock(cwd, b, 600)
     assert await runtime.try_acquire_memory_consolidation_lock(cwd, a, 600)
@@ -186,7 +186,7 @@ async def test_memory_consolidation_lock_enforces_owner_and_release(runtime):
 
 @running
 async def test_memory_consolidation_lock_can_be_stolen_when_lease_expired(runtime):
-    a, b, cwd = uuid.uuid4(), uuid.uuid4(), "/work/space"
+    a, b, cwd = uuid.uuid4(), uuid.uuid4(), "/src/space"
     assert await runtime.try_acquire_memory_consolidation_lock(cwd, a, 600)
     assert await runtime.try_acquire_memory_consolidation_lock(cwd, b, 0)
     assert not await runtime.release_memory_consolidation_lock(cwd, a)
