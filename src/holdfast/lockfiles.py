@@ -197,24 +197,38 @@ os.register_at_fork(before=_registering.acquire, after_in_parent=_registering.re
 
 
 def holders(path: str | os.PathLike[str]) -> list[Holder]:
-    """Return who holds ``flock(2)`` locks on the file at ``path``. About 0.05 ms."""
+    """Return who holds ``flock(2)`` locks on the file at ``path``. About 0.2 ms."""
     pids = {lock.pid for lock in on(os.path.realpath(path)) if lock.kind == "FLOCK"}
     return [Holder(pid, *process(pid)) for pid in sorted(pids)]
 
 
 def on(path: str) -> list[KernelLock]:
-    """Return every lock the kernel has on the file at ``path``; none when there is no such file."""
+    """Return every lock the kernel has on the file at ``path``; none when there is no such file.
+
+    Two to four looks at the table, 0.1 ms each; a lock that ended between two of them is among them.
+    """
+    found: dict[KernelLock, None] = {}
     try:
-        with open("/proc/locks", encoding="ascii") as file:
-            text = file.read()
         stat = os.stat(path)
+        # The kernel hands its table out by the page, and a lock that comes or goes
+        # between two pages shifts the rest: a line may come twice, or not at all.
+        for _ in range(4):
+            known = len(found)
+            once = [lock for lock in _table() if lock.inode == stat.st_ino]
+            found |= dict.fromkeys(once)
+            if found and len(found) == known:
+                break
     except OSError:  # no /proc, or no such file: nobody to name
         return []
-    found = [lock for lock in parse(text) if lock.inode == stat.st_ino]
     device = (os.major(stat.st_dev), os.minor(stat.st_dev))
     # On btrfs and some overlays stat(2) shows another device than the kernel's
     # lock table does; the inode alone then has to do.
-    return [lock for lock in found if lock.device == device] or found
+    return [lock for lock in found if lock.device == device] or list(found)
+
+
+def _table() -> list[KernelLock]:
+    with open("/proc/locks", encoding="ascii") as file:
+        return list(parse(file.read()))
 
 
 def parse(text: str) -> Iterator[KernelLock]:

@@ -202,7 +202,7 @@ class Store:
         return copying.copy(core.readers, core.limits, self.path, path, on_progress)
 
     def status(self) -> StoreStatus:
-        """Return what was measured. One short read and two looks at /proc/locks, 0.1 ms."""
+        """Return what was measured. One short read and some looks at /proc/locks, 0.5 ms."""
         core = self._open_core()
         free_pages, page_bytes = core.free_pages()
         janitor = core.janitor
