@@ -1,0 +1,1 @@
+"""The doctor: what is wrong with the state of an agent, and how to mend it."""

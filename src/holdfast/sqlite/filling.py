@@ -1,0 +1,135 @@
+"""A new database file, filled with tables and rows that come from elsewhere: what a salvage writes.
+
+Nobody else knows of the file while it grows, so its journal is in memory, and it
+waits for the disk once, at the end. Rows are refused one by one, never in silence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import apsw
+
+from holdfast.errors import Refused
+from holdfast.sqlite import codes
+
+_SETTINGS = """
+    PRAGMA page_size = {page_bytes};
+    PRAGMA encoding = '{encoding}';
+    PRAGMA auto_vacuum = {auto_vacuum};
+    PRAGMA journal_mode = MEMORY;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = OFF;
+    PRAGMA ignore_check_constraints = ON;
+    PRAGMA locking_mode = EXCLUSIVE;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as SQLite understands it. ``key`` is its place in the primary key, from 1; 0: not in it."""
+
+    name: str
+    declared: str
+    not_null: bool
+    key: int
+    generated: bool
+    stored: bool
+
+
+class Filling:
+    """The file at ``path``, which must not exist. Leaving without ``finish`` removes it."""
+
+    def __init__(self, path: str, *, page_bytes: int = 4_096, encoding: str = "UTF-8", auto_vacuum: int = 0) -> None:
+        if os.path.lexists(path):
+            raise Refused(f"{path} is there already", remedy="Name a file that does not exist.")
+        self.path = path
+        self._finished = False
+        self._connection = apsw.Connection(path)
+        self._connection.execute(
+            _SETTINGS.format(page_bytes=page_bytes, encoding=encoding, auto_vacuum=auto_vacuum)
+        ).fetchall()
+        self._connection.execute("BEGIN")
+
+    def __enter__(self) -> Filling:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._connection.close(True)
+        if not self._finished:
+            for each in (self.path, f"{self.path}-journal"):
+                if os.path.lexists(each):
+                    os.unlink(each)
+
+    def create(self, sql: str) -> str | None:
+        """Execute a CREATE statement; return None, or why SQLite does not take it."""
+        return self._tell(sql, ())
+
+    def put(self, sql: str, values: Sequence[Any] = ()) -> str | None:
+        """Execute one statement; return None, or why it changed nothing."""
+        return self._tell(sql, values)
+
+    def put_schema(self, kind: str, name: str, table: str, sql: str) -> None:
+        """Name something in the schema that has no pages of its own, without making it: a virtual table."""
+        self._connection.execute("PRAGMA writable_schema = ON").fetchall()
+        self._connection.execute(
+            "INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES (?, ?, ?, 0, ?)",
+            (kind, name, table, sql),
+        )
+        self._connection.execute("PRAGMA writable_schema = OFF").fetchall()
+
+    def columns(self, table: str) -> list[Column]:
+        """Return the columns of a table, in order."""
+        rows = self._connection.execute(
+            'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?) ORDER BY cid', (table,)
+        ).fetchall()
+        return [
+            Column(str(name), str(kind), bool(must), int(str(key)), hidden in (2, 3), hidden != 2)
+            for name, kind, must, key, hidden in rows
+        ]
+
+    def is_without_rowid(self, table: str) -> bool:
+        """Return True when the rows of a table lie in an index."""
+        found = self._connection.execute("SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (table,))
+        return bool(next(iter(found), (0,))[0])
+
+    def insert(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[int, str]]:
+        """Insert rows; return which were refused, by their place, and why. One that is refused costs two tries."""
+        try:
+            with self._connection:
+                self._connection.executemany(sql, rows)
+            return []
+        except (apsw.ConstraintError, apsw.MismatchError):
+            refused = []
+            for place, each in enumerate(rows):
+                if (why := self._tell(sql, each)) is not None:
+                    refused.append((place, why))
+            return refused
+        except apsw.Error as error:
+            raise codes.translate(error, self.path) from error
+
+    def finish(self) -> list[str]:
+        """Commit, wait for the disk, and return what ``integrity_check`` has to say; [] when all is well."""
+        try:
+            self._connection.execute("COMMIT")
+            said = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(20)")]
+        except apsw.Error as error:
+            raise codes.translate(error, self.path) from error
+        self._connection.close()
+        self._finished = True
+        return [] if said == ["ok"] else said
+
+    def _tell(self, sql: str, values: Sequence[Any]) -> str | None:
+        try:
+            self._connection.execute(sql, tuple(values)).fetchall()
+        except (apsw.FullError, apsw.IOError) as error:
+            raise codes.translate(error, self.path) from error
+        except (apsw.Error, ValueError) as error:
+            return str(error)
+        return None
