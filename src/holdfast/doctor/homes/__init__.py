@@ -1,0 +1,1 @@
+"""What kinds of homes there are, and what is in each."""

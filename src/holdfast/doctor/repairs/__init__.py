@@ -1,0 +1,1 @@
+"""What a plan may contain: each repair, by its name."""
