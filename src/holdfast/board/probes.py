@@ -34,7 +34,7 @@ def probes(tx: Read) -> list[Finding]:
         limit=_SHOWN_MAX,
     )
     found = [_of_task(row, epoch, tx.now_ms) for row in odd]
-    return [*found, *_links(tx), *_runs(tx), *_owners(tx), *_requests(tx), *_events(tx)]
+    return [*found, *_links(tx), *_runs(tx), *_owners(tx), *_requests(tx), *_events(tx), *_board_counts(tx)]
 
 
 def _of_task(row: Mapping[str, Any], epoch: int, now_ms: int) -> Finding:
@@ -172,6 +172,17 @@ def _events(tx: Read) -> Iterator[Finding]:
             measured=f"{row['events']} events, the last {row['last_seq']}, while it counted {row['counted']}",
             expected=f"at most {EVENTS_MAX}, and as many as it counted",
             remedy=_WROTE + _LOOK,
+        )
+
+
+def _board_counts(tx: Read) -> Iterator[Finding]:
+    for row in tx.rows(SQL["odd_board_counts"]):
+        yield Finding(
+            "board-counts",
+            f"board {row['board_id']}",
+            measured=f"{row['counted']} tasks that are {row['status']} {row['kind']}".rstrip(),
+            expected=str(row["tasks"]),
+            remedy="Something changed tasks past the triggers that count them. `board.recount_boards(tx)` counts again.",
         )
 
 
