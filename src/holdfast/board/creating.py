@@ -93,6 +93,7 @@ def create(
     above = [(locked(tx, parent_id), linked[parent_id]) for parent_id in sorted(linked)]
     for parent, _ in above:
         _check_parent(parent.task_id, parent, where)
+        linking.check_waits(parent, linked[parent.task_id])
     gates_open, gates_vetoed, reason = linking.counts_of(above)
     place = gates.place("work", gates_open, gates_vetoed)
     if asked == Status.TRIAGE:

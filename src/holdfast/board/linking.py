@@ -19,7 +19,7 @@ from holdfast.board.moves import Verb
 from holdfast.board.rows import SQL, task
 from holdfast.board.telling import tell
 from holdfast.board.transition import at, become, locked, missing
-from holdfast.engine import Write
+from holdfast.engine import Read, Write
 from holdfast.errors import Refused
 
 
@@ -81,6 +81,8 @@ def link(tx: Write, parent_id: int, child_id: int, gate: Gate = "done") -> Task:
     known = tx.row(SQL["get_link"], parent_id=parent_id, child_id=child_id)
     if known is not None and known["gate"] == gate:
         return child
+    if is_open(child.status):
+        check_waits(parent, gate)
     if known is None:
         if tx.row(SQL["is_ancestor"], task_id=child_id, below=parent_id) is not None:
             raise Refused(
@@ -128,6 +130,37 @@ def check_gate(gate: str) -> None:
     """Raise ``Refused`` for a gate that is none."""
     if gate not in GATES:
         raise Refused(f"a gate is one of {', '.join(GATES)}, not {gate!r}")
+
+
+def check_waits(parent: Task, gate: Gate) -> None:
+    """Raise ``Refused`` when ``parent`` waits for its children: one behind this gate would wait for it."""
+    if (
+        gate != "none"
+        and parent.block_kind == BlockKind.CHILDREN
+        and Status.BLOCKED in (parent.status, parent.archived_from)
+    ):
+        raise Refused(
+            f"task {parent.task_id} is blocked until its children are over: one that waits for it would wait for ever",
+            remedy=f"Link it with the gate `none`, or `unblock` task {parent.task_id} first.",
+        )
+
+
+def check_children(tx: Read, parent_id: int) -> None:
+    """Raise ``Refused`` when a child waits for this task, which therefore cannot wait for its children."""
+    if (row := tx.row(SQL["child_that_waits"], task_id=parent_id)) is not None:
+        raise Refused(
+            f"task {parent_id} cannot wait for its children: its child {row['task_id']} waits for it",
+            remedy=f"Link {parent_id} and {row['task_id']} with the gate `none`, then block it again.",
+        )
+
+
+def check_parents(tx: Read, child_id: int) -> None:
+    """Raise ``Refused`` when a parent waits for its children, and this one would be open again, and wait for it."""
+    if (row := tx.row(SQL["parent_that_waits"], task_id=child_id)) is not None:
+        raise Refused(
+            f"task {child_id} would wait for its parent {row['task_id']}, which is blocked until its children are over",
+            remedy=f"`unblock` task {row['task_id']} first, or link the two with the gate `none`.",
+        )
 
 
 def _hold_both(tx: Write, parent_id: int, child_id: int) -> dict[int, Task]:

@@ -94,6 +94,14 @@ def _links(tx: Read) -> Iterator[Finding]:
                 expected=", ".join(f"{name} {right[task_id][name]}" for name in _COUNTS),
                 remedy=f"{_WROTE}`board.recount(tx, {task_id})` counts again, and moves the task where it belongs.",
             )
+    for row in tx.rows(SQL["odd_waits"], limit=_SHOWN_MAX):
+        yield Finding(
+            "task-circle",
+            f"task {row['parent_id']}",
+            measured=f"it is blocked until its children are over, and its child {row['child_id']} waits for it",
+            expected="no two that wait for each other",
+            remedy=f"`unblock` task {row['parent_id']}, or link the two with the gate `none`.",
+        )
     if circle := _circle(above):
         yield Finding(
             "task-circle",

@@ -313,6 +313,31 @@ UNION ALL
 SELECT parent_id, gate, 'parent' FROM task_links WHERE child_id = :task_id
 ORDER BY 1
 
+-- name: child_that_waits
+-- A child that is not over, and begins only once :task_id is.
+SELECT l.child_id AS task_id FROM task_links AS l JOIN tasks AS t ON t.task_id = l.child_id
+WHERE l.parent_id = :task_id AND l.gate <> 'none' AND t.status NOT IN ('done', 'cancelled', 'archived')
+ORDER BY 1
+LIMIT 1
+
+-- name: parent_that_waits
+-- A parent that goes on once its children are over, of which :task_id would begin only after it.
+SELECT l.parent_id AS task_id FROM task_links AS l JOIN tasks AS t ON t.task_id = l.parent_id
+WHERE l.child_id = :task_id AND l.gate <> 'none' AND coalesce(t.archived_from, t.status) = 'blocked'
+    AND t.block_kind = 'children'
+ORDER BY 1
+LIMIT 1
+
+-- name: odd_waits
+-- Parents that wait for their children, and children that wait for them.
+SELECT l.parent_id, l.child_id FROM task_links AS l
+JOIN tasks AS p ON p.task_id = l.parent_id
+JOIN tasks AS c ON c.task_id = l.child_id
+WHERE p.status = 'blocked' AND p.block_kind = 'children' AND l.gate <> 'none'
+    AND c.status NOT IN ('done', 'cancelled', 'archived')
+ORDER BY 1, 2
+LIMIT :limit
+
 -- name: is_ancestor
 -- Whether :task_id is above :below, over any number of links.
 WITH RECURSIVE above (task_id) AS (
