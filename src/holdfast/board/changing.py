@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.board import gates, linking, moves, rules
-from holdfast.board.gates import is_open
 from holdfast.board.ending import done, request_changes, under_fence
+from holdfast.board.gates import is_open
 from holdfast.board.model import BlockKind, Outcome, Status, Task
 from holdfast.board.moves import Verb
 from holdfast.board.rows import said

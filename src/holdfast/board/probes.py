@@ -190,7 +190,7 @@ def _board_counts(tx: Read) -> Iterator[Finding]:
             f"board {row['board_id']}",
             measured=f"{row['counted']} tasks that are {row['status']} {row['kind']}".rstrip(),
             expected=str(row["tasks"]),
-            remedy="Something changed tasks past the triggers that count them. `board.recount_boards(tx)` counts again.",
+            remedy="Something changed tasks past the triggers that count. `board.recount_boards(tx)` counts again.",
         )
 
 

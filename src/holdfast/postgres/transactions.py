@@ -193,8 +193,8 @@ class Writing(Reading):
 
 
 def _names(cursor: psycopg.Cursor[Any]) -> list[str]:
-    # Of libpq itself: `description` makes an object for each column each time it is looked at, and was a sixth of what a
-    # claim and its end cost this process.
+    # Of libpq itself: `description` makes an object for each column each time it is looked at, and was a sixth of what
+    # a claim and its end cost this process.
     result = cursor.pgresult
     return [] if result is None else [(result.fname(at) or b"").decode() for at in range(result.nfields)]
 

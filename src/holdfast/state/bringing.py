@@ -1,4 +1,4 @@
-"""What no rollout and no snapshot tells, brought from a damaged ``state.db`` into the new one: jobs, memories and boards.
+"""What no rollout and no snapshot tells, brought from a damaged ``state.db``: jobs, memories and boards.
 
 As far as it can be read: row by row, table by table. What cannot be read costs nothing else.
 """
