@@ -75,6 +75,21 @@ class Undone(Exception):
     """What was damaged is put back."""
 
 
+def test_who_takes_all_but_some_lanes_gets_the_next_of_the_others(engine):
+    with engine.write() as tx:
+        for assignee, priority in (("ann", 3), ("bob", 2), ("", 1), ("ann", 0)):
+            board.create(tx, f"t {assignee}", assignee=assignee, priority=priority)
+
+        def taken(*without):
+            found = board.claim_next(tx, "default", holds.me(), without=without)
+            return found.task.title if isinstance(found, Claimed) else None
+
+        assert taken("ann") == "t bob"
+        assert taken("ann", "") is None
+        assert taken("ann") == "t ", "nobody's is a lane, too"
+        assert [taken("bob"), taken("bob"), taken()] == ["t ann", "t ann", None]
+
+
 def test_counts_that_something_else_wrote_are_counted_again(engine):
     with engine.write() as tx:
         parent = board.create(tx, "parent").task.task_id
