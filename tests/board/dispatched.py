@@ -27,7 +27,8 @@ DISPATCHER = f"""
 sys.path[:0] = [{str(HERE.parent)!r}]
 from engines import open_engine
 from holdfast.board.dispatching import Dispatcher, How
-database, folder, command, most = sys.argv[1:]
+database, folder, command, most, first = sys.argv[1:]
+exec(first)
 with open_engine(database) as engine:
     how = How(running_max=int(most), kill_after_s=0.2)
     dispatcher = Dispatcher(engine, command, folder=folder, named=database, how=how)
@@ -37,9 +38,12 @@ with open_engine(database) as engine:
 
 
 class Dispatched:
-    """Tasks that dispatchers have done by processes. ``play`` runs until all are; ``complaints`` is what is wrong."""
+    """Tasks that dispatchers have done by processes. ``play`` runs until all are; ``complaints`` is what is wrong.
 
-    def __init__(self, folder: Path, url: str = "", seed: int = 1) -> None:
+    ``first`` is code that dispatchers run before anything else: to break them on purpose.
+    """
+
+    def __init__(self, folder: Path, url: str = "", seed: int = 1, first: str = "") -> None:
         for name in ("calls", "pids", "locks", "here"):
             (folder / name).mkdir()
         self.folder = folder
@@ -47,12 +51,13 @@ class Dispatched:
         self.killed: dict[str, int] = {}
         self.dispatchers_killed = 0
         self._chance = random.Random(seed)
+        self._first = first
         self._pause = threading.Event()
         self._dispatchers: list[Child] = []
 
     def start(self) -> None:
         worker = ["env", f"PYTHONPATH={SRC}", sys.executable, str(HERE / "does_task.py"), str(self.folder)]
-        child = Child(DISPATCHER, self.database, self.folder / "here", shlex.join(worker), AT_ONCE)
+        child = Child(DISPATCHER, self.database, self.folder / "here", shlex.join(worker), AT_ONCE, self._first)
         self._dispatchers.append(child)
         assert child.line() == "ready"
 

@@ -26,6 +26,24 @@ def test_dispatchers_and_workers_are_killed_and_each_task_is_done_once_by_one_at
     assert dispatched.dispatchers_killed == 2
 
 
+THINKS_THE_LIVING_DEAD = """
+from holdfast.board import rules
+from holdfast.board.dispatching import crew, tending
+rules.backoff_ms = lambda *_: 0
+wrong = [True] * 6
+crew.Crew.is_dead = lambda *_: bool(wrong) and wrong.pop()
+crew.Crew._is_at_work = lambda *_: False
+tending.Tended.look = lambda *_, **__: None
+"""
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_dispatcher_that_thinks_the_living_dead_is_found_out(tmp_path, url):
+    broken = Dispatched(tmp_path, url, first=THINKS_THE_LIVING_DEAD)
+    broken.play(tasks=4, kills=0, every_s=0)
+    assert any(each.startswith("double: ") for each in broken.complaints()), broken.complaints()
+
+
 @pytest.mark.torture
 def test_a_minute_of_a_dispatcher_or_a_worker_killed_every_second(dispatched):
     dispatched.play(tasks=400, kills=60, every_s=1.0)

@@ -59,6 +59,20 @@ class PlainBoard:
     def children_over(self, task: int) -> bool:
         return all(self.cards[child].status in OVER for parent, child in self.links if parent == task)
 
+    def waits_for_children(self, task: int) -> bool:
+        card = self.cards[task]
+        return card.kind == "children" and "blocked" in (card.status, card.came_from)
+
+    def check_waits(self, parent: int, child: int, gate: str) -> None:
+        """No two may wait for each other, were both open."""
+        if gate != "none" and self.waits_for_children(parent):
+            raise No
+
+    def check_parents(self, task: int) -> None:
+        for (parent, child), gate in self.links.items():
+            if child == task:
+                self.check_waits(parent, child, gate)
+
     def put(self, task: int) -> None:
         """Put a card that nobody is at where its gates let it."""
         card, says = self.cards[task], self.parents_say(task)
@@ -106,6 +120,8 @@ class PlainBoard:
             todo += [up for up, down in self.links if down == each and up not in above]
         if child in above:
             raise No
+        if self.cards[child].status not in OVER and self.links.get((parent, child)) != gate:
+            self.check_waits(parent, child, gate)
         self.links[parent, child] = gate
 
     def unlink(self, parent: int, child: int) -> None:
@@ -173,9 +189,15 @@ class PlainBoard:
     def block(self, task: int, fence: int | None, kind: str) -> None:
         card = self.cards[task]
         if fence is not None:
-            self.end(task, fence, "blocked")
+            if card.status != "running" or card.fence != fence or card.lease <= self.now:
+                raise No
         elif card.status in (*OVER, "running", "blocked"):
             raise No
+        below = [child for (parent, child), gate in self.links.items() if parent == task and gate != "none"]
+        if kind == "children" and any(self.cards[child].status not in OVER for child in below):
+            raise No
+        if fence is not None:
+            self.end(task, fence, "blocked")
         card.times = card.times + 1 if card.kind == kind else 1
         card.kind = kind
         if kind != "children" and card.times >= 2:
@@ -207,6 +229,7 @@ class PlainBoard:
         card = self.cards[task]
         if card.status not in ("done", "cancelled"):
             raise No
+        self.check_parents(task)
         card.stage, card.verdict, card.failures = "work", "", 0
         self.put(task)
 
@@ -220,6 +243,8 @@ class PlainBoard:
         card = self.cards[task]
         if card.status != "archived":
             raise No
+        if card.came_from not in OVER:
+            self.check_parents(task)
         card.status, card.came_from = card.came_from, ""
 
     def schedule(self, task: int, due: int) -> None:

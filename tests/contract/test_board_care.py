@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 import holdfast
-from holdfast import board, holds
+from engines import open_engine
+from holdfast import board, holds, schema
 from holdfast.board import Claimed, Status
 from holdfast.board.probes import probes
-from holdfast.errors import Stale
+from holdfast.errors import Refused, Stale
 from rows import statement
 
 
@@ -74,6 +75,21 @@ class Undone(Exception):
     """What was damaged is put back."""
 
 
+def test_who_takes_all_but_some_lanes_gets_the_next_of_the_others(engine):
+    with engine.write() as tx:
+        for assignee, priority in (("ann", 3), ("bob", 2), ("", 1), ("ann", 0)):
+            board.create(tx, f"t {assignee}", assignee=assignee, priority=priority)
+
+        def taken(*without):
+            found = board.claim_next(tx, "default", holds.me(), without=without)
+            return found.task.title if isinstance(found, Claimed) else None
+
+        assert taken("ann") == "t bob"
+        assert taken("ann", "") is None
+        assert taken("ann") == "t ", "nobody's is a lane, too"
+        assert [taken("bob"), taken("bob"), taken()] == ["t ann", "t ann", None]
+
+
 def test_counts_that_something_else_wrote_are_counted_again(engine):
     with engine.write() as tx:
         parent = board.create(tx, "parent").task.task_id
@@ -98,3 +114,62 @@ def test_a_lane_is_found_by_who_takes_only_some(engine):
         assert titles(assignees=["ann"], tenants=["x"]) == ["t annx"]
         assert titles(assignees=["ann", ""]) == ["t ", "t anny"]
         assert titles() == ["t bobx"]
+
+
+def test_no_task_waits_for_a_child_that_waits_for_it(engine):
+    def refused(call, *args, **words):
+        with pytest.raises(Refused), engine.write() as tx:
+            call(tx, *args, **words)
+
+    with engine.write() as tx:
+        parent, other = (board.create(tx, title).task.task_id for title in ("parent", "other"))
+        child = board.create(tx, "child", parents=[parent]).task.task_id
+        claim = board.claim(tx, parent, holds.me())
+        assert isinstance(claim, Claimed)
+    refused(board.block, parent, "their work", kind="children", fence=claim.fence)
+    with engine.write() as tx:
+        assert board.confirm(tx, parent, claim.fence).status == Status.RUNNING, "and nothing changed"
+        board.link(tx, parent, child, "none")
+        assert board.block(tx, parent, "their work", kind="children", fence=claim.fence).status == Status.BLOCKED
+    refused(board.create, "another", parents=[parent])
+    refused(board.link, parent, child)
+    refused(board.link, parent, other, "ended")
+    with engine.write() as tx:
+        board.done(tx, other)
+        board.link(tx, parent, other)  # what is over waits for nothing
+    refused(board.reopen, other)
+    with engine.write() as tx:
+        board.archive(tx, parent)
+    refused(board.link, parent, child)
+    with engine.write() as tx:
+        board.restore(tx, parent)
+        assert board.done(tx, child).status == Status.DONE
+        assert board.get(tx, parent).status == Status.READY
+
+
+def test_two_that_wait_for_each_other_are_found(engine):
+    with engine.write() as tx:
+        parent = board.create(tx, "parent").task.task_id
+        child = board.create(tx, "child", parents=[(parent, "none")]).task.task_id
+        board.block(tx, parent, "their work", kind="children")
+        tx.run(statement("UPDATE task_links SET gate = 'done'"))
+        assert [found.code for found in probes(tx)] == ["task-counts", "task-circle"]
+        tx.run(statement("UPDATE task_links SET gate = 'none'"))
+        assert board.done(tx, child).status == Status.DONE
+
+
+def test_what_was_counted_past_the_triggers_is_found_and_counted_again(tmp_path):
+    with open_engine(str(tmp_path / "state.db")) as engine:
+        schema.migrate(engine)
+        with engine.write() as tx:
+            first, second = (board.create(tx, title).task.task_id for title in ("first", "second"))
+            board.block(tx, first, "a person", kind="needs_input")
+            board.move_to(tx, second, board.create_board(tx, "other").slug)
+            assert probes(tx) == []
+            tx.run(statement("UPDATE board_counts SET tasks = tasks + 1 WHERE kind = 'needs_input'"))
+            (found,) = probes(tx)
+            assert (found.code, found.measured) == ("board-counts", "2 tasks that are blocked needs_input")
+            board.recount_boards(tx)
+            assert probes(tx) == []
+            assert board.stats(tx, "default").blocked == {"needs_input": 1}
+            assert (board.stats(tx, "default").counts["ready"], board.stats(tx, "other").counts["ready"]) == (0, 1)

@@ -12,6 +12,7 @@ import holdfast
 from holdfast.board.attaching import PART_BYTES
 from holdfast.errors import Damaged, Refused
 from holdfast.sql import statement
+from processes import Child
 
 SPOIL = statement("UPDATE task_attachment_parts SET data = :data WHERE part = 1")
 
@@ -65,3 +66,11 @@ def test_boards_go_in_and_out_through_the_doors_and_out_of_a_peek_too(state, whe
         with pytest.raises(Refused, match="for reading only"):
             peeked.board.import_json(tmp_path / "a.jsonl", board="copy")
     assert state.board.import_json(tmp_path / "a.jsonl", board="copy").new.tasks == 18
+
+
+def test_a_state_is_opened_without_the_code_of_boards(tmp_path):
+    code = "import holdfast; holdfast.open([], state_dir=sys.argv[1], search=False).close();"
+    code += "say('opened', *(name for name in sys.modules if name.startswith('holdfast.board')))"
+    child = Child(code, tmp_path / "state")
+    assert child.line() == "opened"
+    child.end()

@@ -59,6 +59,7 @@ def machine(engine, clock):
               status=st.sampled_from([None, None, None, "triage", "blocked"]))  # fmt: skip
         def create(self, above, later, status):
             made = []
+            above = {task: "none" if self.plain.waits_for_children(task) else gate for task, gate in above.items()}
 
             def real(tx):
                 due_ms = clock.ms + later if later else None

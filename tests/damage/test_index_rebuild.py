@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import holdfast
-from holdfast import Busy, Damaged, Refused, Stale, holds, jobs
+from holdfast import Busy, Damaged, Refused, Stale, board, holds, jobs
 from index_helpers import (
     expected_labels,
     index_of,
@@ -19,7 +19,7 @@ from index_helpers import (
     labels,
     thread_id,
 )
-from rows import statement
+from rows import findings, statement
 
 COUNT = 120
 
@@ -279,6 +279,36 @@ def test_a_rebuild_keeps_jobs_and_memories_and_ends_claims(home, homes, tmp_path
         assert state.memory.list() == before
         check_remembered(state, claim)
     os.rename(home.with_name("away"), home.with_name("first"))
+
+
+def test_a_rebuild_keeps_boards_and_ends_claims(home, kept):
+    path, _ = kept
+    with open_home(home, path) as state:
+        state.board.edit_board("default", description="kept")
+        state.board.create_board("other")
+        parent = state.board.create("parent", request="once").task.task_id
+        child = state.board.create("child", parents=[parent]).task.task_id
+        elsewhere = state.board.create("elsewhere", board="other").task.task_id
+        state.board.comment(parent, "a word", author="ann")
+        state.board.attach(parent, "a.txt", b"bytes", author="ann")
+        claim = state.board.claim(parent)
+        assert isinstance(claim, board.Claimed)
+
+    report = holdfast.rebuild(home, state_dir=path)
+
+    assert (report.brought["tasks"], report.brought["boards"], report.not_all_of) == (3, 2, ())
+    with open_home(home, path) as state:
+        assert state.board.get_board("default").description == "kept"
+        assert [state.board.get(task_id).status for task_id in (parent, child, elsewhere)] == ["ready", "todo", "ready"]
+        assert isinstance(state.board.create("again", request="once"), board.Known)
+        assert [each.body for each in state.board.comments(parent)] == ["a word"]
+        assert [each.name for each in state.board.attachments(parent)] == ["a.txt"]
+        with pytest.raises(Stale):
+            state.board.done(parent, fence=claim.fence)
+        assert state.board.claim(parent).fence > claim.fence
+        assert state.board.stats().counts["todo"] == 1
+        with state.read() as tx:
+            assert findings(tx) == []
 
 
 def test_what_can_be_read_of_jobs_is_kept_when_threads_cannot(home, kept):

@@ -67,6 +67,25 @@ def test_a_failure_is_tried_again_by_itself(engine, running, pipe):
     assert outcomes(engine, task_id)[0] == "crashed"
 
 
+def test_one_that_drains_looks_now_and_then_and_not_all_the_time(engine, make, pipe):
+    create(engine)
+    stubborn = f'trap "" TERM; echo $$ >{pipe.path}; while :; do sleep 1; done'
+    draining = make(stubborn, grace_s=0, kill_after_s=1)
+    turn, looks = draining.turn, []
+
+    def counted():
+        pause_ms = turn()
+        if draining.report.started and not looks:
+            pipe.line()
+            draining.drain()
+        looks.append(pause_ms)
+        return pause_ms
+
+    draining.turn = counted
+    assert draining.run().ended == {"released": 1}
+    assert len(looks) < 60, "a second, looked at ten times, and woken a few times more"
+
+
 # --- what they are given ----------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ PINNED = {
         "0007_memory": "f1ba230a745c86f9",
         "0008_board": "536b719eee97dfd3",
         "0009_board_imports": "0b298fc45da8b423",
+        "0010_board_crowds": "6ea3b2f7556ef5d9",
     },
     "search": {
         "0001_words": "7db3605491a51789",
@@ -38,6 +39,7 @@ PINNED = {
         "0007_memory": "ea9cfd19c2d40f89",
         "0008_board": "5d914e938e7eeaf4",
         "0009_board_imports": "a9904e6997e73aab",
+        "0010_board_crowds": "06ebd11eba264f5c",
     },
 }
 

@@ -57,7 +57,7 @@ from holdfast.board.ending import (
     review,
 )
 from holdfast.board.finding import find
-from holdfast.board.linking import link, recount, unlink
+from holdfast.board.linking import hold_several, link, recount, recount_boards, unlink
 from holdfast.board.looking import links, listing, runs, stats
 from holdfast.board.model import (
     BlockKind,
@@ -137,6 +137,7 @@ __all__ = [
     "get_board",
     "hand_over",
     "history",
+    "hold_several",
     "link",
     "links",
     "listing",
@@ -147,6 +148,7 @@ __all__ = [
     "recent",
     "reclaim",
     "recount",
+    "recount_boards",
     "release",
     "renew",
     "reopen",

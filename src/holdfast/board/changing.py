@@ -6,6 +6,7 @@ from typing import Any
 
 from holdfast.board import gates, linking, moves, rules
 from holdfast.board.ending import done, request_changes, under_fence
+from holdfast.board.gates import is_open
 from holdfast.board.model import BlockKind, Outcome, Status, Task
 from holdfast.board.moves import Verb
 from holdfast.board.rows import said
@@ -22,16 +23,21 @@ def block(
     Blocked for ``dependency`` it waits for its gates, for ``children`` until
     they are over; it is up again at once when there are none. Any other block
     ends when somebody unblocks it. Blocked for the same kind again right after
-    that, it goes to triage: a loop that nobody looked at. Raises ``Stale``.
+    that, it goes to triage: a loop that nobody looked at. Raises ``Stale``, and
+    ``Refused`` when it would wait for a child that waits for it.
     """
     why = rules.block_kind(kind)
     seen = locked(tx, task_id)
-    changes: dict[str, Any] = {}
-    if fence is not None or seen.status == Status.RUNNING:
+    is_worked_on = fence is not None or seen.status == Status.RUNNING
+    if is_worked_on:
         under_fence(tx, seen, fence)
+    moves.check(task_id, seen.status, Verb.BLOCK)
+    if why == BlockKind.CHILDREN:
+        linking.check_children(tx, task_id)
+    changes: dict[str, Any] = {}
+    if is_worked_on:
         end_run(tx, seen, Outcome.BLOCKED, summary=said(reason))
         changes = released(seen)
-    moves.check(task_id, seen.status, Verb.BLOCK)
     times = rules.recurrences(seen, why)
     changes |= {"block_kind": why, "block_reason": said(reason), "block_recurrences": times}
     payload = {"kind": str(why), "reason": said(reason, 400), "times": times}
@@ -129,6 +135,7 @@ def reopen(tx: Write, task_id: int, why: str = "") -> Task:
     """Have a task that is done or cancelled done again, and return it. Children that have not begun wait again."""
     seen = linking.hold(tx, task_id)
     moves.check(task_id, seen.status, Verb.REOPEN)
+    linking.check_parents(tx, task_id)
     tx.hint()
     place = gates.place("work", seen.gates_open, seen.gates_vetoed)
     after = become(
@@ -163,6 +170,8 @@ def restore(tx: Write, task_id: int) -> Task:
     seen = linking.hold(tx, task_id)
     moves.check(task_id, seen.status, Verb.RESTORE)
     assert seen.archived_from is not None  # a CHECK of its table
+    if is_open(seen.archived_from):
+        linking.check_parents(tx, task_id)
     place = gates.settle(
         seen.archived_from, seen.block_kind, seen.stage, seen.gates_open, seen.gates_vetoed, seen.children_open
     )

@@ -90,7 +90,10 @@ def create(
         if isinstance(known, Known):
             return known
         before = known
-    above = _hold_parents(tx, where, linked)
+    above = [(locked(tx, parent_id), linked[parent_id]) for parent_id in sorted(linked)]
+    for parent, _ in above:
+        _check_parent(parent.task_id, parent, where)
+        linking.check_waits(parent, linked[parent.task_id])
     gates_open, gates_vetoed, reason = linking.counts_of(above)
     place = gates.place("work", gates_open, gates_vetoed)
     if asked == Status.TRIAGE:
@@ -182,16 +185,6 @@ def _asked_before(tx: Write, where: Board, request: str, scope: Scope) -> Known 
     if row["scope"] == "open" and not gates.is_open(seen.status):
         return seen.task_id
     return Known(seen)
-
-
-def _hold_parents(tx: Write, where: Board, linked: Mapping[int, Gate]) -> list[tuple[Task, Gate]]:
-    if not linked:
-        return []
-    linking.hold_board(tx, where.board_id)
-    above = [(locked(tx, parent_id), linked[parent_id]) for parent_id in sorted(linked)]
-    for parent, _ in above:
-        _check_parent(parent.task_id, parent, where)
-    return above
 
 
 def _check_parent(parent_id: int, parent: Task | None, where: Board) -> None:

@@ -1,13 +1,14 @@
 """Which task waits for which, and what an end means to those linked to it. Costs as much as there are links.
 
 What a task must know of its parents and children is counted in its own row,
-by the change of the other end. On PostgreSQL the links of a board are locked
-before any task, so that two such changes never wait for each other.
+by the change of the other end. On PostgreSQL a task that ends is locked with
+all it is linked to, in the order of their numbers, and so are both ends of a
+link that is made: two such changes never wait for each other in a circle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -18,14 +19,14 @@ from holdfast.board.moves import Verb
 from holdfast.board.rows import SQL, task
 from holdfast.board.telling import tell
 from holdfast.board.transition import at, become, locked, missing
-from holdfast.engine import Write
+from holdfast.engine import Read, Write
 from holdfast.errors import Refused
 
 
 def hold(tx: Write, task_id: int) -> Task:
-    """Return the task, to be ended or brought back: until this transaction ends nobody links it or its neighbours.
+    """Return the task, to be ended or brought back: until this transaction ends nobody else links it.
 
-    Raises ``Refused`` when there is none.
+    Nor changes those it is linked to. Raises ``Refused`` when there is none.
     """
     row = tx.row(SQL["hold_links"], task_id=task_id)
     if row is None:
@@ -35,8 +36,19 @@ def hold(tx: Write, task_id: int) -> Task:
     return task({name: value for name, value in row.items() if name != "again"})
 
 
+def hold_several(tx: Write, task_ids: Collection[int]) -> None:
+    """Lock tasks, and all they are linked to, before several of them end in this one transaction.
+
+    On PostgreSQL two transactions that end linked tasks one by one may each
+    wait for a row of the other; one of them is told ``Busy``, and nothing of
+    it was kept. With all rows locked first, in one order, none is. Does
+    nothing on SQLite.
+    """
+    tx.row(SQL["hold_links_of_several"], task_ids=",".join(map(str, task_ids)))
+
+
 def hold_board(tx: Write, board_id: int) -> None:
-    """Wait until nobody else changes links of this board, and keep them out until this transaction ends."""
+    """Wait until nobody else links tasks of this board, and keep them out until this transaction ends."""
     tx.row(SQL["hold_links_of_board"], board_id=board_id)
 
 
@@ -69,6 +81,8 @@ def link(tx: Write, parent_id: int, child_id: int, gate: Gate = "done") -> Task:
     known = tx.row(SQL["get_link"], parent_id=parent_id, child_id=child_id)
     if known is not None and known["gate"] == gate:
         return child
+    if is_open(child.status):
+        check_waits(parent, gate)
     if known is None:
         if tx.row(SQL["is_ancestor"], task_id=child_id, below=parent_id) is not None:
             raise Refused(
@@ -116,6 +130,37 @@ def check_gate(gate: str) -> None:
     """Raise ``Refused`` for a gate that is none."""
     if gate not in GATES:
         raise Refused(f"a gate is one of {', '.join(GATES)}, not {gate!r}")
+
+
+def check_waits(parent: Task, gate: Gate) -> None:
+    """Raise ``Refused`` when ``parent`` waits for its children: one behind this gate would wait for it."""
+    if (
+        gate != "none"
+        and parent.block_kind == BlockKind.CHILDREN
+        and Status.BLOCKED in (parent.status, parent.archived_from)
+    ):
+        raise Refused(
+            f"task {parent.task_id} is blocked until its children are over: one that waits for it would wait for ever",
+            remedy=f"Link it with the gate `none`, or `unblock` task {parent.task_id} first.",
+        )
+
+
+def check_children(tx: Read, parent_id: int) -> None:
+    """Raise ``Refused`` when a child waits for this task, which therefore cannot wait for its children."""
+    if (row := tx.row(SQL["child_that_waits"], task_id=parent_id)) is not None:
+        raise Refused(
+            f"task {parent_id} cannot wait for its children: its child {row['task_id']} waits for it",
+            remedy=f"Link {parent_id} and {row['task_id']} with the gate `none`, then block it again.",
+        )
+
+
+def check_parents(tx: Read, child_id: int) -> None:
+    """Raise ``Refused`` when a parent waits for its children, and this one would be open again, and wait for it."""
+    if (row := tx.row(SQL["parent_that_waits"], task_id=child_id)) is not None:
+        raise Refused(
+            f"task {child_id} would wait for its parent {row['task_id']}, which is blocked until its children are over",
+            remedy=f"`unblock` task {row['task_id']} first, or link the two with the gate `none`.",
+        )
 
 
 def _hold_both(tx: Write, parent_id: int, child_id: int) -> dict[int, Task]:
@@ -189,11 +234,16 @@ def _reason(parent: Task) -> str:
 
 def recount(tx: Write, task_id: int) -> Task:
     """Count the links of a task again, and move it where it belongs then; return it. Mends what others wrote."""
-    hold_board(tx, _board_of(tx, task_id))
-    seen = locked(tx, task_id)
+    seen = hold(tx, task_id)
     found = [(row, locked(tx, row["task_id"])) for row in tx.rows(SQL["linked_to"], task_id=task_id)]
     above = [(other, row["gate"]) for row, other in found if row["role"] == "parent"]
     gates_open, gates_vetoed, _ = counts_of(above)
     below = sum(is_open(other.status) for row, other in found if row["role"] == "child")
     right = replace(seen, gates_open=gates_open, gates_vetoed=gates_vetoed, children_open=below, links=len(found))
     return _count(tx, right, by=above[0][0] if above else right)
+
+
+def recount_boards(tx: Write) -> None:
+    """Count the tasks of all boards again, for what ``stats`` says. Mends what others wrote; reads every task."""
+    tx.run(SQL["drop_board_counts"])
+    tx.run(SQL["count_boards"])

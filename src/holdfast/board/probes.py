@@ -34,7 +34,7 @@ def probes(tx: Read) -> list[Finding]:
         limit=_SHOWN_MAX,
     )
     found = [_of_task(row, epoch, tx.now_ms) for row in odd]
-    return [*found, *_links(tx), *_runs(tx), *_owners(tx), *_requests(tx), *_events(tx)]
+    return [*found, *_links(tx), *_runs(tx), *_owners(tx), *_requests(tx), *_events(tx), *_board_counts(tx)]
 
 
 def _of_task(row: Mapping[str, Any], epoch: int, now_ms: int) -> Finding:
@@ -94,6 +94,14 @@ def _links(tx: Read) -> Iterator[Finding]:
                 expected=", ".join(f"{name} {right[task_id][name]}" for name in _COUNTS),
                 remedy=f"{_WROTE}`board.recount(tx, {task_id})` counts again, and moves the task where it belongs.",
             )
+    for row in tx.rows(SQL["odd_waits"], limit=_SHOWN_MAX):
+        yield Finding(
+            "task-circle",
+            f"task {row['parent_id']}",
+            measured=f"it is blocked until its children are over, and its child {row['child_id']} waits for it",
+            expected="no two that wait for each other",
+            remedy=f"`unblock` task {row['parent_id']}, or link the two with the gate `none`.",
+        )
     if circle := _circle(above):
         yield Finding(
             "task-circle",
@@ -172,6 +180,17 @@ def _events(tx: Read) -> Iterator[Finding]:
             measured=f"{row['events']} events, the last {row['last_seq']}, while it counted {row['counted']}",
             expected=f"at most {EVENTS_MAX}, and as many as it counted",
             remedy=_WROTE + _LOOK,
+        )
+
+
+def _board_counts(tx: Read) -> Iterator[Finding]:
+    for row in tx.rows(SQL["odd_board_counts"]):
+        yield Finding(
+            "board-counts",
+            f"board {row['board_id']}",
+            measured=f"{row['counted']} tasks that are {row['status']} {row['kind']}".rstrip(),
+            expected=str(row["tasks"]),
+            remedy="Something changed tasks past the triggers that count. `board.recount_boards(tx)` counts again.",
         )
 
 

@@ -4,12 +4,16 @@ task_id = :task_id
 FOR UPDATE
 
 -- name: hold_links
--- Differs: many writers. Whoever ends a task with links has the links of its board alone; whoever ends one without
--- only keeps others from linking it meanwhile. It is read again, as it is once that was waited for.
-SELECT 1 AS again WHERE hold_links(:task_id)
+-- Differs: many writers. Locked is every row that its end may change, in one order. It is read again, as it is once that
+-- was waited for.
+SELECT 1 AS again FROM (SELECT hold_links(CAST(:task_id AS BIGINT))) AS held
+
+-- name: hold_links_of_several
+-- Differs: as above.
+SELECT hold_links(VARIADIC CAST(string_to_array(:task_ids, ',') AS BIGINT[])) AS held
 
 -- name: hold_links_of_board
--- Differs: as above.
+-- Differs: many writers. One at a time looks whether a link closes a circle, and makes it.
 SELECT pg_advisory_xact_lock(links_key(:board_id)) AS held
 
 -- name: which_next_free
@@ -101,3 +105,25 @@ UPDATE counters
 SET value = greatest(value, 1 + (SELECT coalesce(max(event_id), 0) FROM task_events)
                             - (pg_current_xact_id()::text::bigint << 20))
 WHERE name = 'events_base'
+
+-- name: count_tasks
+-- Differs: counters would be rows for which all claims of a board wait. Counted from an index; the blocked ones are read.
+SELECT status, '' AS kind, count(*) AS tasks FROM tasks
+WHERE board_id = :board_id AND status <> 'blocked'
+GROUP BY status
+UNION ALL
+SELECT 'blocked', coalesce(block_kind, ''), count(*) FROM tasks
+WHERE board_id = :board_id AND status = 'blocked'
+GROUP BY 2
+
+-- name: odd_board_counts
+-- Differs: nothing is counted.
+SELECT board_id, status, '' AS kind, 0 AS tasks, 0 AS counted FROM tasks WHERE false
+
+-- name: drop_board_counts
+-- Differs: nothing is counted.
+SELECT 1 AS nothing
+
+-- name: count_boards
+-- Differs: nothing is counted.
+SELECT 1 AS nothing

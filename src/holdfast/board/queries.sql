@@ -27,8 +27,8 @@ ORDER BY CASE WHEN lower(title) = lower(:beginning) THEN 0 ELSE 1 END,
 LIMIT :limit
 
 -- name: hold_links
--- The task, and from here to the end of the transaction nobody else links tasks of its board, nor ends one that has
--- links. `again`: it is to be read again, now that this is so.
+-- The task, and from here to the end of the transaction nobody else links it, nor changes it or those it is linked to.
+-- `again`: it is to be read again, now that this is so.
 SELECT 0 AS again, task_id, board_id, alias, title, body, status, archived_from, stage, priority, assignee, tenant,
     created_by, created_ms, changed_ms, ready_ms, due_ms, started_ms, ended_ms, gates_open, gates_vetoed, children_open,
     links, block_kind, block_reason, block_recurrences, failures, failures_max, failure, verdict, summary, result,
@@ -37,8 +37,12 @@ SELECT 0 AS again, task_id, board_id, alias, title, body, status, archived_from,
 FROM tasks
 WHERE task_id = :task_id
 
+-- name: hold_links_of_several
+-- The same, before several end in one transaction: there is nothing to wait for where one writes at a time.
+SELECT 1 AS held WHERE :task_ids <> ''
+
 -- name: hold_links_of_board
--- The same, before a link is made or taken away: there is nothing to wait for where one writes at a time.
+-- Before a link is made: there is nothing to wait for, as above.
 SELECT 1 AS held WHERE :board_id > 0
 
 -- name: which_next
@@ -309,6 +313,31 @@ UNION ALL
 SELECT parent_id, gate, 'parent' FROM task_links WHERE child_id = :task_id
 ORDER BY 1
 
+-- name: child_that_waits
+-- A child that is not over, and begins only once :task_id is.
+SELECT l.child_id AS task_id FROM task_links AS l JOIN tasks AS t ON t.task_id = l.child_id
+WHERE l.parent_id = :task_id AND l.gate <> 'none' AND t.status NOT IN ('done', 'cancelled', 'archived')
+ORDER BY 1
+LIMIT 1
+
+-- name: parent_that_waits
+-- A parent that goes on once its children are over, of which :task_id would begin only after it.
+SELECT l.parent_id AS task_id FROM task_links AS l JOIN tasks AS t ON t.task_id = l.parent_id
+WHERE l.child_id = :task_id AND l.gate <> 'none' AND coalesce(t.archived_from, t.status) = 'blocked'
+    AND t.block_kind = 'children'
+ORDER BY 1
+LIMIT 1
+
+-- name: odd_waits
+-- Parents that wait for their children, and children that wait for them.
+SELECT l.parent_id, l.child_id FROM task_links AS l
+JOIN tasks AS p ON p.task_id = l.parent_id
+JOIN tasks AS c ON c.task_id = l.child_id
+WHERE p.status = 'blocked' AND p.block_kind = 'children' AND l.gate <> 'none'
+    AND c.status NOT IN ('done', 'cancelled', 'archived')
+ORDER BY 1, 2
+LIMIT :limit
+
 -- name: is_ancestor
 -- Whether :task_id is above :below, over any number of links.
 WITH RECURSIVE above (task_id) AS (
@@ -356,16 +385,9 @@ priority = :priority AND (ready_ms, task_id) > (:ready_ms, :task_id)
 -- name: after_priority
 priority < :priority
 
--- name: count_by_status
-SELECT s.status, (SELECT count(*) FROM tasks AS t WHERE t.board_id = :board_id AND t.status = s.status) AS tasks
-FROM (SELECT 'triage' AS status UNION ALL SELECT 'todo' UNION ALL SELECT 'scheduled' UNION ALL SELECT 'ready'
-      UNION ALL SELECT 'running' UNION ALL SELECT 'blocked' UNION ALL SELECT 'review' UNION ALL SELECT 'done'
-      UNION ALL SELECT 'cancelled' UNION ALL SELECT 'archived') AS s
-
--- name: count_blocked
-SELECT block_kind, count(*) AS tasks FROM tasks
-WHERE board_id = :board_id AND status = 'blocked'
-GROUP BY block_kind
+-- name: count_tasks
+-- Of each status; of the blocked ones, by the kind of their block. Triggers keep it.
+SELECT status, kind, tasks FROM board_counts WHERE board_id = :board_id
 
 -- name: waiting_longest
 -- The first of each priority waits longest in it; a hundred priorities are looked at.
@@ -482,6 +504,31 @@ WHERE t.status = 'running'
                     AND r.ended_ms IS NULL AND r.fence = t.fence)
 ORDER BY t.task_id
 LIMIT :limit
+
+-- name: odd_board_counts
+-- What triggers counted, beside what there is.
+WITH found (board_id, status, kind, tasks) AS (
+    SELECT board_id, status, CASE WHEN status = 'blocked' THEN coalesce(block_kind, '') ELSE '' END, count(*)
+    FROM tasks
+    GROUP BY 1, 2, 3
+)
+SELECT f.board_id, f.status, f.kind, f.tasks, coalesce(c.tasks, 0) AS counted
+FROM found AS f LEFT JOIN board_counts AS c ON c.board_id = f.board_id AND c.status = f.status AND c.kind = f.kind
+WHERE coalesce(c.tasks, 0) <> f.tasks
+UNION ALL
+SELECT c.board_id, c.status, c.kind, 0, c.tasks FROM board_counts AS c
+WHERE c.tasks <> 0 AND NOT EXISTS (SELECT 1 FROM found AS f
+                                   WHERE f.board_id = c.board_id AND f.status = c.status AND f.kind = c.kind)
+ORDER BY 1, 2, 3
+
+-- name: drop_board_counts
+DELETE FROM board_counts
+
+-- name: count_boards
+INSERT INTO board_counts (board_id, status, kind, tasks)
+SELECT board_id, status, CASE WHEN status = 'blocked' THEN coalesce(block_kind, '') ELSE '' END, count(*)
+FROM tasks
+GROUP BY 1, 2, 3
 
 -- name: lost_requests
 SELECT q.board_id, q.request, q.task_id FROM board_requests AS q

@@ -1,4 +1,4 @@
-"""What no rollout and no snapshot tells, brought from a damaged ``state.db`` into the new one: jobs and memories.
+"""What no rollout and no snapshot tells, brought from a damaged ``state.db``: jobs, memories and boards.
 
 As far as it can be read: row by row, table by table. What cannot be read costs nothing else.
 """
@@ -20,6 +20,8 @@ from holdfast.state.moving_rows import Columns, pages, quoted
 
 TABLES = (
     "jobs", "job_requests", "job_caps", "job_files", "thread_memories", "memory_scopes", "memory_generations",
+    "boards", "tasks", "task_links", "task_runs", "task_comments", "task_attachments", "task_attachment_parts",
+    "task_events", "board_requests", "board_caps", "board_imports",
 )  # fmt: skip
 
 Row: TypeAlias = dict[str, Any]
@@ -44,6 +46,8 @@ def bring(old_db: str, new: Store) -> tuple[dict[str, int], tuple[str, ...]]:
     Memories of threads that are in no home any more stay where they are: in
     the old file. Claims end, as their workers know another database.
     """
+    from holdfast import board  # which no state needs to be opened
+
     brought: dict[str, int] = {}
     cut = []
     try:
@@ -56,6 +60,7 @@ def bring(old_db: str, new: Store) -> tuple[dict[str, int], tuple[str, ...]]:
         cut = [table for table in TABLES if table not in brought or table in cut]
     with new.write() as tx:
         jobs.end_all(tx)
+        board.end_all(tx)
     return {table: rows for table, rows in brought.items() if rows}, tuple(cut)
 
 
@@ -97,6 +102,8 @@ def _put(new: Store, table: str, rows: Sequence[Row]) -> int:
 def _put_some(tx: Write, table: str, rows: Sequence[Row]) -> int:
     if table == "thread_memories":
         rows = [row for row in rows if memories.has_thread(tx, row["home_id"], row["thread_id"])]
+    if table == "boards":
+        tx.run_many(SQL["drop_board_as_made"], [{"slug": row["slug"]} for row in rows])
     if rows:
         names = tuple(rows[0])
         values = ", ".join(f":{name}" for name in names)

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from holdfast import board, holds, jobs, schema, sql
+from holdfast import holds, jobs, schema, sql
 from holdfast.engine import Read
 from holdfast.errors import Busy, Damaged, Refused, Unsupported
 from holdfast.holds import owner as owners
@@ -257,6 +257,8 @@ def _compare(tx: Read, columns: dict[str, Columns], copied: dict[str, Digest], g
 
 def _complete(new: AnyStore, epoch: int) -> tuple[int, int]:
     """Make of the copy a state to go on with: return its epoch, above both, and how many holds and claims ended."""
+    from holdfast import board  # which no state needs to be opened
+
     with new.write(wait_ms=_WAIT_MS) as tx:
         ended = holds.end_all(tx) + jobs.end_all(tx) + board.end_all(tx)
         raised = holds.raise_epoch(tx, max(epoch, holds.epoch(tx)) + 1)

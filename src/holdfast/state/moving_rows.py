@@ -18,8 +18,8 @@ TABLES = (
     "task_attachment_parts", "task_events", "board_requests", "board_caps", "board_imports",
     "counters",
 )  # fmt: skip
-LOCAL = ("clock_anchors", "migrations", "readers", "header", "commits", "moves")
-"""What a database knows of itself. Of `counters`, the epoch, the server and its name are its own, too."""
+LOCAL = ("clock_anchors", "migrations", "readers", "header", "commits", "moves", "board_counts")
+"""What a database knows of itself, or counts. Of `counters`, the epoch, the server and its name are its own, too."""
 
 _OWN = {"counters": "name NOT IN ('epoch', 'timeline', 'system', 'state_id', 'events_base')"}
 _AS_MADE = {"boards": "NOT (slug = 'default' AND changed_ms = 0)"}

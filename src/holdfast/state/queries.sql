@@ -22,6 +22,11 @@ SELECT {columns} FROM {rows} WHERE {after} ORDER BY {key} LIMIT :page
 -- name: move_put
 INSERT INTO {rows} ({columns}) VALUES ({values})
 
+-- name: drop_board_as_made
+-- The one a migration made, and nobody used: the old one of this name comes in its place.
+DELETE FROM boards
+WHERE slug = :slug AND changed_ms = 0 AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.board_id = boards.board_id)
+
 -- name: move_clear
 DELETE FROM {rows} WHERE {which}
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from holdfast import board, folders, holds, jobs, schema
+from holdfast import folders, holds, jobs, schema
 from holdfast.clock import wall_ms
 from holdfast.engine import Write
 from holdfast.errors import Busy, Damaged, HoldfastError, Refused, Unsupported
@@ -140,6 +140,8 @@ def _applied(count: int, source: str) -> int:
 
 def _prepare(prepared: str, path: str, db: str, *, exact: bool, on_progress: OnProgress | None) -> RestoreReport:
     """Make of the copy what is to be the state: today's shape, an epoch above all, and what was said since."""
+    from holdfast import board  # which no state needs to be opened
+
     now, came_from = aside.salvage(db, path)
     with Store.open(prepared, clock=wall_ms) as engine:
         schema.migrate(engine)
