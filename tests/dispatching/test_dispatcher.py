@@ -7,6 +7,7 @@ import pytest
 from dispatch_steps import create, do, get, kinds, outcomes, runs, says
 from worker_steps import is_running, wait_for_end
 
+from holdfast import holds
 from holdfast.board import BlockKind, Status
 from holdfast.board.dispatching import leaders
 from holdfast.errors import Refused
@@ -245,6 +246,19 @@ def test_every_board_has_its_turn(engine, make):
 def test_a_board_that_is_none_is_said(engine, make):
     with pytest.raises(Refused, match="no board nowhere"):
         make("exit 0", board="nowhere").run()
+
+
+def test_one_whose_lead_was_taken_claims_nothing_though_it_has_not_heard(engine, make):
+    late = make("exit 1")
+    late.turn()
+    assert late.leads
+    with engine.write() as tx:
+        holds.end_all(tx)
+        assert isinstance(holds.take(tx, "board:dispatcher:default", holds.me("another"), lease_ms=60_000), holds.Hold)
+    task_id = create(engine)
+    late.turn()
+    assert (get(engine, task_id).status, get(engine, task_id).attempts) == (Status.READY, 0)
+    late.close()
 
 
 def test_reviews_wait_for_a_person_unless_they_are_asked_for(engine, make):
