@@ -7,7 +7,7 @@ import pytest
 from dispatch_steps import create, do, get, kinds, outcomes, runs, says
 from worker_steps import is_running, wait_for_end
 
-from holdfast import holds
+from holdfast import board, holds
 from holdfast.board import BlockKind, Status
 from holdfast.board.dispatching import leaders
 from holdfast.errors import Refused
@@ -160,6 +160,22 @@ def test_what_a_worker_left_behind_is_ended_with_it(engine, make, pipe):
     assert not is_running(int(pipe.line()))
 
 
+def test_a_worker_is_at_work_as_long_as_anything_it_started_is(engine, make, pipe):
+    task_id = create(engine)
+    ends = make(f'kill -KILL $PPID; trap "" TERM; echo $$ >{pipe.path}; while :; do sleep 1; done', kill_after_s=600)
+    while not pipe.is_told():
+        ends.turn()
+    pid = int(pipe.line())
+    wait_for_end(get(engine, task_id).owner.pid)  # the shell that the claim belongs to
+    ends.turn()
+    with engine.write() as tx:
+        board.sweep(tx, is_dead=ends._crew.is_dead)
+    assert (get(engine, task_id).status, is_running(pid)) == (Status.RUNNING, True)
+    ends.stop()
+    ends.run()
+    assert not is_running(pid)
+
+
 def test_a_silent_worker_is_ended(engine, make):
     task_id = create(engine, silence_max_ms=200)
     make("exec sleep 1000").run(until_idle=True)
@@ -280,7 +296,7 @@ def test_it_hears_of_a_task_that_is_made_while_it_waits(engine, running, pipe):
 def test_another_machines_worker_is_left_alone(engine, make):
     from dataclasses import replace
 
-    from holdfast import holds
+    from holdfast import board, holds
 
     task_id = create(engine)
     elsewhere = replace(holds.me(), host="another")
