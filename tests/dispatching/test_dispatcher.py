@@ -296,8 +296,6 @@ def test_it_hears_of_a_task_that_is_made_while_it_waits(engine, running, pipe):
 def test_another_machines_worker_is_left_alone(engine, make):
     from dataclasses import replace
 
-    from holdfast import board, holds
-
     task_id = create(engine)
     elsewhere = replace(holds.me(), host="another")
     claimed = do(engine, "claim", task_id, elsewhere, lease_ms=60_000)
