@@ -87,6 +87,19 @@ def test_one_that_drains_looks_now_and_then_and_not_all_the_time(engine, make, p
     assert len(looks) < 60, "a second, looked at ten times, and woken a few times more"
 
 
+def test_one_that_drains_gives_back_what_it_claimed_and_has_not_begun(engine, make):
+    draining = make("exit 1")
+    draining.turn()
+    draining._crew.is_going = lambda _task_id: True  # the folder of an earlier run is still being taken away
+    task_id = create(engine)
+    draining.turn()
+    assert get(engine, task_id).status == Status.RUNNING
+    draining.drain()
+    draining.turn()
+    assert (get(engine, task_id).status, outcomes(engine, task_id)) == (Status.READY, ["released"])
+    draining.close()
+
+
 # --- what they are given ----------------------------------------------------------
 
 
