@@ -1,0 +1,111 @@
+"""Leaves that no tree reaches, and the one table each belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from holdfast.doctor.salvage import reading
+from holdfast.doctor.salvage.bulk import Bulk
+from holdfast.doctor.salvage.image import Image
+from holdfast.doctor.salvage.lost import LostAndFound
+from holdfast.doctor.salvage.pages import INDEX_LEAF, LEAF, Page
+from holdfast.doctor.salvage.reading import Read, Row
+from holdfast.doctor.salvage.tables import Table
+from holdfast.doctor.salvage.walk import Gap, Leaf, Tree, Walk, rowids
+
+_AT_A_TIME = 20_000
+
+Insert = Callable[[Table, list[Row], int], int]
+"""Put rows of a page into a table; return how many it took."""
+
+
+class Strays:
+    """``place`` finds a table for each. One belongs to a table when it fits into a gap of it, and of no other."""
+
+    def __init__(
+        self, image: Image, walk: Walk, bulk: Bulk, lost: LostAndFound, insert: Insert, torn: Mapping[Table, Tree]
+    ) -> None:
+        """``torn``: the tables whose trees have gaps."""
+        self._image = image
+        self._walk = walk
+        self._bulk = bulk
+        self._lost = lost
+        self._insert = insert
+        self._torn = torn
+        self._waiting: dict[str, list[Leaf]] = {}
+        self.rows: dict[str, int] = {}
+        """By table, how many it got."""
+
+    def place(self) -> Iterator[int]:
+        """Go through the pages; yield the number of each."""
+        kinds = [INDEX_LEAF] if any(table.without_rowid for table in self._torn) else []
+        for page, data in self._walk.orphans((LEAF, *kinds)):
+            yield page.number
+            table = self._only_one(page, data)
+            if table is None:
+                self._slowly(page.number)
+                continue
+            first, last = rowids(page, data) or (0, 0)
+            waiting = self._waiting.setdefault(table.name, [])
+            waiting.append(Leaf(page.number, len(page.cells), first, last))
+            if len(waiting) == _AT_A_TIME:
+                self._flush(table)
+        for table in self._torn:
+            self._flush(table)
+
+    def _only_one(self, page: Page, data: bytes) -> Table | None:
+        """Return the table when no other is possible, from the outline of the page and two of its rows."""
+        ends = rowids(page, data) if page.kind == LEAF else None
+        sample = reading.sample(self._image, data, page) if ends else None
+        if not ends or not sample or ends[0] > ends[1]:
+            return None
+        possible = [
+            table
+            for table, tree in self._torn.items()
+            if not table.without_rowid and _holds(tree.gaps, *ends) and all(map(table.begins, sample))
+        ]
+        return possible[0] if len(possible) == 1 else None
+
+    def _flush(self, table: Table) -> None:
+        run: list[Leaf] = []
+        self._bulk.begin(table, lambda numbers: sum(map(self._slowly, numbers)))
+        for leaf in sorted(self._waiting.pop(table.name, []), key=lambda leaf: leaf.first):
+            if run and leaf.first <= run[-1].last:
+                self._count(table, self._bulk.leaves(run))
+                run = []
+            run.append(leaf)
+        self._count(table, self._bulk.leaves(run))
+
+    def _slowly(self, number: int) -> int:
+        """Read a page row by row, and decide by all of them. Counts what it puts in, and so returns 0."""
+        data = self._image.page(number)
+        assert data is not None  # it was parsed
+        read = reading.read(self._image, self._walk, number)
+        is_index = data[0] == INDEX_LEAF
+        if not read.rows and not read.cut:
+            return 0
+        fitting = [table for table, tree in self._torn.items() if read.rows and _fits(table, tree, is_index, read)]
+        if len(fitting) == 1:
+            self._count(fitting[0], self._insert(fitting[0], read.rows, number))
+        elif not is_index:  # of an index nothing is lost that its table does not have
+            why = f"fits {', '.join(table.name for table in fitting)}" if fitting else "fits no table with a gap"
+            for rowid, values in read.rows:
+                self._lost.put(number, None, why, rowid, values)
+        for why, (rowid, values) in read.cut:
+            self._lost.put(number, None, why, rowid, values)
+        return 0
+
+    def _count(self, table: Table, rows: int) -> None:
+        self.rows[table.name] = self.rows.get(table.name, 0) + rows
+
+
+def _fits(table: Table, tree: Tree, is_index: bool, read: Read) -> bool:
+    if table.without_rowid != is_index or not all(table.fits(values) for _, values in read.rows):
+        return False
+    if is_index:
+        return all(len(values) == len(read.rows[0][1]) for _, values in read.rows)
+    return _holds(tree.gaps, read.rows[0][0], read.rows[-1][0])
+
+
+def _holds(gaps: list[Gap], first: int, last: int) -> bool:
+    return any(gap.holds(first, last) for gap in gaps)
