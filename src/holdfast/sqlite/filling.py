@@ -122,7 +122,7 @@ class Filling:
         return next(iter(found), None) is not None
 
     def show(self, page_bytes: int, pages: int, read: Callable[[int], bytes]) -> None:
-        """Let ``copy`` read from a database whose pages ``read`` returns, by number; called before any row is put in."""
+        """Let ``copy`` read from a database whose pages ``read`` returns, by number. Before any row is put in."""
         self._connection.execute("COMMIT")
         self._shown = Shown(self._connection, page_bytes, pages, read)
         self._connection.execute("BEGIN")

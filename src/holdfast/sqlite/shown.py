@@ -16,7 +16,7 @@ NAME = "shown"
 
 
 class Shown:
-    """``pages`` pages of ``page_bytes`` bytes each. ``read`` returns one by its number, and never less than all of it."""
+    """``pages`` pages of ``page_bytes`` bytes each. ``read`` returns one by its number, always whole."""
 
     def __init__(self, connection: apsw.Connection, page_bytes: int, pages: int, read: Callable[[int], bytes]) -> None:
         """Attach it to ``connection``, which has no transaction open, as ``shown``."""

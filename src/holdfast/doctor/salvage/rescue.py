@@ -23,6 +23,7 @@ from holdfast.doctor.salvage.schema import Schema, schema
 from holdfast.doctor.salvage.strays import Strays
 from holdfast.doctor.salvage.tables import Table, table
 from holdfast.doctor.salvage.walk import Tree, Walk
+from holdfast.sqlite.codes import from_system
 from holdfast.sqlite.filling import Filling
 
 Progress = Callable[[str, int, int], None]
@@ -37,16 +38,21 @@ def salvage(source: str, target: str, *, known: Sequence[str] = (), on_progress:
     """Write what can be read of the database ``source`` to the new file ``target``, and return the ledger.
 
     ``known``: CREATE statements for when the schema of ``source`` cannot be read.
-    Costs one look at every page that was written and about 1 us a row, 5 us where
-    pages are read row by row; memory for one row and a byte a page. Raises ``Refused`` when ``target`` exists, ``Full`` and ``OSError``;
-    then ``target`` is not left behind.
+    A row that is in a table of ``target`` was in ``source`` as it is now, but for
+    what no look at the file can tell: docs/salvage.md. Costs one look at every page
+    that was written and about 1 us a row, 5 us where a page is read row by row;
+    memory for the largest row, three times, and a byte a page. Raises ``Refused``
+    when ``target`` exists, ``Full``, and ``Unsupported`` when ``source`` cannot be
+    read; then ``target`` is not left behind.
     """
-    with Image(source) as image:
+    try:
+        opened = Image(source)
+    except OSError as error:
+        raise from_system(error, source) from error
+    with opened as image:
         encoding = {"utf-8": "UTF-8", "utf-16-le": "UTF-16le", "utf-16-be": "UTF-16be"}[image.header.encoding]
-        header = image.header
-        with Filling(
-            target, page_bytes=header.page_bytes, encoding=encoding, auto_vacuum=header.auto_vacuum
-        ) as filling:
+        page_bytes, auto_vacuum = image.header.page_bytes, image.header.auto_vacuum
+        with Filling(target, page_bytes=page_bytes, encoding=encoding, auto_vacuum=auto_vacuum) as filling:
             return _Rescue(image, filling, on_progress).run(source, target, known)
 
 
@@ -59,6 +65,7 @@ class _Rescue:
         self._on_progress = on_progress
         self._odd: list[str] = []
         self._done = 0
+        self._all = sum(map(len, image.written()))
         self._unreadable: dict[str, int] = {}
 
     def run(self, source: str, target: str, known: Sequence[str]) -> Salvaged:
@@ -83,6 +90,8 @@ class _Rescue:
         if zeros := self._walk.overflow.zeros:
             self._odd.append(f"{len(zeros)} rows end in a page of zeros: either they are so, or that page was lost")
         self._finish_schema(found)
+        if self._on_progress is not None:
+            self._on_progress("the indexes", self._all, self._all)
         ledger = tuple(
             TableLedger(
                 name,
@@ -140,7 +149,7 @@ class _Rescue:
         for each in seen:
             self._done += 1
             if self._on_progress is not None and self._done % _TOLD_EVERY == 0:
-                self._on_progress(name, self._done, self._image.pages)
+                self._on_progress(name, min(self._done, self._all), self._all)
             yield each
 
     # --- rows ----------------------------------------------------------------------

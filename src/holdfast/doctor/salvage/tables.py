@@ -60,9 +60,9 @@ class Table:
 
     @property
     def copy(self) -> str:
-        """The statement that puts in all rows of ``shown`` that ``fits`` says yes to, with rowids from ``?1`` to ``?2``.
+        """The statement that puts in all rows of ``shown`` that fit, with rowids from ``?1`` to ``?2``.
 
-        Of a text in a column of integers it says no to some that ``fits`` says yes to.
+        It tells them as ``fits`` does. Of a text in a column of integers it says no to some that ``fits`` says yes to.
         """
         taken = [f"c{place}" for place, column in enumerate(self.held) if not column.generated]
         if self.alias is not None:
