@@ -20,6 +20,7 @@ from holdfast.errors import Refused
 from holdfast.sqlite import codes
 from holdfast.sqlite.shown import NAME, Shown
 
+READABLE = "holdfast_readable"
 _SETTINGS = """
     PRAGMA page_size = {page_bytes};
     PRAGMA encoding = '{encoding}';
@@ -124,6 +125,8 @@ class Filling:
     def show(self, page_bytes: int, pages: int, read: Callable[[int], bytes]) -> None:
         """Let ``copy`` read from a database whose pages ``read`` returns, by number. Before any row is put in."""
         self._connection.execute("COMMIT")
+        # What it is called with was made a str for it; SQLite itself takes any bytes for a text.
+        self._connection.create_scalar_function(READABLE, lambda *_: 1, deterministic=True)
         self._shown = Shown(self._connection, page_bytes, pages, read)
         self._connection.execute("BEGIN")
 
@@ -131,7 +134,8 @@ class Filling:
         """Execute an INSERT from the ``table`` that is shown; return False, and change nothing, unless all went well.
 
         That is: SQLite finds the table sound (pages, cells, overflow chains,
-        rowids in order), the target takes each row, and there are ``rows``.
+        rowids in order), the target takes each row, there are ``rows``, and what
+        ``sql`` calls ``READABLE`` with are texts that can be read, or no texts.
         """
         run = self._connection.execute
         run("COMMIT")  # what is shown may change only where no transaction is open
@@ -145,6 +149,8 @@ class Filling:
             run("COMMIT")
             return True
         except (apsw.CorruptError, apsw.NotADBError, apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError):
+            return False
+        except UnicodeDecodeError:
             return False
         except apsw.Error as error:
             raise codes.translate(error, self.path) from error

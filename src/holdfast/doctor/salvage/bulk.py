@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from holdfast.doctor.salvage import made
 from holdfast.doctor.salvage.image import Image
-from holdfast.doctor.salvage.overflow import USED
+from holdfast.doctor.salvage.overflow import GOES_ON
 from holdfast.doctor.salvage.tables import Table
 from holdfast.doctor.salvage.walk import Leaf, Part, Walk
 from holdfast.sqlite.filling import Filling
 
 _LEAVES_MAX = 256  # few enough that a bad one among them costs little, and enough that a statement costs nothing
+_COLUMNS_MAX = 300  # three tests each: SQLite takes no expression that is deeper than 1,000
 _PENDING_BYTE = 0x40000000  # no row lies in the page that has it: sqlite.org/fileformat2.html, section 1.5
 
 Slowly = Callable[[Sequence[int]], int]
@@ -93,14 +94,14 @@ class Bulk:
     def _take(self, top: bytes, below: Sequence[int], rows: int, *rowids: int) -> bool:
         self._counter += 1
         first = made.first_page(self._image.header, self._root, self._root, self._shown, self._counter)
-        if first is None:
+        if first is None or len(self._table.held) > _COLUMNS_MAX:
             return False
         self._first, self._top, self._below = first, top, frozenset(below)
         self._read.clear()
         if not self._filling.copy(made.TABLE, self._copy, rowids, rows):
             return False
         for number in self._read:
-            self._walk.owned[number] = USED
+            self._walk.owned[number] = GOES_ON
         return True
 
     def _page(self, number: int) -> bytes:
@@ -111,7 +112,7 @@ class Bulk:
         if number > self._image.pages:
             return self._nothing
         if number not in self._below:
-            if self._walk.owned[number] == USED:  # it is another row's
+            if self._walk.overflow.taken(number):
                 return self._nothing
             self._read.add(number)
         data = self._image.page(number)

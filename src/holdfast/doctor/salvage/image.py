@@ -1,16 +1,17 @@
 """A database file and its write-ahead log, read as bytes: which page is where, as of the last commit in the log.
 
 For copies only. To open the files of a live database by hand, and to close
-them, takes away the locks of whoever has it open in this process.
+them, takes away the locks of whoever has it open in this process. Nothing is
+mapped into memory: of a disk that fails, that would end the process.
 """
 
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from types import TracebackType
 
 from holdfast.doctor.salvage.pages import HEADER_BYTES, FileHeader, file_header, guessed_header
@@ -27,31 +28,47 @@ class Image:
 
     def __init__(self, path: str) -> None:
         """Open the copy at ``path``, with its ``-wal`` when it has one. Raises ``OSError``."""
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            self._extents = list(_extents(file.fileno(), size))
-            self._data = _mapped(file.fileno(), size)
-        self.bytes = size
-        self._log: dict[int, int] = {}  # where in the log a page is
-        self._log_data: mmap.mmap | bytes = b""
+        with ExitStack() as stack:
+            self._fd = _opened(path, stack)
+            self._log: dict[int, int] = {}  # where in the log a page is
+            self._log_fd = -1
+            self.unread: set[int] = set()
+            """Pages that the disk did not give."""
+            self._look(path, stack)
+            self._stack = stack.pop_all()
+
+    def _look(self, path: str, stack: ExitStack) -> None:
+        self.bytes = size = os.fstat(self._fd).st_size
+        self._extents = list(_extents(self._fd, size))
         self.log_frames = 0
         """Frames of the log that belong to a commit; what lies behind them was never acknowledged."""
-        header = file_header(self._data[:HEADER_BYTES])
+        header = file_header(_read(self._fd, HEADER_BYTES, 0))
         self.guessed = header is None
-        self._read_log(f"{path}-wal", header)
+        with suppress(FileNotFoundError):
+            self._log_fd = _opened(f"{path}-wal", stack)
+            self._read_log(header)
         if at := self._log.get(1):
-            header = file_header(self._log_data[at : at + HEADER_BYTES]) or header
+            header = file_header(_read(self._log_fd, HEADER_BYTES, at)) or header
             self.guessed = header is None
         self.header: FileHeader = header or guessed_header(self._pieces(), size)
         self.pages = max([size // self.header.page_bytes, *self._log])
 
     def page(self, number: int) -> bytes | None:
-        """Return the bytes of a page, or None when the file ends before it."""
+        """Return the bytes of a page; None when the file ends before it, or it cannot be read."""
         size = self.header.page_bytes
-        if at := self._log.get(number):
-            return self._log_data[at : at + size]
-        end = number * size
-        return self._data[end - size : end] if number > 0 and end <= self.bytes else None
+        try:
+            if at := self._log.get(number):
+                data = os.pread(self._log_fd, size, at)
+            elif 0 < number <= self.bytes // size:
+                data = os.pread(self._fd, size, (number - 1) * size)
+            else:
+                return None
+        except OSError:
+            data = b""
+        if len(data) < size:
+            self.unread.add(number)
+            return None
+        return data
 
     def written(self) -> Iterator[range]:
         """Yield the pages that can hold anything: what was never written, in a sparse file, is passed over."""
@@ -61,10 +78,8 @@ class Image:
         yield from (range(number, number + 1) for number in sorted(self._log) if number > self.bytes // size)
 
     def close(self) -> None:
-        """Give the memory back."""
-        for each in (self._data, self._log_data):
-            if isinstance(each, mmap.mmap):
-                each.close()
+        """Give the descriptors back."""
+        self._stack.close()
 
     def __enter__(self) -> Image:
         return self
@@ -74,14 +89,9 @@ class Image:
     ) -> None:
         self.close()
 
-    def _read_log(self, path: str, header: FileHeader | None) -> None:
+    def _read_log(self, header: FileHeader | None) -> None:
         """Take over what was committed to the log: sqlite.org/fileformat2.html#the_write_ahead_log."""
-        try:
-            with open(path, "rb") as file:
-                self._log_data = log = _mapped(file.fileno(), os.fstat(file.fileno()).st_size)
-        except FileNotFoundError:
-            return
-        head = log[:_WAL_HEADER]
+        head = _read(self._log_fd, _WAL_HEADER, 0)
         if len(head) < _WAL_HEADER:
             return
         magic, _, page_bytes = struct.unpack_from(">III", head)
@@ -92,9 +102,11 @@ class Image:
         if sums != struct.unpack_from(">II", head, 24):
             return
         pending: dict[int, int] = {}
-        step = _FRAME_HEADER + page_bytes
-        for frames, at in enumerate(range(_WAL_HEADER, len(log) - step + 1, step), 1):
-            frame = log[at : at + step]
+        step, size = _FRAME_HEADER + page_bytes, os.fstat(self._log_fd).st_size
+        for frames, at in enumerate(range(_WAL_HEADER, size - step + 1, step), 1):
+            frame = _read(self._log_fd, step, at)
+            if len(frame) < step:
+                return
             number, commit = struct.unpack_from(">II", frame)
             sums = _checksum(order, frame[24:], _checksum(order, frame[:8], sums))
             if frame[8:16] != head[16:24] or sums != struct.unpack_from(">II", frame, 16) or not number:
@@ -111,11 +123,19 @@ class Image:
         for begin, end in self._extents:
             for at in range(begin - begin % _PIECE_BYTES, end, _PIECE_BYTES)[:left]:
                 left -= 1
-                yield at, self._data[at : at + _PIECE_BYTES]
+                yield at, _read(self._fd, _PIECE_BYTES, at)
 
 
-def _mapped(fd: int, size: int) -> mmap.mmap | bytes:
-    return mmap.mmap(fd, 0, access=mmap.ACCESS_READ) if size else b""
+def _opened(path: str, stack: ExitStack) -> int:
+    return stack.enter_context(open(path, "rb", buffering=0)).fileno()
+
+
+def _read(fd: int, size: int, at: int) -> bytes:
+    """Return so many bytes; fewer at the end of the file, or where the disk fails."""
+    try:
+        return os.pread(fd, size, at)
+    except OSError:
+        return b""
 
 
 def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:

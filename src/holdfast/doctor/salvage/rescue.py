@@ -83,12 +83,16 @@ class _Rescue:
                 self._filling.put(f"DELETE FROM {_COUNTERS}")
             rows[name] = self._fill(each, trees[name])
         counted = self._count(found)
-        torn = {each: trees[name] for name, each in self._made.items() if trees[name].gaps}
-        strays = Strays(self._image, self._walk, self._bulk, self._lost, self._insert, torn)
+        tables = {each: trees[name] for name, each in self._made.items()}
+        strays = Strays(self._image, self._walk, self._bulk, self._lost, self._insert, tables)
         for _ in self._watched("pages nothing reaches", strays.place()):
             pass
         if zeros := self._walk.overflow.zeros:
             self._odd.append(f"{len(zeros)} rows end in a page of zeros: either they are so, or that page was lost")
+        if self._image.unread:
+            self._odd.append(f"{len(self._image.unread)} pages could not be read from the disk")
+        if disputed := self._walk.overflow.disputed:
+            self._odd.append(f"{len(disputed)} pages are of two rows each; the row that was read first has them")
         self._finish_schema(found)
         if self._on_progress is not None:
             self._on_progress("the indexes", self._all, self._all)

@@ -8,7 +8,7 @@ from holdfast.doctor.salvage import reading
 from holdfast.doctor.salvage.bulk import Bulk
 from holdfast.doctor.salvage.image import Image
 from holdfast.doctor.salvage.lost import LostAndFound
-from holdfast.doctor.salvage.pages import INDEX_LEAF, LEAF, Page
+from holdfast.doctor.salvage.pages import INDEX_INTERIOR, INDEX_LEAF, LEAF, Page
 from holdfast.doctor.salvage.reading import Read, Row
 from holdfast.doctor.salvage.tables import Table
 from holdfast.doctor.salvage.walk import Gap, Leaf, Tree, Walk, rowids
@@ -23,22 +23,22 @@ class Strays:
     """``place`` finds a table for each. One belongs to a table when it fits into a gap of it, and of no other."""
 
     def __init__(
-        self, image: Image, walk: Walk, bulk: Bulk, lost: LostAndFound, insert: Insert, torn: Mapping[Table, Tree]
+        self, image: Image, walk: Walk, bulk: Bulk, lost: LostAndFound, insert: Insert, tables: Mapping[Table, Tree]
     ) -> None:
-        """``torn``: the tables whose trees have gaps."""
         self._image = image
         self._walk = walk
         self._bulk = bulk
         self._lost = lost
         self._insert = insert
-        self._torn = torn
+        self._torn = {table: tree for table, tree in tables.items() if tree.gaps}
+        self._without_rowid = [table for table in tables if table.without_rowid]
         self._waiting: dict[str, list[Leaf]] = {}
         self.rows: dict[str, int] = {}
         """By table, how many it got."""
 
     def place(self) -> Iterator[int]:
         """Go through the pages; yield the number of each."""
-        kinds = [INDEX_LEAF] if any(table.without_rowid for table in self._torn) else []
+        kinds = [INDEX_LEAF, INDEX_INTERIOR] if self._without_rowid else []
         for page, data in self._walk.orphans((LEAF, *kinds)):
             yield page.number
             table = self._only_one(page, data)
@@ -81,14 +81,15 @@ class Strays:
         data = self._image.page(number)
         assert data is not None  # it was parsed
         read = reading.read(self._image, self._walk, number)
-        is_index = data[0] == INDEX_LEAF
+        is_index = data[0] != LEAF
         if not read.rows and not read.cut:
             return 0
         fitting = [table for table, tree in self._torn.items() if read.rows and _fits(table, tree, is_index, read)]
         if len(fitting) == 1:
             self._count(fitting[0], self._insert(fitting[0], read.rows, number))
-        elif not is_index:  # of an index nothing is lost that its table does not have
+        elif not is_index or any(table.begins(read.rows[0][1]) for table in self._without_rowid):
             why = f"fits {', '.join(table.name for table in fitting)}" if fitting else "fits no table with a gap"
+            why = "may be of an index" if is_index and not fitting else why
             for rowid, values in read.rows:
                 self._lost.put(number, None, why, rowid, values)
         for why, (rowid, values) in read.cut:
@@ -103,7 +104,8 @@ def _fits(table: Table, tree: Tree, is_index: bool, read: Read) -> bool:
     if table.without_rowid != is_index or not all(table.fits(values) for _, values in read.rows):
         return False
     if is_index:
-        return all(len(values) == len(read.rows[0][1]) for _, values in read.rows)
+        # An entry of an index may look like a row of such a table that has fewer values.
+        return all(len(values) == len(table.held) for _, values in read.rows)
     return _holds(tree.gaps, read.rows[0][0], read.rows[-1][0])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from holdfast.doctor.salvage.made import TABLE as SHOWN
 from holdfast.doctor.salvage.pages import Value
-from holdfast.sqlite.filling import Column
+from holdfast.sqlite.filling import READABLE, Column
 from holdfast.sqlite.shown import NAME
 
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
@@ -72,6 +72,8 @@ class Table:
         tests = ["more IS NULL"] if self.without_rowid else ["more IS NULL", "+rowid BETWEEN ?1 AND ?2"]
         for place, column in enumerate(self.held):
             tests += self._tests(place, column)
+        texts = (f"iif(typeof(c{place}) = 'text', c{place}, NULL)" for place in range(len(self.held)))
+        tests.append(f"{READABLE}({', '.join(texts)})")
         into = self.insert(len(self.held)).split(" VALUES ")[0]
         return f"{into} SELECT {', '.join(taken)} FROM {NAME}.{SHOWN} NOT INDEXED WHERE {' AND '.join(tests)}"
 

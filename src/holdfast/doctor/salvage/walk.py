@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from holdfast.doctor.salvage import pages
 from holdfast.doctor.salvage.image import Image
-from holdfast.doctor.salvage.overflow import FREE, USED, Chains
+from holdfast.doctor.salvage.overflow import FREE, TAKEN, USED, Chains
 from holdfast.doctor.salvage.pages import INDEX_INTERIOR, INDEX_LEAF, INTERIOR, LEAF, Page, varint
 
 _DEPTH_MAX = 24  # a tree of 2**31 pages with two children each is not deeper by much
@@ -53,7 +53,7 @@ class Tree:
 
 
 class Walk:
-    """One pass over an image. ``owned`` says of each page whether something was found to have it (``USED``)."""
+    """One pass over an image. ``owned`` says of each page what was found to have it (``overflow.py``)."""
 
     def __init__(self, image: Image) -> None:
         self._image = image
@@ -155,7 +155,7 @@ class Walk:
         return cells
 
     def _page(self, number: int, kinds: tuple[int, int]) -> tuple[Page, bytes] | None:
-        free = 0 < number <= self._image.pages and self.owned[number] != USED
+        free = 0 < number <= self._image.pages and self.owned[number] not in TAKEN
         data = self._image.page(number) if free else None
         page = None if data is None else pages.parse(number, data, self._usable)
         return None if data is None or page is None or page.kind not in kinds else (page, data)
