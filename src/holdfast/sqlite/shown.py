@@ -25,6 +25,8 @@ class Shown:
             connection.execute(f"ATTACH ? AS {NAME}", (f"file:pages?vfs={self._vfs.called}&mode=ro",))
             # An exclusive lock would be kept between transactions, and with it the pages.
             connection.execute(f"PRAGMA {NAME}.locking_mode = NORMAL").fetchall()
+            # What was looked at by a check is there still when it is copied.
+            connection.execute(f"PRAGMA {NAME}.cache_size = -16384").fetchall()
         except BaseException:
             self.close()
             raise
