@@ -264,7 +264,8 @@ def _measure(
     target.unlink(missing_ok=True)
     result.add(
         f"{layout.name}: time", statistics.median(took), "s", SECONDS, peer_s,
-        note=f"CPU {statistics.median(cpu):.2f} s; {peak >> 20} MiB at most; all rows read: {read:.2f} s; dump into a new file: {dump:.2f} s",
+        note=f"CPU {statistics.median(cpu):.2f} s; {peak >> 20} MiB at most; "
+        f"all rows read: {read:.2f} s; dump into a new file: {dump:.2f} s",
         **({} if beside else {"peer_is": "a dump"}),
     )  # fmt: skip
     result.add(

@@ -136,6 +136,81 @@ def test_a_freelist_that_lists_pages_in_use_takes_none_away(tmp_path):
     assert asked(tmp_path / "b.db", "SELECT * FROM t") == rows
 
 
+def start_of(path, table):
+    ((root,),) = asked(path, f"SELECT rootpage FROM sqlite_schema WHERE name = '{table}'")
+    return (int(root) - 1) * PAGE
+
+
+def test_rows_with_more_values_than_columns_are_kept_beside_the_table(tmp_path):
+    rows = [(n, f"a {n}", f"b {n}") for n in range(1, 2_000)]
+    made(
+        tmp_path / "a.db",
+        ("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT)",),
+        ("INSERT INTO t VALUES (?, ?, ?)", rows),
+        ("PRAGMA writable_schema = ON",),
+        ("UPDATE sqlite_schema SET sql = 'CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)'",),
+    )
+    found = salvaged(tmp_path)
+    assert asked(tmp_path / "b.db", "SELECT count(*) FROM t") == [(0,)]
+    assert asked(tmp_path / "b.db", "SELECT rowid_was, c1, c2 FROM lost_and_found") == rows
+    assert found.tables[0].refused == len(rows) == found.lost_and_found
+
+
+def test_two_tables_that_changed_places_do_not_take_the_rows_of_each_other(tmp_path):
+    """The rowids are the same, only what the rows hold tells."""
+    made(
+        tmp_path / "a.db",
+        ("CREATE TABLE words (a TEXT NOT NULL, b TEXT)",),
+        ("CREATE TABLE sizes (a INT, b INT)",),
+        ("INSERT INTO words VALUES (?, ?)", [("one", "x"), ("two", None)]),
+        ("INSERT INTO sizes VALUES (?, ?)", [(1, 2), (3, 4)]),
+    )
+    one, other = (start_of(tmp_path / "a.db", name) for name in ("words", "sizes"))
+    data = (tmp_path / "a.db").read_bytes()
+    patch(tmp_path / "a.db", one, data[other : other + PAGE])
+    patch(tmp_path / "a.db", other, data[one : one + PAGE])
+    salvaged(tmp_path)
+    assert asked(tmp_path / "b.db", "SELECT * FROM words") == []
+    assert asked(tmp_path / "b.db", "SELECT rowid_was, c0, c1 FROM lost_and_found WHERE of_table = 'words'") == [
+        (1, 1, 2),
+        (2, 3, 4),
+    ]
+
+
+def test_a_rowid_that_changed_is_told_by_its_neighbours(tmp_path):
+    rows = [(n, "text") for n in range(1, 20)]
+    made(tmp_path / "a.db", ("CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT)",), ("INSERT INTO t VALUES (?, ?)", rows))
+    cell = b"\x07\x0a\x03\x00\x15text"
+    at = (tmp_path / "a.db").read_bytes().index(cell)
+    patch(tmp_path / "a.db", at + 1, b"\x7f")
+    found = salvaged(tmp_path)
+    assert asked(tmp_path / "b.db", "SELECT * FROM t") == [row for row in rows if row[0] != 10]
+    assert asked(tmp_path / "b.db", "SELECT rowid_was, c1, why FROM lost_and_found") == [
+        (127, "text", "of t, but its rowid is out of order")
+    ]
+    assert found.tables[0].unreadable == 1
+
+
+def test_two_rows_that_go_on_in_one_page_are_not_both_believed(tmp_path):
+    made(
+        tmp_path / "a.db",
+        ("CREATE TABLE first (s BLOB)",),
+        ("CREATE TABLE second (s BLOB)",),
+        ("INSERT INTO first VALUES (?)", [(b"1" * 5_000,)]),
+        ("INSERT INTO second VALUES (?)", [(b"2" * 5_000,)]),
+    )
+    one, other = (start_of(tmp_path / "a.db", name) for name in ("first", "second"))
+    data = (tmp_path / "a.db").read_bytes()
+    way_on = data[one + PAGE - 4 : one + PAGE]  # the last bytes of the only cell
+    patch(tmp_path / "a.db", other + PAGE - 4, way_on)
+    found = salvaged(tmp_path)
+    assert asked(tmp_path / "b.db", "SELECT * FROM first") == [(b"1" * 5_000,)]
+    assert asked(tmp_path / "b.db", "SELECT * FROM second") == []
+    assert found.odd == ("1 pages are of two rows each; the row that was read first has them",)
+    ((kept,),) = asked(tmp_path / "b.db", "SELECT c0 FROM lost_and_found")
+    assert set(kept) == {ord("2")}
+
+
 def test_a_source_that_is_not_there_is_told_in_our_words(tmp_path):
     with pytest.raises(Unsupported, match="No such file"):
         salvage(str(tmp_path / "none.db"), str(tmp_path / "b.db"))

@@ -130,7 +130,7 @@ class Filling:
         self._shown = Shown(self._connection, page_bytes, pages, read)
         self._connection.execute("BEGIN")
 
-    def copy(self, table: str, sql: str, values: Sequence[int], rows: int) -> bool:
+    def copy(self, table: str, sql: str, rows: int) -> bool:
         """Execute an INSERT from the ``table`` that is shown; return False, and change nothing, unless all went well.
 
         That is: SQLite finds the table sound (pages, cells, overflow chains,
@@ -143,7 +143,7 @@ class Filling:
             if run(f"PRAGMA {NAME}.quick_check({table})").fetchall() != [("ok",)]:
                 return False
             run("BEGIN")
-            run(sql, tuple(values))
+            run(sql)
             if self._connection.changes() != rows:
                 return False
             run("COMMIT")

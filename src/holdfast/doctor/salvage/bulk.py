@@ -84,21 +84,21 @@ class Bulk:
             top = self._image.page(numbers[0])
         assert top is not None  # it was parsed
         cells = sum(leaf.cells for leaf in some)
-        if self._take(top, numbers, cells, some[0].first, some[-1].last):
+        if self._take(top, numbers, cells):
             return cells
         if len(some) == 1:
             return self._slowly(numbers)
         middle = len(some) // 2
         return self._leaves(some[:middle]) + self._leaves(some[middle:])
 
-    def _take(self, top: bytes, below: Sequence[int], rows: int, *rowids: int) -> bool:
+    def _take(self, top: bytes, below: Sequence[int], rows: int) -> bool:
         self._counter += 1
         first = made.first_page(self._image.header, self._root, self._root, self._shown, self._counter)
         if first is None or len(self._table.held) > _COLUMNS_MAX:
             return False
         self._first, self._top, self._below = first, top, frozenset(below)
         self._read.clear()
-        if not self._filling.copy(made.TABLE, self._copy, rowids, rows):
+        if not self._filling.copy(made.TABLE, self._copy, rows):
             return False
         for number in self._read:
             self._walk.owned[number] = GOES_ON

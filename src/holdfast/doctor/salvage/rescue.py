@@ -3,7 +3,22 @@
 For a copy of the damaged file (``image.py`` says why). Order: pages the trees
 still reach; then pages nothing reaches, to the one table with a gap they fit;
 what fits none, or what a table refuses, goes to ``lost_and_found`` with the
-reason. Deleted rows on free pages stay deleted.
+reason. Deleted rows on free pages stay deleted. Indexes are made again from
+their tables and tell only how many rows there were.
+
+A row of a table of the new file was in the old one as it is, unless the damage
+left nothing that contradicts itself. That is:
+
+* bytes changed inside a value, and the value still can be what its column holds;
+* a page that a row ends in became zeros (``odd`` counts those), or became another
+  page that a row of just that length ends in;
+* a leaf changed places with one of another table, with columns of the same kinds
+  and rowids that fit the place; or with an older copy of itself;
+* the first page is lost, and an index has entries that look like rows of a known
+  table WITHOUT ROWID, with as many values.
+
+Noise in whole pages, pages cut off, pages in the wrong place, rings and cells that
+point anywhere are none of these.
 """
 
 from __future__ import annotations
@@ -38,8 +53,7 @@ def salvage(source: str, target: str, *, known: Sequence[str] = (), on_progress:
     """Write what can be read of the database ``source`` to the new file ``target``, and return the ledger.
 
     ``known``: CREATE statements for when the schema of ``source`` cannot be read.
-    A row that is in a table of ``target`` was in ``source`` as it is now, but for
-    what no look at the file can tell: docs/salvage.md. Costs one look at every page
+    Costs one look at every page
     that was written and about 1 us a row, 5 us where a page is read row by row;
     memory for the largest row, three times, and a byte a page. Raises ``Refused``
     when ``target`` exists, ``Full``, and ``Unsupported`` when ``source`` cannot be

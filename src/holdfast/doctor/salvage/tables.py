@@ -60,7 +60,7 @@ class Table:
 
     @property
     def copy(self) -> str:
-        """The statement that puts in all rows of ``shown`` that fit, with rowids from ``?1`` to ``?2``.
+        """The statement that puts in all rows of ``shown`` that fit.
 
         It tells them as ``fits`` does. Of a text in a column of integers it says no to some that ``fits`` says yes to.
         """
@@ -69,7 +69,7 @@ class Table:
             taken[sum(not column.generated for column in self.held[: self.alias])] = "rowid"
         elif self.rowid_name is not None:
             taken.insert(0, "rowid")
-        tests = ["more IS NULL"] if self.without_rowid else ["more IS NULL", "+rowid BETWEEN ?1 AND ?2"]
+        tests = ["more IS NULL"]
         for place, column in enumerate(self.held):
             tests += self._tests(place, column)
         texts = (f"iif(typeof(c{place}) = 'text', c{place}, NULL)" for place in range(len(self.held)))
