@@ -52,6 +52,12 @@ def rows_of(path: Path) -> dict[str, dict[object, tuple[object, ...]]]:
         connection.close()
 
 
+def beginning_of_marks(value: object) -> bool:
+    """Return False for bytes or a text that were never in a row, nor at the beginning of a value of one."""
+    data = value.encode() if isinstance(value, str) else value
+    return not isinstance(data, bytes) or re.fullmatch(rb"(<[nwp]\d{6}>)*(<([nwp]\d{0,6})?)?", data) is not None
+
+
 def touched(pages: list[bytes]) -> set[tuple[str, object]]:
     """Return the table and key of each row that has bytes on these pages."""
     found = set()

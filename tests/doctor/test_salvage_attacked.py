@@ -8,7 +8,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from marked import SCHEMA, fill, rows_of, touched
+from marked import SCHEMA, beginning_of_marks, fill, rows_of, touched
 
 from holdfast.doctor.salvage import salvage
 from holdfast.errors import HoldfastError
@@ -167,9 +167,20 @@ def attack(whole, folder: Path, seed: int, kinds) -> None:
             lost = touched([before[file.at(page) : file.at(page) + page_bytes] for page in file.hit])
             missing = {(name, key) for name in was for key in was[name].keys() - now[name].keys()}
             assert missing <= lost, told
+            assert all(beginning_of_marks(value) for value in lost_and_found(target)), told
     finally:
         source.unlink()
         target.unlink()
+
+
+def lost_and_found(path: Path) -> list[object]:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'lost_and_found'").fetchall():
+            return []
+        return [value for row in connection.execute("SELECT * FROM lost_and_found") for value in row[5:]]
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -53,11 +53,10 @@ def salvage(source: str, target: str, *, known: Sequence[str] = (), on_progress:
     """Write what can be read of the database ``source`` to the new file ``target``, and return the ledger.
 
     ``known``: CREATE statements for when the schema of ``source`` cannot be read.
-    Costs one look at every page
-    that was written and about 1 us a row, 5 us where a page is read row by row;
-    memory for the largest row, three times, and a byte a page. Raises ``Refused``
-    when ``target`` exists, ``Full``, and ``Unsupported`` when ``source`` cannot be
-    read; then ``target`` is not left behind.
+    Costs a look at every page that was written and about 1 us a row, 10 us where a
+    page is read row by row; memory for the largest row, three times, 64 MiB, and a
+    byte a page. Raises ``Refused`` when ``target`` exists, ``Full``, and
+    ``Unsupported`` when ``source`` cannot be read; then ``target`` is not left behind.
     """
     try:
         opened = Image(source)
