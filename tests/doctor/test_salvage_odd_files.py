@@ -279,3 +279,51 @@ def test_cells_that_claim_gigabytes_of_a_ring_cost_no_memory(tmp_path, size):
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert child.stdout == "0 ()\n", child.stderr
+
+
+FULL = """
+import resource, sys
+from holdfast.doctor.salvage import salvage
+from holdfast.errors import Full
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    salvage(sys.argv[1], sys.argv[2])
+except Full as error:
+    print("full")
+"""
+
+
+@pytest.mark.parametrize(
+    "table", ["t (id INTEGER PRIMARY KEY, s TEXT)", "t (id TEXT PRIMARY KEY, s TEXT) WITHOUT ROWID"]
+)
+def test_no_room_is_told_and_nothing_is_left_behind(tmp_path, table):
+    rows = [(n, "x" * 3_000) for n in range(1, 300)]
+    made(tmp_path / "a.db", (f"CREATE TABLE {table}",), ("INSERT INTO t VALUES (?, ?)", rows))
+    child = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "a.db"), str(tmp_path / "b.db")],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert child.stdout == "full\n", child.stderr
+    assert os.listdir(tmp_path) == ["a.db"]
+
+
+def test_what_the_log_has_is_not_asked_of_the_file(tmp_path):
+    """Pages that a commit put into the log may be anything in the file."""
+    connection = apsw.Connection(str(tmp_path / "live.db"))
+    connection.execute("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0").fetchall()
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT, b BLOB); CREATE INDEX t_by_s ON t (s)")
+    with connection:
+        for n in range(2_000):
+            connection.execute("INSERT INTO t VALUES (?, ?, zeroblob(?))", (n, f"text {n}" * 9, n * 3 % 9_000))
+    connection.pragma("wal_checkpoint", "TRUNCATE")
+    connection.execute("UPDATE t SET s = s || '!', b = CAST(b || x'01' AS BLOB) WHERE id % 2")
+    was = connection.execute("SELECT * FROM t").fetchall()
+    for name in ("live.db", "live.db-wal"):
+        (tmp_path / name.replace("live", "a")).write_bytes((tmp_path / name).read_bytes())
+    connection.close()
+    log = (tmp_path / "a.db-wal").read_bytes()
+    for at in range(32, len(log), 24 + PAGE):
+        (number,) = struct.unpack_from(">I", log, at)
+        patch(tmp_path / "a.db", (number - 1) * PAGE, b"\xff" * PAGE)
+    salvaged(tmp_path)
+    assert asked(tmp_path / "b.db", "SELECT * FROM t") == was

@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from holdfast.errors import Refused
+from holdfast.errors import HoldfastError, Refused
 from holdfast.sqlite import codes
 from holdfast.sqlite.shown import NAME, Shown
 
@@ -138,8 +138,8 @@ class Filling:
         ``sql`` calls ``READABLE`` with are texts that can be read, or no texts.
         """
         run = self._connection.execute
-        run("COMMIT")  # what is shown may change only where no transaction is open
         try:
+            run("COMMIT")  # what is shown may change only where no transaction is open
             if run(f"PRAGMA {NAME}.quick_check({table})").fetchall() != [("ok",)]:
                 return False
             run("BEGIN")
@@ -153,7 +153,7 @@ class Filling:
         except UnicodeDecodeError:
             return False
         except apsw.Error as error:
-            raise codes.translate(error, self.path) from error
+            raise self._ours(error) from error
         finally:
             with suppress(apsw.Error):
                 if self._connection.in_transaction:
@@ -173,7 +173,7 @@ class Filling:
                     refused.append((place, why))
             return refused
         except apsw.Error as error:
-            raise codes.translate(error, self.path) from error
+            raise self._ours(error) from error
 
     def finish(self, user_version: int = 0, application_id: int = 0) -> list[str]:
         """Commit, wait for the disk, and return what ``integrity_check`` has to say; [] when all is well."""
@@ -184,7 +184,7 @@ class Filling:
             self._connection.execute(f"BEGIN IMMEDIATE; {numbers}; COMMIT").fetchall()
             said = [str(row[0]) for row in self._connection.execute("PRAGMA main.integrity_check(20)")]
         except apsw.Error as error:
-            raise codes.translate(error, self.path) from error
+            raise self._ours(error) from error
         self._close()
         self._finished = True
         return [] if said == ["ok"] else said
@@ -194,11 +194,14 @@ class Filling:
         if self._shown is not None:
             self._shown.close()
 
+    def _ours(self, error: apsw.Error) -> HoldfastError:
+        return codes.translate(error, self.path, self._connection.system_errno)
+
     def _tell(self, sql: str, values: Sequence[Any]) -> str | None:
         try:
             self._connection.execute(sql, tuple(values)).fetchall()
         except (apsw.FullError, apsw.IOError) as error:
-            raise codes.translate(error, self.path) from error
+            raise self._ours(error) from error
         except (apsw.Error, ValueError) as error:
             return str(error)
         return None
