@@ -156,6 +156,23 @@ def test_rows_with_more_values_than_columns_are_kept_beside_the_table(tmp_path):
     assert found.tables[0].refused == len(rows) == found.lost_and_found
 
 
+@pytest.mark.parametrize("rule", ["REPLACE", "IGNORE"])
+def test_a_table_that_would_drop_rows_in_silence_does_not(tmp_path, rule):
+    made(
+        tmp_path / "a.db",
+        ("CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT)",),
+        ("INSERT INTO t VALUES (?, ?)", [(1, "same"), (2, "same"), (3, "other")]),
+        ("PRAGMA writable_schema = ON",),
+        (
+            "UPDATE sqlite_schema SET sql = 'CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT UNIQUE ON CONFLICT "
+            f"{rule})'",
+        ),
+    )
+    found = salvaged(tmp_path)
+    assert asked(tmp_path / "b.db", "SELECT * FROM t") == [(1, "same"), (3, "other")]
+    assert (found.tables[0].rows, found.tables[0].refused) == (2, 1)
+
+
 def test_two_tables_that_changed_places_do_not_take_the_rows_of_each_other(tmp_path):
     """The rowids are the same, only what the rows hold tells."""
     made(

@@ -40,6 +40,7 @@ class Bulk:
         self._first = made.first_page(image.header, self._root, self._root, f"CREATE TABLE {made.TABLE} (more)", 0)
         self._below: frozenset[int] = frozenset()
         self._read: set[int] = set()
+        self._blank: set[int] = set()
         filling.show(size, self._root, self._page)
 
     def begin(self, table: Table, slowly: Slowly) -> None:
@@ -98,10 +99,12 @@ class Bulk:
             return False
         self._first, self._top, self._below = first, top, frozenset(below)
         self._read.clear()
+        self._blank.clear()
         if not self._filling.copy(made.TABLE, self._copy, rows):
             return False
         for number in self._read:
             self._walk.owned[number] = GOES_ON
+        self._walk.overflow.zeros |= self._blank
         return True
 
     def _page(self, number: int) -> bytes:
@@ -119,5 +122,5 @@ class Bulk:
         if data is None:
             return self._nothing
         if data[0] == 0 and not any(data):
-            self._walk.overflow.zeros.add(number)
+            self._blank.add(number)
         return data

@@ -89,11 +89,14 @@ class Table:
         return tests
 
     def insert(self, width: int) -> str:
-        """Return the statement that puts a record of ``width`` values in; the rowid comes first where it is kept."""
+        """Return the statement that puts a record of ``width`` values in; the rowid comes first where it is kept.
+
+        ABORT, whatever the table says: with ON CONFLICT REPLACE or IGNORE in its schema rows would go in silence.
+        """
         names = [quoted(column.name) for column in self.held[:width] if not column.generated]
         if self.alias is None and self.rowid_name is not None:
             names.insert(0, self.rowid_name)
-        return f"INSERT INTO {quoted(self.name)} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        return f"INSERT OR ABORT INTO {quoted(self.name)} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
 
     def values(self, rowid: int, record: Sequence[Value]) -> tuple[Value, ...]:
         """Return what ``insert`` takes."""
