@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 
 from holdfast.doctor.salvage import reading
@@ -11,7 +12,7 @@ from holdfast.doctor.salvage.lost import LostAndFound
 from holdfast.doctor.salvage.pages import INDEX_INTERIOR, INDEX_LEAF, LEAF, Page
 from holdfast.doctor.salvage.reading import Read, Row
 from holdfast.doctor.salvage.tables import Table
-from holdfast.doctor.salvage.walk import Gap, Leaf, Tree, Walk, rowids
+from holdfast.doctor.salvage.walk import Leaf, Tree, Walk, rowids
 
 _AT_A_TIME = 20_000
 
@@ -30,7 +31,7 @@ class Strays:
         self._bulk = bulk
         self._lost = lost
         self._insert = insert
-        self._torn = {table: tree for table, tree in tables.items() if tree.gaps}
+        self._torn = {table: _Gaps(tree) for table, tree in tables.items() if tree.gaps}
         self._without_rowid = [table for table in tables if table.without_rowid]
         self._waiting: dict[str, list[Leaf]] = {}
         self.rows: dict[str, int] = {}
@@ -61,8 +62,8 @@ class Strays:
             return None
         possible = [
             table
-            for table, tree in self._torn.items()
-            if not table.without_rowid and _holds(tree.gaps, *ends) and all(map(table.begins, sample))
+            for table, gaps in self._torn.items()
+            if not table.without_rowid and gaps.hold(*ends) and all(map(table.begins, sample))
         ]
         return possible[0] if len(possible) == 1 else None
 
@@ -84,7 +85,7 @@ class Strays:
         is_index = data[0] != LEAF
         if not read.rows and not read.cut:
             return 0
-        fitting = [table for table, tree in self._torn.items() if read.rows and _fits(table, tree, is_index, read)]
+        fitting = [table for table, gaps in self._torn.items() if read.rows and _fits(table, gaps, is_index, read)]
         if len(fitting) == 1:
             self._count(fitting[0], self._insert(fitting[0], read.rows, number))
         elif not is_index or any(table.begins(read.rows[0][1]) for table in self._without_rowid):
@@ -100,14 +101,22 @@ class Strays:
         self.rows[table.name] = self.rows.get(table.name, 0) + rows
 
 
-def _fits(table: Table, tree: Tree, is_index: bool, read: Read) -> bool:
+class _Gaps:
+    """Those of one tree. They come in the order of the rowids that are missing."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._gaps = tree.gaps
+        self._lows = [gap.low for gap in tree.gaps]
+
+    def hold(self, first: int, last: int) -> bool:
+        place = bisect_left(self._lows, first) - 1
+        return place >= 0 and self._gaps[place].holds(first, last)
+
+
+def _fits(table: Table, gaps: _Gaps, is_index: bool, read: Read) -> bool:
     if table.without_rowid != is_index or not all(table.fits(values) for _, values in read.rows):
         return False
     if is_index:
         # An entry of an index may look like a row of such a table that has fewer values.
         return all(len(values) == len(table.held) for _, values in read.rows)
-    return _holds(tree.gaps, read.rows[0][0], read.rows[-1][0])
-
-
-def _holds(gaps: list[Gap], first: int, last: int) -> bool:
-    return any(gap.holds(first, last) for gap in gaps)
+    return gaps.hold(read.rows[0][0], read.rows[-1][0])
