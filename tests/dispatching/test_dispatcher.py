@@ -342,12 +342,13 @@ def test_where_the_machine_starts_nothing_a_lane_is_paused_and_no_failure_is_cou
         raise OSError("no more processes")
 
     monkeypatch.setattr(starting.Start, "go", refuse)
-    task_id = create(engine)
+    tasks = [create(engine) for _ in range(4)]
     refused = make("exit 0", running_max=1)
-    while not (refused.leads and refused._lanes.paused()):
+    for _ in range(10):
         refused.turn()
-    assert refused._lanes.paused()[0].why == "no more processes"
-    assert (get(engine, task_id).failures, set(outcomes(engine, task_id))) == (0, {"released"})
+    assert [paused.why for paused in refused._lanes.paused()] == ["no more processes"]
+    assert [end for task_id in tasks for end in outcomes(engine, task_id)] == ["released"] * 3
+    assert {get(engine, task_id).failures for task_id in tasks} == {0}
 
 
 def test_one_that_can_take_no_more_still_sees_to_what_others_lost(engine, make, pipe):
