@@ -126,8 +126,9 @@ def plan(phase, request, tell):
 
 
 def work(path):
-    unit = wire.Unit(probe=path.strip("/"), path=path, limit_ms=LIMIT_MS, shared=path == "/shared")
-    name = "hangs" if unit.shared else unit.probe
+    limit_ms = 60_000 if path == "/endless" else LIMIT_MS
+    unit = wire.Unit(probe=path.strip("/"), path=path, limit_ms=limit_ms, shared=path == "/shared")
+    name = {"shared": "hangs", "endless": "hangs"}.get(unit.probe, unit.probe)
     return looking.Work(unit, lambda: globals()[name](path))
 
 

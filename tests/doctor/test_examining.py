@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from holdfast.doctor.examining import examine
 from holdfast.doctor.model import Status
 from holdfast.errors import Refused
-from processes import SRC, Child
+from processes import SRC, children
 
 HERE = str(Path(__file__).parent)
 
@@ -163,41 +161,28 @@ def test_progress_is_told_probe_by_probe():
 
 
 ASKS = f"""
-import sys
-sys.path.insert(0, {HERE!r})
+os.environ["PYTHONPATH"] += {":" + HERE!r}
 from holdfast.doctor.examining import examine
 try:
-    examine(["/child"], limit_ms=60_000, module="examined_probes", on_progress=lambda *each: say("began"))
+    examine(["/endless"], limit_ms=60_000, module="examined_probes", on_progress=lambda *each: say("began"))
 except KeyboardInterrupt:
     say("interrupted")
 """
 
 
-def of_session_of(pid):
-    """Return the processes that ``pid`` started, and theirs."""
-    found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = {int(line.split()[0]): int(line.split()[1]) for line in found.splitlines()}
-    below = {pid}
-    for _ in range(5):
-        below |= {each for each, parent in parents.items() if parent in below}
-    return below - {pid}
+@pytest.fixture
+def asks():
+    with children("") as start:
+        yield start(ASKS)
 
 
-@pytest.mark.parametrize("ended", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
-def test_no_process_is_left_of_one_that_was_interrupted_or_killed(ended, monkeypatch):
-    asks = Child(ASKS.replace("limit_ms=60_000", "limit_ms=60_000"))
+@pytest.mark.parametrize("ended", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_is_left_of_one_that_was_interrupted_or_killed(asks, ended):
     assert asks.line() == "began"
-    started = of_session_of(asks.pid)
-    assert started
+    (looks,) = map(int, Path(f"/proc/{asks.pid}/task/{asks.pid}/children").read_text().split())
+    its_end = os.pidfd_open(looks)
     asks.process.send_signal(ended)
-    if ended == signal.SIGINT:
-        assert asks.line() == "interrupted"
-    asks.wait()
 
-    looker = min(started)
-    for _ in range(1_000):
-        if not alive(looker):
-            break
-        time.monotonic()
-        os.sched_yield()
-    assert not alive(looker)
+    assert select.select([its_end], [], [], 30)[0]
+    assert asks.line() == ("interrupted" if ended == signal.SIGINT else "")
+    os.close(its_end)

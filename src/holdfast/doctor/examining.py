@@ -114,7 +114,7 @@ class _Phase:
         """Run one process from ``request.first`` on. Return None when all is done, else why it was not."""
         self._begun = None
         process = Process(self._module, self._phase, request)
-        ended, late = "", False
+        late = ""
         until_ns = request.deadline_ns
         try:
             while (message := process.hear(until_ns)) is not None:
@@ -122,15 +122,15 @@ class _Phase:
                     return None
                 until_ns = min(request.deadline_ns, self._take(message, until_ns))
         except TimeoutError:
-            late = True
+            late = self._late(request.deadline_ns)
         finally:
             ended = process.end()
-        if not late:
-            return ended
-        limit = "the time for all of them was over"
-        if time.monotonic_ns() < request.deadline_ns and self._units is not None and self._begun is not None:
-            limit = f"it had {self._units[self._begun].limit_ms:,} ms"
-        return f"{limit}, and {ended}"
+        return late + ended
+
+    def _late(self, deadline_ns: int) -> str:
+        if self._units is None or self._begun is None or time.monotonic_ns() >= deadline_ns:
+            return "the time for all of them was over, and "
+        return f"it had {self._units[self._begun].limit_ms:,} ms, and "
 
     def _take(self, message: wire.Message, until_ns: int) -> int:
         """Keep what was said. Return until when the next word must come."""
@@ -154,8 +154,6 @@ class _Phase:
                 seen.cut.append(cut)
             case wire.Refusal(words, remedy):
                 raise Refused(words, remedy=remedy)
-            case _:
-                pass
         return until_ns
 
     def _tell(self, units: tuple[wire.Unit, ...], begun: int) -> None:

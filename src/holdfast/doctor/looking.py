@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -25,6 +25,7 @@ from holdfast.errors import HoldfastError, Refused
 FINDINGS_MAX = 200
 """Of one probe on one target: what is beyond says nothing new."""
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _AFTER_MS = 1_000  # this long after its deadline nobody can be listening any more
 
 
@@ -48,6 +49,7 @@ class Teller:
         os.dup2(2, 1)
 
     def __call__(self, message: wire.Message) -> None:
+        """Say it, whole."""
         line = wire.encode(message)
         while line:
             line = line[os.write(self._fd, line) :]
@@ -55,7 +57,9 @@ class Teller:
 
 def main(phase: str, plan: Callable[[str, wire.Request, Teller], Sequence[Work]]) -> int:
     """Hear the request, let ``plan`` say what is to be done for it, and do it."""
+    parent = os.getppid()
     request = wire.decode_request(_heard())
+    _die_with(parent)
     threading.Thread(target=_die_with_who_asked, args=(request.deadline_ns,), daemon=True).start()
     tell = Teller()
     try:
@@ -121,6 +125,16 @@ class _Limit:
         if self._armed:
             self._armed = False
             raise TooLong
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process with the one that asked, also when this one hangs with the interpreter held."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):  # not Linux: the thread that waits for the end of stdin does it
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before we had asked
+        os._exit(1)
 
 
 def _heard() -> bytes:

@@ -78,7 +78,7 @@ class Process:
     def end(self) -> str:
         """End it and everything it started. Return what became of it, for who reads why a probe was cut."""
         pid = self._process.pid
-        code = self._process.poll()
+        code = self._own_end()
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
         try:
@@ -95,6 +95,15 @@ class Process:
             return "it was ended"
         told = self._told.decode(errors="replace").strip().rpartition("\n")[2]
         return f"its process ended with {code}" + (f": {told}" if told else "")
+
+    def _own_end(self) -> int | None:
+        """Return how it ended by itself; None when it did not."""
+        if self._stdout in self._selector.get_map():
+            return self._process.poll()
+        try:
+            return self._process.wait(_END_MS / 1000)  # it closed its stdout, so it is about to
+        except subprocess.TimeoutExpired:
+            return None
 
     def _move(self, fd: int) -> None:
         if fd == self._stdin:

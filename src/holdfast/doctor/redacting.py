@@ -16,7 +16,10 @@ from holdfast.logs import redact
 
 _Value = TypeVar("_Value")
 
-_URL = re.compile(r"\b(?P<scheme>[a-z][a-z0-9+.-]{1,20}://)(?P<user>[^\s/?#@\"']*@)?(?P<rest>[^\s?#\"'<>]*)(?P<query>[?#][^\s\"'<>]*)?", re.I)
+_URL = re.compile(
+    r"\b(?P<scheme>[a-z][a-z0-9+.-]{1,20}://)(?P<user>[^\s/?#@\"']*@)?(?P<rest>[^\s?#\"'<>]*)(?P<query>[?#][^\s\"'<>]*)?",
+    re.I,
+)
 _LONG = re.compile(r"/[A-Za-z0-9_=-]{24,}(?=/|$)")
 
 

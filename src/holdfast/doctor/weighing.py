@@ -15,7 +15,7 @@ _FAMILY = ("", "-wal", "-shm", "-journal")
 def weigh(target: Target) -> Iterator[Part]:
     """Yield the parts of ``target``, the databases first; a sparse file counts what it has on the disk.
 
-    Takes a stat for each file below it, as far as it is asked for parts. Follows no link and enters no other file system.
+    Takes a stat for each file below it. Follows no link, and enters no other file system.
     """
     seen: set[tuple[int, int]] = set()
     for database in target.databases:
@@ -31,7 +31,9 @@ def weigh(target: Target) -> Iterator[Part]:
     for entry in sorted(os.scandir(target.path), key=lambda entry: entry.name):
         size = _below(entry.path, top.st_dev, seen)
         if size:
-            yield Part(name=entry.name + ("/" if entry.is_dir(follow_symlinks=False) else ""), path=entry.path, bytes=size)
+            yield Part(
+                name=entry.name + ("/" if entry.is_dir(follow_symlinks=False) else ""), path=entry.path, bytes=size
+            )
 
 
 def _file(path: str, seen: set[tuple[int, int]]) -> Iterator[Part]:

@@ -90,7 +90,8 @@ def encode(message: Message | Request) -> bytes:
 
 def decode(line: bytes) -> Message:
     """Return the message of a line. Raises ``ValueError`` for what is none."""
-    return msgspec.convert(json.loads(line), Message)
+    message: Message = msgspec.convert(json.loads(line), Message)
+    return message
 
 
 def decode_request(line: bytes) -> Request:
