@@ -6,6 +6,7 @@ the beginning of the path stay. Whatever is shown, written or planned is made fr
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TypeVar
 
@@ -17,8 +18,9 @@ from holdfast.logs import redact
 _Value = TypeVar("_Value")
 
 _URL = re.compile(
-    r"\b(?P<scheme>[a-z][a-z0-9+.-]{1,20}://)(?P<user>[^\s/?#@\"']*@)?(?P<rest>[^\s?#\"'<>]*)(?P<query>[?#][^\s\"'<>]*)?",
-    re.I,
+    r"\b(?P<scheme>(?!file:)[a-z][a-z0-9+.-]{1,20}://)(?P<user>[^\s/?#@\"']*@)?"
+    r"(?P<rest>[^\s?#\"'<>]*)(?P<query>[?#][^\s\"'<>]*)?",
+    re.IGNORECASE,
 )
 _LONG = re.compile(r"/[A-Za-z0-9_=-]{24,}(?=/|$)")
 
@@ -30,7 +32,8 @@ def report(seen: Report) -> Report:
 
 def cleaned(value: _Value, kind: type[_Value]) -> _Value:
     """Return ``value``, of type ``kind``, with every text in it cleaned."""
-    return msgspec.convert(redact.value(msgspec.to_builtins(value), text), kind)
+    plain = json.loads(json.dumps(msgspec.to_builtins(value)))  # tuples become lists, which is what redact knows
+    return msgspec.convert(redact.value(plain, text), kind)
 
 
 def text(given: str) -> str:
