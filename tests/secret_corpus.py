@@ -1,4 +1,4 @@
-"""Secrets in the shapes their issuers give them, each with what stands before it. Whoever shows texts is tried with them."""
+"""Secrets in the shapes their issuers give them, each with what stands before it."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ def report(said):
         details={"deep": [{"text": said}], said: 1, "password": "plain", "rows": 7},
     )  # fmt: skip
     target = Target(
-        kind="codex", path=f"/x/{said}", databases=(Database(role="logs", path=f"/x/{said}/logs"),), notes=(said,)
+        kind="codex", path=f"/x/{said}", databases=(Database(role="logs", path=f"/z/{said}"),), notes=(said,)
     )
     return Report(
         overall=Status.WARN, started_ms=1, duration_ms=2, deep=False, targets=(target,), findings=(finding,),
         cut=(Cut(probe="p", path=said, why=f"it could not read {said}"),),
-        parts={f"/x/{said}": (Part(name=said, path=f"/x/{said}/{said}", bytes=5),)},
+        parts={f"/x/{said}": (Part(name=said, path=f"/y {said}", bytes=5),)},
     )  # fmt: skip
 
 
