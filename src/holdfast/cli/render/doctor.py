@@ -67,16 +67,18 @@ def _section(section: Section, paper: Paper, bars: int, verbose: bool) -> Iterat
 
 def _findings(findings: Sequence[Finding], section: Section, paper: Paper, verbose: bool) -> Iterator[str]:
     alike: dict[str, int] = {}
+    told: set[tuple[str, str]] = set()
     for finding in findings:
         alike[finding.id] = alike.get(finding.id, 0) + 1
         if verbose or alike[finding.id] <= ALIKE_MAX:
-            yield from _finding(finding, section, paper)
+            yield from _finding(finding, section, paper, told)
     for name, number in alike.items():
         if number > ALIKE_MAX and not verbose:
             yield f"    and {number - ALIKE_MAX:,} more of {name}; --verbose shows all"
 
 
-def _finding(finding: Finding, section: Section, paper: Paper) -> Iterator[str]:
+def _finding(finding: Finding, section: Section, paper: Paper, told: set[tuple[str, str]]) -> Iterator[str]:
+    """Yield it; ``told``: what others before it said in the same words, and is not said again."""
     where = examined.shown_path(finding.path, section)
     head = "  ".join(filter(None, (finding.id, finding.row, where)))
     yield from _hanging(paper, f"  {_sign(finding.status, paper)} ", finding.id, head)
@@ -87,8 +89,9 @@ def _finding(finding: Finding, section: Section, paper: Paper) -> Iterator[str]:
         ("because", because),
         ("do", finding.remedy),
     ):
-        if text:
+        if text and (label == "measured" or (label, text) not in told):
             yield from _labelled(paper, label, text)
+            told.add((label, text))
 
 
 def _labelled(paper: Paper, label: str, text: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from holdfast.doctor.model import Cut, Finding, Part, Report, Status, Target
 
 KINDS = {"holdfast": "holdfast state", "codex": "Codex home", "hermes": "Hermes home", "sqlite": "SQLite file"}
 TITLES = {
-    Status.FAIL: ("failed", "failed"),
+    Status.FAIL: ("failure", "failures"),
     Status.WARN: ("warning", "warnings"),
     Status.PARTIAL: ("could not be looked at", "could not be looked at"),
 }
@@ -68,7 +68,7 @@ def sections(report: Report) -> list[Section]:
 
 
 def counted(report: Report) -> str:
-    """Return how it is overall in a few words: ``1 failed, 2 warnings``."""
+    """Return how it is overall in a few words: ``1 failure, 2 warnings``."""
     said = []
     for status, (one, many) in TITLES.items():
         number = sum(finding.status == status for finding in report.findings)
