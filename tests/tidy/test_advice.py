@@ -1,4 +1,4 @@
-"""No text of the doctor, nor of the pages for a bad day, holds a destructive command to paste; and each shape is seen."""
+"""No text of the doctor, nor of its pages, holds a destructive command to paste; and each shape is seen."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import msgspec
 
 from holdfast.doctor.model import Cut, Finding, Part, Target
 
-
 NOTHING_TO_GO_BY = "what it needs could not be gathered"
 """Why a unit is cut that comes after a shared one that was."""
 
