@@ -26,7 +26,7 @@ _TORN = {"line-unread", "line-too-long", "tail-torn", "tail-nul", "zst-truncated
 
 @unread.probe
 def torn_rollouts(look: SqlLook) -> Iterator[Finding]:
-    """Find rollouts with lines that cannot be read: in the newest 64 MiB, and at the end of the others; ``deep`` in all."""
+    """Find lines of rollouts that cannot be read: in the newest 64 MiB, at the end of the others; ``deep``: in all."""
     home = look.target.path
     entries = sorted(rollouts.walk(home), key=lambda entry: entry.mtime_ns, reverse=True)
     torn: list[Scan] = []

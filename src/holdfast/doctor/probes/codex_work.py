@@ -114,7 +114,7 @@ _TABLES = (
 
 @unread.probe
 def stale_leases(look: SqlLook) -> Iterator[Finding]:
-    """Find jobs that are said to be running by a lease that ended long ago, of nobody who is there, or of the future."""
+    """Find jobs that run by a lease that ended long ago, of nobody who is there, or of the future."""
     now_s = int(time.time())
     for jobs, database in _job_tables(look):
         inspection = look.open(database)
