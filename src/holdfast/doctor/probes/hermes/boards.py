@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from holdfast import sql
-from holdfast.doctor.homes.look import SqlLook
 from holdfast.doctor.model import Confidence, Database, Finding, Json, Status
-from holdfast.doctor.probes.reading import Reading, SlowRead, opened
-from holdfast.engine import Row
 from holdfast.sql import Statement
+from holdfast.sqlite.inspecting import Inspection, Row, Value
 
 SQL = sql.load("holdfast.doctor.probes.hermes")
 
@@ -24,20 +22,20 @@ class Board:
     LISTED = 1_000
     """How many of a kind are counted; more say nothing new."""
 
-    def __init__(self, database: Database, reading: Reading) -> None:
+    def __init__(self, database: Database, inspection: Inspection) -> None:
         self.path = database.path
-        self._reading = reading
+        self._inspection = inspection
         self._columns: dict[str, set[str]] = defaultdict(set)
-        for row in reading.rows(SQL["columns"]):
+        for row in inspection.rows(SQL["columns"].sqlite):
             self._columns[str(row["table_name"])].add(str(row["column_name"]))
 
     def has(self, table: str, *columns: str) -> bool:
         """Return True when the table has all of these."""
         return self._columns.get(table, set()) >= set(columns) and table in self._columns
 
-    def ask(self, statement: Statement, **params: object) -> list[Row]:
-        """Return every row, all of one moment. Raises ``SlowRead``, and as a read does."""
-        return self._reading.rows(statement, **params)
+    def ask(self, statement: Statement, **params: Value) -> list[Row]:
+        """Return every row, all of one moment. Raises ``UnreadError``."""
+        return self._inspection.rows(statement.sqlite, params)
 
     @classmethod
     def some(cls, found: Iterable[str]) -> str:
