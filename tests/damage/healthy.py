@@ -278,7 +278,7 @@ def hermes(folder: Path, number: int, draw: random.Random) -> Iterator[Healthy]:
     boards = [at] + [at / "kanban" / "boards" / f"side-{n}" for n in range((0, 1, 4)[number % 3])]
     for board in boards:
         board.mkdir(parents=True)
-        _a_board(board / "kanban.db", draw, wal=number % 4 != 3)
+        a_board(board / "kanban.db", draw, wal=number % 4 != 3)
         (board / "kanban.db.init.lock").touch()
     writer = ""
     if number in (2, 5):
@@ -292,8 +292,8 @@ def hermes(folder: Path, number: int, draw: random.Random) -> Iterator[Healthy]:
     yield Healthy(f"hermes-{number}", at, writer)
 
 
-def _a_board(path: Path, draw: random.Random, *, wal: bool) -> None:
-    """Make a board as a gateway and its workers would have left it a moment ago."""
+def a_board(path: Path, draw: random.Random, *, wal: bool, tasks: int | None = None) -> None:
+    """Make a board as a gateway and its workers would have left it a moment ago; one task is at work in this process."""
     now = int(time.time())
     connection = apsw.Connection(str(path))
     connection.execute(_HERMES_SCHEMA)
@@ -301,7 +301,7 @@ def _a_board(path: Path, draw: random.Random, *, wal: bool) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
     with connection:
         made: list[tuple[str, str]] = []
-        for n in range(draw.choice((0, 5, 60))):
+        for n in range(draw.choice((0, 5, 60)) if tasks is None else tasks):
             parents = draw.sample(made, min(len(made), draw.choice((0, 0, 1, 2))))
             is_free = all(status in ("done", "archived") for _, status in parents)
             free = ("ready", "done", "done", "archived", "blocked", "triage", "review", "scheduled")

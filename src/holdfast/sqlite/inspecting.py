@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -66,6 +67,7 @@ class Inspection:
         self._patience = settings.Patience()
         self._index_is_useless = False
         self._moment_ns: int | None = None
+        self._running = threading.Lock()
         self._open()
 
     def rows(self, text: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> list[Row]:
@@ -76,19 +78,27 @@ class Inspection:
     def moment(self) -> Iterator[None]:
         """Have all that is read inside be of one moment: one read transaction, which lasts as long as the block.
 
-        A read that would end later than ``READ_MS`` after its beginning raises (slow): do nothing else inside.
+        It is ended after ``READ_MS``, whatever the block does by then; a read that comes later raises (slow).
         """
         begun_ns = time.monotonic_ns()
-        self._moment_ns = begun_ns + self._read_ms * 1_000_000
+        self._moment_ns = self._until_ns(begun_ns)
+        end = threading.Timer((self._moment_ns - begun_ns) / 1e9, self._end_moment, (begun_ns,))
         try:
             self._fetched("BEGIN", ())
+            end.start()
             yield
         finally:
             self._moment_ns = None
-            with suppress(apsw.Error):  # nothing was written
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-            self.longest_ms = max(self.longest_ms, (time.monotonic_ns() - begun_ns) / 1e6)
+            end.cancel()
+            if end.ident is not None:
+                end.join()
+            self._end_moment(begun_ns)
+
+    def _end_moment(self, begun_ns: int) -> None:
+        with self._running, suppress(apsw.Error):  # nothing was written
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+                self.longest_ms = max(self.longest_ms, (time.monotonic_ns() - begun_ns) / 1e6)
 
     def value(self, text: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> Value:
         """Return the first column of the first row; None without one."""
@@ -271,6 +281,11 @@ class Inspection:
         read()
         raise UnreadError(Unread(How.LOCKED, 0, "it was written while it was read"))
 
+    def _until_ns(self, begun_ns: int) -> int:
+        """Return when a transaction that begins now must be over. One that keeps nothing from anybody may go on."""
+        deadline_ns = self._deadline_ns()
+        return deadline_ns if self._lockless else min(deadline_ns, begun_ns + self._read_ms * 1_000_000)
+
     def _is_still(self) -> bool:
         return not self._lockless or taking.stamps(self.path) == self._stamps
 
@@ -299,14 +314,14 @@ class Inspection:
     ) -> tuple[list[str], list[tuple[Value, ...]] | None]:
         """Return the names of the columns and the rows; None for rows when one has a text that is no UTF-8."""
         begun_ns = time.monotonic_ns()
-        until_ns = min(self._moment_ns or begun_ns + self._read_ms * 1_000_000, self._deadline_ns())
+        until_ns = self._moment_ns or self._until_ns(begun_ns)
         if until_ns <= begun_ns:
             raise UnreadError(Unread(How.SLOW, 0, "the time for it was over"))
         self._patience.deadline_ns = until_ns
         cursor = self._connection.cursor()
         names: list[str] = []
         try:
-            with self._watchdog.watching(until_ns):
+            with self._running, self._watchdog.watching(until_ns):
                 cursor.execute(text, values)
                 with suppress(apsw.ExecutionCompleteError):  # no row
                     names = [name for name, _ in cursor.get_description()]
@@ -316,7 +331,7 @@ class Inspection:
         except apsw.Error as error:
             told = unread.of(error, self._connection.system_errno)
             if told.how is How.SLOW:
-                told = told._replace(why=f"a read of it was not done within {self._read_ms} ms")
+                told = told._replace(why=f"a read of it was not done within {(until_ns - begun_ns) // 1_000_000} ms")
             raise UnreadError(told) from error
         finally:
             cursor.close(force=True)
