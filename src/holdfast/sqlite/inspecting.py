@@ -44,6 +44,7 @@ READ_MS = 250
 
 _ENDED_MS = 200  # when the watchdog bites: what is left is for the interrupt to be heard
 _PAGE_ROWS = 500
+_PAGE_ROWS_MAX = 20_000
 _PAGE_MS = 50
 _PROBLEMS_MAX = 20
 _READS_MAX = 4
@@ -129,12 +130,28 @@ class Inspection:
         Ends with ``UnreadError`` (slow) at the deadline; what was yielded counts.
         """
         names = ", ".join(("rowid AS rowid", *map(quoted, columns)))
+        yield from self._paged(f"SELECT {names} FROM {quoted(table)}", where, most=most)
+
+    def touched(self, table: str, columns: Sequence[str]) -> Iterator[int]:
+        """Read every value of a table, as ``pages`` does, and yield how many rows were read each time.
+
+        A page that is damaged raises ``UnreadError`` (corrupt).
+        """
+        # A cast, since the length of a blob is known without its pages.
+        lengths = " + ".join(f"ifnull(length(CAST({quoted(name)} AS TEXT)), 0)" for name in columns) or "0"
+        each = f"SELECT rowid AS rowid, {lengths} AS chars FROM {quoted(table)}"
+        for page in self._paged(each, "1", summed=True):
+            yield _counted(page)
+
+    def _paged(self, each: str, where: str, *, most: int | None = None, summed: bool = False) -> Iterator[list[Row]]:
         after: Value = None
         count, left = _PAGE_ROWS, most
         while left is None or left > 0:
             wanted = count if left is None else min(count, left)
             begin = "" if after is None else "rowid > ? AND "
-            text = f"SELECT {names} FROM {quoted(table)} WHERE {begin}({where}) ORDER BY rowid LIMIT {wanted}"
+            text = f"{each} WHERE {begin}({where}) ORDER BY rowid LIMIT {wanted}"
+            if summed:
+                text = f"SELECT max(rowid) AS rowid, count(*) AS rows, sum(chars) AS chars FROM ({text})"
             begun_ns = time.monotonic_ns()
             try:
                 page = self.rows(text, () if after is None else (after,))
@@ -143,14 +160,17 @@ class Inspection:
                     raise
                 count = max(1, count // 8)
                 continue
-            if page:
+            rows = _counted(page) if summed else len(page)
+            if rows:
                 yield page
-            if len(page) < wanted:
+            if rows < wanted:
                 return
             after = page[-1]["rowid"]
-            left = None if left is None else left - len(page)
+            left = None if left is None else left - rows
             took_ms = (time.monotonic_ns() - begun_ns) / 1e6
-            count = min(20_000, count * 2) if took_ms < _PAGE_MS / 2 else max(1, int(count * _PAGE_MS / took_ms))
+            count = min(
+                _PAGE_ROWS_MAX, count * 2 if took_ms < _PAGE_MS / 2 else max(1, int(count * _PAGE_MS / took_ms))
+            )
 
     def sample(self, table: str, columns: Sequence[str], *, most: int, places: int = 16) -> list[Row]:
         """Return up to ``most`` rows, from ``places`` places that are evenly spread over the rowids.
@@ -342,6 +362,10 @@ class Inspection:
 def quoted(name: str) -> str:
     """Return a name as SQL quotes it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def _counted(page: list[Row]) -> int:
+    return int(str(page[0]["rows"]))
 
 
 def _size(path: str) -> int:

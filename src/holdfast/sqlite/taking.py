@@ -75,14 +75,17 @@ def check_room(path: str, folder: str) -> None:
         )
 
 
-def take(path: str, copy: str) -> None:
-    """Make ``copy``, with a log or a journal beside it where there was one. Raises ``Busy`` and its like."""
+def take(path: str, copy: str, *, pages_a_step: int = -1, deadline_ns: int | None = None) -> None:
+    """Make ``copy``, with a log or a journal beside it where there was one. Raises ``Busy`` and its like.
+
+    With ``pages_a_step`` in many short reads: it begins anew whenever somebody writes meanwhile, up to the deadline.
+    """
     in_wal_mode = header(path)[18] == WAL_VERSION
     has_index = os.path.exists(f"{path}-shm")
     if not in_wal_mode or has_index:
         name = creation.uri(path, immutable=False) + ("?readonly_shm=1" if in_wal_mode else "")
         try:
-            _copy_pages(path, name, copy)
+            _copy_pages(path, name, copy, pages_a_step, deadline_ns)
             return
         except (Busy, Full):
             raise
@@ -96,9 +99,9 @@ def remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copy_pages(path: str, name: str, copy: str) -> None:
+def _copy_pages(path: str, name: str, copy: str, pages_a_step: int, deadline_ns: int | None) -> None:
     patience = settings.Patience()
-    patience.deadline_ns = settings.deadline(WAIT_MS)
+    patience.deadline_ns = deadline_ns or settings.deadline(WAIT_MS)
     source = target = None
     try:
         source = settings.connect(name, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, patience)
@@ -107,8 +110,10 @@ def _copy_pages(path: str, name: str, copy: str) -> None:
         settings.run_all(target, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;")
         with target.backup("main", source, "main") as backup:
             while not backup.done:
+                if deadline_ns is not None and time.monotonic_ns() > deadline_ns:
+                    raise _told(Busy(f"{path} could not be copied in the time given"))
                 try:
-                    backup.step(-1)
+                    backup.step(pages_a_step)
                 except (apsw.BusyError, apsw.LockedError):
                     if time.monotonic_ns() > patience.deadline_ns:
                         raise

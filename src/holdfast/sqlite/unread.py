@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import apsw
 
+from holdfast.errors import HoldfastError
 from holdfast.sqlite import codes
 
 
@@ -28,8 +29,10 @@ class Unread(NamedTuple):
     why: str
 
 
-class UnreadError(Exception):
+class UnreadError(HoldfastError):
     """A read did not end. For whoever runs probes: it is told as what it is, and nothing else ends."""
+
+    remedy = "Look again when nobody is at work there."
 
     def __init__(self, unread: Unread) -> None:
         super().__init__(unread.why)

@@ -15,7 +15,7 @@ class SqlLook:
     """The look at one target in the SQLite phase. ``deadline_ns`` (``time.monotonic_ns``) is the running probe's:
     whoever runs the probes sets it before each.
 
-    ``unread`` keeps, by path, why a database could not be opened or read.
+    ``unread`` keeps, by path, why a database could not be opened; ``told``, what was said of that already.
     """
 
     def __init__(self, target: Target, *, deep: bool = False, deadline_ns: int | None = None) -> None:
@@ -24,6 +24,8 @@ class SqlLook:
         self.deadline_ns = time.monotonic_ns() + 5_000_000_000 if deadline_ns is None else deadline_ns
         self.unread: dict[str, Unread] = {}
         self.told: set[tuple[str, str]] = set()
+        self.path = target.path
+        """Of the database that was asked for last."""
         self._open: Inspection | None = None
 
     def open(self, database: Database) -> Inspection | None:
@@ -31,6 +33,7 @@ class SqlLook:
 
         The one opened before is closed, unless it is the same.
         """
+        self.path = database.path
         if self._open is not None and self._open.path == database.path:
             return self._open
         self.close()
@@ -47,6 +50,10 @@ class SqlLook:
         """Return the newest database of this role whose generation we know, None without one."""
         found = [each for each in self.target.databases if each.role == role and each.known]
         return max(found, key=lambda each: each.generation or 0, default=None)
+
+    def is_over(self) -> bool:
+        """Whether the time of the running probe is over."""
+        return time.monotonic_ns() >= self.deadline_ns
 
     def close(self) -> None:
         """Close what is open."""
