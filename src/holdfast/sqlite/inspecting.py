@@ -80,9 +80,10 @@ class Inspection:
         """Have all that is read inside be of one moment: one read transaction, which lasts as long as the block.
 
         It is ended after ``READ_MS``, whatever the block does by then; a read that comes later raises (slow).
+        Where it keeps nothing from anybody (``immutable``, no locks), it may last until the deadline.
         """
         begun_ns = time.monotonic_ns()
-        self._moment_ns = self._until_ns(begun_ns)
+        self._moment_ns = self._deadline_ns() if self._lockless else self._until_ns(begun_ns)
         end = threading.Timer((self._moment_ns - begun_ns) / 1e9, self._end_moment, (begun_ns,))
         try:
             self._fetched("BEGIN", ())
@@ -199,8 +200,17 @@ class Inspection:
 
         One read transaction: a table too large for it raises ``UnreadError`` (slow).
         """
-        found = self.rows(f"PRAGMA quick_check({quoted(table)})")
-        told = [str(next(iter(row.values()))) for row in found][:_PROBLEMS_MAX]
+        return self._told(f"PRAGMA quick_check({quoted(table)})")
+
+    def check_all(self) -> list[str]:
+        """Return what ``integrity_check`` finds wrong: of all trees, of rows beside their indexes, of free pages.
+
+        As ``check``, a file too large for it raises ``UnreadError`` (slow).
+        """
+        return self._told(f"PRAGMA integrity_check({_PROBLEMS_MAX})")
+
+    def _told(self, text: str) -> list[str]:
+        told = [str(next(iter(row.values()))) for row in self.rows(text)][:_PROBLEMS_MAX]
         return [each for each in told if each != "ok" and not taken.is_about_a_value(each)]
 
     def close(self) -> None:
@@ -302,9 +312,7 @@ class Inspection:
         raise UnreadError(Unread(How.LOCKED, 0, "it was written while it was read"))
 
     def _until_ns(self, begun_ns: int) -> int:
-        """Return when a transaction that begins now must be over. One that keeps nothing from anybody may go on."""
-        deadline_ns = self._deadline_ns()
-        return deadline_ns if self._lockless else min(deadline_ns, begun_ns + self._read_ms * 1_000_000)
+        return min(begun_ns + self._read_ms * 1_000_000, self._deadline_ns())
 
     def _is_still(self) -> bool:
         return not self._lockless or taking.stamps(self.path) == self._stamps
