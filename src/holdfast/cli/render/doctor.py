@@ -140,7 +140,8 @@ def _bar(share: float, columns: int, paper: Paper) -> str:
 
 def _end(report: Report, paper: Paper, typed: Sequence[str]) -> Iterator[str]:
     colour = paper.green if report.overall is Status.OK else _colour(report.overall, paper)
-    yield f"{colour}{paper.bold}{examined.counted(report)}.{paper.plain}"
+    for line in paper.wrapped(f"{examined.counted(report)}.", 0, 0):
+        yield f"{colour}{paper.bold}{line}{paper.plain}"
     paths = [shlex.quote(safe.line(path)) for path in typed]
     todo = []
     if any(finding.repair for finding in report.findings):
