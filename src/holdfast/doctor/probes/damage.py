@@ -45,6 +45,18 @@ def _checked(look: SqlLook, database: Database, large: list[tuple[Database, str]
         return
     problems: dict[str, list[str]] = {}
     try:
+        problems[""] = inspection.check_all()
+    except UnreadError as error:
+        if error.unread.how is How.CORRUPT:
+            problems[""] = [error.unread.why]
+        elif error.unread.how is not How.SLOW:
+            yield from unread.of(look, database.path, error.unread)
+            return
+    if "" in problems:  # it is small enough to be checked whole
+        if problems[""]:
+            yield _damaged(look, database.path, problems)
+        return
+    try:
         for table in inspection.tables():
             try:
                 problems[table] = inspection.check(table)
