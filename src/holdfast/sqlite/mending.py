@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import apsw
 
@@ -96,7 +96,7 @@ def put(path: str, source: str, tell: Tell) -> None:
     in. Raises ``Damaged`` when its first page is broken, ``Refused`` when its pages have another size,
     ``Full``: then it has the old content still.
     """
-    with held(path) as connection, _reading(source) as content:
+    with held(path) as connection, closing(_opened(source)) as content:
         connection.execute("PRAGMA schema_version").fetchall()
         with connection.backup("main", content, "main") as backup:
             while not backup.done:
@@ -193,10 +193,14 @@ def _scratch(path: str) -> Iterator[apsw.Connection]:
         connection.close()
 
 
+def _opened(path: str) -> apsw.Connection:
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return apsw.Connection(creation.uri(path, immutable=True), flags=flags)
+
+
 @contextmanager
 def _reading(path: str) -> Iterator[apsw.Connection]:
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    connection = apsw.Connection(creation.uri(path, immutable=True), flags=flags)
+    connection = _opened(path)
     try:
         yield connection
     except apsw.Error as error:
