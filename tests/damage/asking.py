@@ -9,19 +9,21 @@ from holdfast.doctor.homes.look import SqlLook
 from holdfast.doctor.homes.recognising import recognise
 from holdfast.doctor.model import Finding
 from holdfast.doctor.probes.damage import malformed
-from holdfast.doctor.probes.hermes import HERMES
-from holdfast.doctor.probes.own import OWN
+from holdfast.doctor.probes.through_sqlite import SQLITE
+
+LIMIT_MS = 10_000
+"""Of each probe. How soon it must be done is for the bench; here it is to say all it has to say."""
 
 
-def found_in(path: Path, *, deep: bool = False, limit_ms: int | None = None) -> list[Finding]:
-    """Return what the probes of boards and of our own state find at ``path``."""
+def found_in(path: Path, *, deep: bool = False) -> list[Finding]:
+    """Return what all probes that open databases find at ``path``."""
     target = recognise(path)
     assert target is not None
     found = []
     with SqlLook(target, deep=deep) as look:
-        for probe in (*HERMES, *OWN):
+        for probe in SQLITE:
             if target.kind in probe.kinds:
-                look.deadline_ns = time.monotonic_ns() + (limit_ms or probe.limit_ms) * 1_000_000
+                look.deadline_ns = time.monotonic_ns() + LIMIT_MS * 1_000_000
                 found += probe.run(look)
     return found
 
