@@ -410,6 +410,34 @@ def test_an_owner_who_only_read_does_not_keep_it_from_being_undone(place, mend, 
     assert sums(path) == before
 
 
+def test_two_steps_on_one_file_are_undone_the_last_first(place, mend):
+    path, folder = place
+    damage.strange_trigger(path)
+    before = sums(path)
+    wishes = Wishes(keep_days=None, keep_rows=20, drop_triggers=("block_log_inserts",))
+    dropped, pruned = reversed(mend("prune-logs", "drop-trigger", wishes=wishes, trigger="block_log_inserts").receipts)
+
+    with pytest.raises(Refused, match="changed since"):
+        undoing.undo(receipts.find(folder, dropped))
+    undoing.undo(receipts.find(folder, pruned))
+    undoing.undo(receipts.find(folder, dropped))
+
+    assert sums(path) == before
+
+
+def test_what_one_plan_took_away_is_kept_however_much_it_is(place, mend, monkeypatch):
+    monkeypatch.setattr(receipts.write, "__kwdefaults__", {**receipts.write.__kwdefaults__, "bytes_max": 1})
+    path, folder = place
+    damage.strange_trigger(path)
+    wishes = Wishes(keep_days=None, keep_rows=20, drop_triggers=("block_log_inserts",))
+
+    of_first = mend("prune-logs", "drop-trigger", wishes=wishes, trigger="block_log_inserts").receipts
+    assert {each.id for each in receipts.listing(folder)} == set(of_first)
+    (of_second,) = mend("empty-logs").receipts
+
+    assert [each.id for each in receipts.listing(folder)] == [of_second]
+
+
 # --- plans ---------------------------------------------------------------------------
 
 
@@ -502,6 +530,17 @@ def test_a_link_in_the_place_of_a_planned_file_is_not_followed(place, tmp_path):
         applying.apply(planned, receipts_folder=folder)
 
     assert sums(other) == before
+
+
+def test_a_home_that_is_reached_by_a_link_is_planned_where_it_is(place, tmp_path):
+    path, folder = place
+    damage.free_pages(path)
+    (tmp_path / "link").symlink_to(path.parent)
+    by_link = tmp_path / "link" / path.name
+
+    planned = planning.plan(report(by_link, finding(by_link, "compact")), folder)
+
+    assert applying.apply(planned, receipts_folder=folder).steps[0].path == str(path)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"schema": 1}', '{"schema": "1"}', "[]", "\\xff"])

@@ -19,6 +19,7 @@ from holdfast.sqlite import mending
 
 _ROOM_BYTES = 8 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOCK_BYTE = 0x4000_0000  # the page it is on holds nothing, and no backup copies it
 _LATER = "Restore what you need by hand from the copies in {at}."
 
 # Of the first page: the two that tell the journal's kind, the change counter, the cookie of the schema,
@@ -167,7 +168,8 @@ def same_content(one: str, other: str) -> bool:
         pages = _pages(first)
         if pages != _pages(second) or first.header.page_bytes != second.header.page_bytes:
             return False
-        return all(_plain(number, first) == _plain(number, second) for number in range(1, pages + 1))
+        locks = _LOCK_BYTE // first.header.page_bytes + 1
+        return all(_plain(number, first) == _plain(number, second) for number in range(1, pages + 1) if number != locks)
 
 
 def _pages(image: Image) -> int:

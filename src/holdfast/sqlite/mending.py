@@ -185,6 +185,7 @@ def _scratch(path: str) -> Iterator[apsw.Connection]:
         settings.run_all(
             connection, "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF;"
         )
+        connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)  # theirs might write what is to go
         yield connection
     except apsw.Error as error:
@@ -195,7 +196,9 @@ def _scratch(path: str) -> Iterator[apsw.Connection]:
 
 def _opened(path: str) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    return apsw.Connection(creation.uri(path, immutable=True), flags=flags)
+    connection = apsw.Connection(creation.uri(path, immutable=True), flags=flags)
+    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    return connection
 
 
 @contextmanager
@@ -219,7 +222,7 @@ def checkpoint_beside(path: str, tries: int = 3) -> bool:
             raise Refused(f"{path} has no write-ahead log")
         for _ in range(tries):
             try:
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                # When it meets a reader it has copied all that could be copied, as a PASSIVE one would.
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 return True
             except (apsw.BusyError, apsw.LockedError):
