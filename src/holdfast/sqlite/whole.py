@@ -1,0 +1,60 @@
+"""The whole of a database checked: on a copy of it, so that nobody waits however long that takes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import apsw
+
+from holdfast.errors import Busy, Damaged, Full, HoldfastError
+from holdfast.sqlite import settings, taken, taking, unread
+from holdfast.sqlite.unread import How, Unread, UnreadError
+from holdfast.sqlite.watchdog import Watchdog
+
+_PROBLEMS_MAX = 20
+_PAGES_A_STEP = 5_000  # 20 MB: each is a read transaction of its own
+
+
+def problems(path: str, deadline_ns: int) -> list[str]:
+    """Return what ``integrity_check`` finds wrong, up to 20 sentences; empty when nothing.
+
+    Needs as much room as the file in ``$TMPDIR``; the copy is gone afterwards. Raises ``UnreadError``: also when
+    it does not fit, when others write faster than it can be copied, and at the deadline.
+    """
+    folder = tempfile.mkdtemp(prefix="holdfast-")
+    try:
+        copy = os.path.join(folder, "copy.db")
+        try:
+            taking.check_file(path)
+            taking.check_room(path, folder)
+            taking.take(path, copy, pages_a_step=_PAGES_A_STEP, deadline_ns=deadline_ns)
+        except HoldfastError as error:
+            raise UnreadError(Unread(_how(error), 0, str(error))) from error
+        return _checked(copy, deadline_ns)
+    finally:
+        taking.remove(folder)
+
+
+def _checked(copy: str, deadline_ns: int) -> list[str]:
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    try:
+        connection = settings.connect(copy, flags, settings.Patience(), first="PRAGMA locking_mode = EXCLUSIVE")
+    except apsw.Error as error:
+        raise UnreadError(unread.of(error)) from error
+    watchdog = Watchdog(connection)
+    try:
+        with watchdog.watching(deadline_ns):
+            found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_PROBLEMS_MAX})")]
+    except apsw.Error as error:
+        raise UnreadError(unread.of(error, connection.system_errno)) from error
+    finally:
+        watchdog.close()
+        connection.close()
+    return [each for each in found if each != "ok" and not taken.is_about_a_value(each)]
+
+
+def _how(error: HoldfastError) -> How:
+    if isinstance(error, Busy) and not isinstance(error, Full):
+        return How.LOCKED
+    return How.CORRUPT if isinstance(error, Damaged) else How.UNREADABLE
