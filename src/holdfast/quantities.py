@@ -35,3 +35,15 @@ def duration(ms: int) -> str:
         return f"{seconds:.1f} s"
     minutes, left = divmod(int(seconds), 60)
     return f"{minutes} min {left} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size_text(size: int) -> str:
+    """Return bytes as people say them: ``812 bytes``, ``4.1 kB``, ``219.0 GB``."""
+    if size < 1_000:
+        return f"{size} bytes"
+    scaled = size / 1_000
+    for unit in ("kB", "MB", "GB"):
+        if scaled < 1_000:
+            return f"{scaled:.1f} {unit}"
+        scaled /= 1_000
+    return f"{scaled:.1f} TB"

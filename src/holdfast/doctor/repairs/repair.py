@@ -172,4 +172,4 @@ def repair(name: str) -> Repair | None:
         module = importlib.import_module(f"holdfast.doctor.repairs.{name.replace('-', '_')}")
     except ModuleNotFoundError:
         return None
-    return cast(Repair, module.REPAIR)
+    return cast("Repair", module.REPAIR)
