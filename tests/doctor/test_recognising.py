@@ -37,9 +37,9 @@ def databases(target):
 def test_every_generation_of_codex_is_known_by_its_name_and_newer_ones_as_unknown(tmp_path):
     home = codex_home(
         tmp_path / "home", "state.sqlite", "state_3.sqlite", "state_4.sqlite", "state_5.sqlite", "state_6.sqlite",
-        "logs_1.sqlite", "logs_2.sqlite", "goals_1.sqlite", "memories_1.sqlite", "memories_v2_1.sqlite", "queue_1.sqlite",
-        "thread_history_1.sqlite", "timers_1.sqlite", "state_5.sqlite-wal", "state_4x.sqlite", "notes.sqlite",
-        "state_5.sqlite_backup",
+        "logs_1.sqlite", "logs_2.sqlite", "goals_1.sqlite", "memories_1.sqlite", "memories_v2_1.sqlite",
+        "queue_1.sqlite", "thread_history_1.sqlite", "timers_1.sqlite", "state_5.sqlite-wal", "state_4x.sqlite",
+        "notes.sqlite", "state_5.sqlite_backup",
     )  # fmt: skip
 
     target = recognise(home)
