@@ -30,7 +30,9 @@ def home(folder: Path, version: str = "0.169") -> Path:
     MadeHome.recorded(version, folder)
     at = folder / ".codex"
     shutil.move(folder / f"codex-home-{version}", at)
-    sql(at / "state_5.sqlite", "UPDATE threads SET rollout_path = replace(rollout_path, '/home/dev/.codex', ?)", str(at))
+    sql(
+        at / "state_5.sqlite", "UPDATE threads SET rollout_path = replace(rollout_path, '/home/dev/.codex', ?)", str(at)
+    )
     return at
 
 
@@ -168,7 +170,9 @@ def archived_past_codex(home: Path) -> None:
 
 def moved(home: Path) -> None:
     """The home was at another place, and nothing is there any more."""
-    sql(home / "state_5.sqlite", "UPDATE threads SET rollout_path = replace(rollout_path, ?, '/gone/.codex')", str(home))
+    sql(
+        home / "state_5.sqlite", "UPDATE threads SET rollout_path = replace(rollout_path, ?, '/gone/.codex')", str(home)
+    )
 
 
 def name_lost(home: Path) -> None:

@@ -315,7 +315,9 @@ def a_board(path: Path, draw: random.Random, *, wal: bool, tasks: int | None = N
                 "INSERT INTO tasks (id, title, status, created_at, idempotency_key) VALUES (?, ?, ?, ?, ?)",
                 (id, f"task {n}", status, created, key),
             )
-            connection.execute("INSERT INTO task_events (task_id, kind, created_at) VALUES (?, 'created', ?)", (id, created))
+            connection.execute(
+                "INSERT INTO task_events (task_id, kind, created_at) VALUES (?, 'created', ?)", (id, created)
+            )
             connection.executemany("INSERT INTO task_links VALUES (?, ?)", [(parent, id) for parent, _ in parents])
             if status == "done":
                 connection.execute(
@@ -334,7 +336,9 @@ def a_board(path: Path, draw: random.Random, *, wal: bool, tasks: int | None = N
             " last_heartbeat_at) VALUES ('t_busy', 'busy', 'running', ?, ?, ?, ?, ?, ?)",
             (now, f"{os.uname().nodename}:{os.getppid()}", now + 900, os.getpid(), connection.last_insert_rowid(), now),
         )
-        connection.execute("INSERT INTO kanban_notify_subs VALUES ('t_busy', 'telegram', '1', '', NULL, NULL, ?, 0)", (now,))
+        connection.execute(
+            "INSERT INTO kanban_notify_subs VALUES ('t_busy', 'telegram', '1', '', NULL, NULL, ?, 0)", (now,)
+        )
     connection.close()
 
 
@@ -365,7 +369,11 @@ _BARE: list[tuple[str, str, str]] = [
     ("PRAGMA encoding = 'UTF-16le'", "delete", "CREATE TABLE t (a TEXT, b); INSERT INTO t VALUES ('é€😀', 1);"),
     ("PRAGMA auto_vacuum = FULL", "persist", "CREATE TABLE t (a, b); INSERT INTO t SELECT value, 0 FROM generate;"),
     ("PRAGMA auto_vacuum = INCREMENTAL", "wal", "CREATE TABLE t (a, b); INSERT INTO t SELECT value, 0 FROM generate;"),
-    ("", "wal", "CREATE TABLE t (a, b); CREATE VIRTUAL TABLE words USING fts5(text); INSERT INTO words VALUES ('a b c');"),
+    (
+        "",
+        "wal",
+        "CREATE TABLE t (a, b); CREATE VIRTUAL TABLE words USING fts5(text); INSERT INTO words VALUES ('a b c');",
+    ),
     ("", "delete", "CREATE TABLE t (a, b, c AS (a + b) STORED); CREATE VIEW v AS SELECT c FROM t;"),
     ("PRAGMA encoding = 'UTF-16be'", "wal", "CREATE TABLE t (a TEXT, b) STRICT;".replace(", b)", ", b ANY)")),
     ("", "wal", "CREATE TABLE t (a, b); CREATE TRIGGER counts AFTER INSERT ON t BEGIN DELETE FROM t WHERE b < 0; END;"),
@@ -385,7 +393,9 @@ def bare(folder: Path, number: int, _draw: random.Random) -> Iterator[Healthy]:
                        " FROM n LIMIT 2000) SELECT value FROM n")  # fmt: skip
     connection.execute(tables or "PRAGMA user_version = 3")
     connection.close()
-    writer = sql_writer("", "INSERT INTO t VALUES (?, ?)", "DELETE FROM t WHERE rowid <= (SELECT max(rowid) FROM t) - 500")
+    writer = sql_writer(
+        "", "INSERT INTO t VALUES (?, ?)", "DELETE FROM t WHERE rowid <= (SELECT max(rowid) FROM t) - 500"
+    )
     yield Healthy(f"bare-{number}", path, writer if number in (0, 1, 6) else "")
 
 
@@ -401,14 +411,19 @@ def recorded(folder: Path) -> list[Healthy]:
         home = at / ".codex"
         shutil.move(at / f"codex-home-{version}", home)
         connection = apsw.Connection(str(home / "state_5.sqlite"))
-        connection.execute("UPDATE threads SET rollout_path = replace(rollout_path, '/home/dev/.codex', ?)", (str(home),))
+        connection.execute(
+            "UPDATE threads SET rollout_path = replace(rollout_path, '/home/dev/.codex', ?)", (str(home),)
+        )
         connection.close()
         made.append(Healthy(f"recorded-{version}", home))
     for version in ("0.13.0-killed", "0.19.0"):
         root = hermes_roots.recorded(version, folder / f"recorded-{version}")
         with children(_RENEWS) as start:
             for board in sorted(root.rglob("kanban.db")):
-                assert start("renew(sys.argv[1], KILLED)".replace("KILLED", str("killed" in version)), board).line() == "renewed"
+                assert (
+                    start("renew(sys.argv[1], KILLED)".replace("KILLED", str("killed" in version)), board).line()
+                    == "renewed"
+                )
         made.append(Healthy(f"recorded-{version}", root))
     for home in made:
         home.path.chmod(0o700)

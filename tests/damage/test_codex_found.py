@@ -1,4 +1,4 @@
-"""Each thing that goes wrong with a Codex home is found, as itself and as nothing else; a healthy home gives nothing."""
+"""Each thing that goes wrong with a Codex home is found as itself and as nothing else; a healthy home gives nothing."""
 
 from __future__ import annotations
 

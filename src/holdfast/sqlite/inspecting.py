@@ -30,7 +30,7 @@ from typing import Self
 import apsw
 
 from holdfast.errors import Busy, Refused
-from holdfast.sqlite import creation, settings, taken, taking, unread
+from holdfast.sqlite import creation, owners, settings, taken, taking, unread
 from holdfast.sqlite.unread import How, Unread, UnreadError
 from holdfast.sqlite.watchdog import Watchdog
 
@@ -69,7 +69,13 @@ class Inspection:
         self._index_is_useless = False
         self._moment_ns: int | None = None
         self._running = threading.Lock()
-        self._open()
+        self._closed = False
+        owners.hold()
+        try:
+            self._open()
+        except BaseException:
+            owners.release()
+            raise
 
     def rows(self, text: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> list[Row]:
         """Return the rows of one statement, by the names of their columns. One read transaction."""
@@ -215,8 +221,10 @@ class Inspection:
 
     def close(self) -> None:
         """Close it. Nothing is written."""
-        self._watchdog.close()
-        self._connection.close()
+        if not self._closed:
+            self._closed = True
+            self._disconnect()
+            owners.release()
 
     def __enter__(self) -> Self:
         return self
@@ -281,8 +289,12 @@ class Inspection:
             raise UnreadError(Unread(How.CORRUPT, apsw.SQLITE_NOTADB, "it does not begin like a SQLite database"))
         return head
 
+    def _disconnect(self) -> None:
+        self._watchdog.close()
+        self._connection.close()
+
     def _reopen(self) -> None:
-        self.close()
+        self._disconnect()
         self._open()
 
     # --- reading ---------------------------------------------------------------

@@ -8,7 +8,7 @@ import tempfile
 import apsw
 
 from holdfast.errors import Busy, Damaged, Full, HoldfastError
-from holdfast.sqlite import settings, taken, taking, unread
+from holdfast.sqlite import owners, settings, taken, taking, unread
 from holdfast.sqlite.unread import How, Unread, UnreadError
 from holdfast.sqlite.watchdog import Watchdog
 
@@ -28,7 +28,8 @@ def problems(path: str, deadline_ns: int) -> list[str]:
         try:
             taking.check_file(path)
             taking.check_room(path, folder)
-            taking.take(path, copy, pages_a_step=_PAGES_A_STEP, deadline_ns=deadline_ns)
+            with owners.held():
+                taking.take(path, copy, pages_a_step=_PAGES_A_STEP, deadline_ns=deadline_ns)
         except HoldfastError as error:
             raise UnreadError(Unread(_how(error), 0, str(error))) from error
         return _checked(copy, deadline_ns)
@@ -47,7 +48,10 @@ def _checked(copy: str, deadline_ns: int) -> list[str]:
         with watchdog.watching(deadline_ns):
             found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_PROBLEMS_MAX})")]
     except apsw.Error as error:
-        raise UnreadError(unread.of(error, connection.system_errno)) from error
+        told = unread.of(error, connection.system_errno)
+        if told.how is How.CORRUPT:
+            return [told.why]
+        raise UnreadError(told) from error
     finally:
         watchdog.close()
         connection.close()

@@ -79,7 +79,9 @@ def duplicate_keys(board: Board) -> Iterator[Finding]:
         yield board.finding(
             "board-duplicate-keys",
             measured=f"{_number(rows, 'idempotency key')} of more than one task: "
-            + board.some([f"{row['idempotency_key']!r} of {row['tasks']} ({row['one']}, {row['other']})" for row in rows]),
+            + board.some(
+                [f"{row['idempotency_key']!r} of {row['tasks']} ({row['one']}, {row['other']})" for row in rows]
+            ),
             expected="one task for each key",
             cause="Hermes looks for the key before its transaction begins: who asks at the same time makes another.",
             remedy="Archive the tasks that are doubles: each of them is, or was, done on its own.",

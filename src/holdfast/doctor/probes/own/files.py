@@ -126,7 +126,11 @@ def copies(look: SqlLook) -> Iterator[Finding]:
             status=Status.WARN,
             path=folder,
             measured=f"{total / _MIB:.0f} MiB"
-            + (f", {len(abandoned)} of its copies begun and never ended: {', '.join(abandoned[:_SHOWN])}" if abandoned else ""),
+            + (
+                f", {len(abandoned)} of its copies begun and never ended: {', '.join(abandoned[:_SHOWN])}"
+                if abandoned
+                else ""
+            ),
             expected=f"at most {_BACKUPS_BYTES // _MIB} MiB, and no copy without an end",
             confidence=Confidence.CERTAIN,
             cause="Somebody put files there, or the process that made a copy was killed.",

@@ -126,7 +126,9 @@ def search_behind(look: SqlLook) -> Iterator[Finding]:
         is_same = fed == words.identity(tx)
         known = [home.home_id for home in homes.listing(tx) if home.indexed_ms is not None]
     if not is_same:
-        yield _finding(index, "it was fed from another state.db, or from this one before it was restored", fed=list(fed))
+        yield _finding(
+            index, "it was fed from another state.db, or from this one before it was restored", fed=list(fed)
+        )
         return
     with reading(look, index) as tx:
         places = {} if tx is None else words.places(tx, known)

@@ -47,7 +47,9 @@ def strangers(look: SqlLook) -> Iterator[Finding]:
 def over_cap(look: SqlLook) -> Iterator[Finding]:
     """Find a log that takes more than it may."""
     folder = places.folder(look, places.LOGS)
-    taken = sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in _entries(folder) if is_segment(entry.name))
+    taken = sum(
+        entry.stat(follow_symlinks=False).st_blocks * 512 for entry in _entries(folder) if is_segment(entry.name)
+    )
     most = limits.in_force(folder).bytes if taken else 0
     if taken > most + _MIB:
         yield _finding(
