@@ -121,10 +121,10 @@ def sql_writer(file: str, *statements: str) -> str:
 
 
 def ours(folder: Path, number: int, draw: random.Random) -> Iterator[Healthy]:
-    """A state directory: of no thread up to 300, with all that can be in one, closed, killed, or written meanwhile."""
+    """A state directory: of no thread up to 60, with all that can be in one, closed, killed, or written meanwhile."""
     at = folder / f"ours-{number}"
     home = MadeHome(at / "home")
-    for n in range((0, 1, 3, 20, 300)[number % 5]):
+    for n in range((0, 1, 3, 20, 60)[number % 5]):
         home.thread(f"words {n}", archived=n % 7 == 3, paginated=n % 3 == 1, cwd=str(at))
     with holdfast.open(home, state_dir=at / "state", search=number % 2 == 0) as state:
         for thread in state.threads.list(limit=3):

@@ -61,7 +61,9 @@ def _raw(targets: Sequence[Target], request: wire.Request) -> Iterator[Work]:
 def _through_sqlite(request: wire.Request) -> Iterator[Work]:
     from holdfast.doctor.homes.look import SqlLook
     from holdfast.doctor.probes.through_sqlite import SQLITE
+    from holdfast.sqlite.taking import leave_owners
 
+    leave_owners()
     looks: list[SqlLook] = []
     for target in request.targets:
         looks.append(SqlLook(target, deep=request.deep, deadline_ns=request.deadline_ns))

@@ -15,6 +15,7 @@ its bytes are copied, and the copy is recovered.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import shutil
@@ -42,6 +43,22 @@ _READ0_BYTE = 123  # of the -shm (sqlite.org/walformat.html, "WAL locks")
 _LOCK = "hhqqi4x"  # struct flock on 64-bit Linux
 
 Stamps = tuple[tuple[int, int, int, int] | None, ...]
+
+
+def leave_owners() -> None:
+    """Have SQLite leave the owners of files alone, in all of this process. For one that changes nothing.
+
+    When root opens a database, SQLite gives its log and its index to the owner of that, each time anew (`robustFchown`
+    in os_unix.c): a change of somebody's files, if mostly of their times only. Before, it asks who it is.
+    """
+    system = ctypes.CDLL(None)
+    names = _Names("holdfast-owners", "unix")
+    names.xSetSystemCall("geteuid", ctypes.cast(system.getpid, ctypes.c_void_p).value)  # a number, and never root's
+    names.unregister()
+
+
+class _Names(apsw.VFS):
+    """Nothing but a hand on the system calls of the VFS it stands on, which are those of all connections."""
 
 
 def check_file(path: str) -> None:
