@@ -106,9 +106,10 @@ def _apply(given: Given, made: RepairPlan, *, live: bool) -> None:
 
 
 def _nothing(given: Given, why: str) -> None:
+    """Say that nothing was done; to nobody's terminal nothing, or cron would send a letter each hour."""
     if given.json:
         out.document({"applied": [], "receipts": [], "stopped": None})
-    else:
+    elif out.is_terminal():
         out.line(why)
 
 
