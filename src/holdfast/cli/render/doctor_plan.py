@@ -74,16 +74,13 @@ def plan_lines(
 def applied_lines(done: Applied, paper: Paper, *, state: str | None = None) -> Iterator[str]:
     """Yield what became of each step, with what was measured before and after it, and what undoes it."""
     for step in done.steps:
-        yield ""
         yield from _done(step, paper)
-    if done.stopped is not None:
         yield ""
-        yield from _wrapped(paper, f"{paper.red}Stopped:{paper.plain} {done.stopped}")
+    if done.stopped is not None:
+        yield from _wrapped(paper, f"Stopped: {done.stopped}")
         if done.remedy:
             yield from _wrapped(paper, done.remedy)
     start = ["holdfast", *(("--state", state) if state else ()), "undo"]
-    if done.receipts:
-        yield ""
     for number, receipt in enumerate(done.receipts):
         yield from _next(paper, "" if number else "Undo:", shlex.join([*start, receipt]))
 
@@ -137,6 +134,8 @@ def _figures(measured: dict[str, Any]) -> str:
 
 
 def _figure(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
@@ -144,7 +143,7 @@ def _labelled(paper: Paper, label: str, text: str) -> Iterator[str]:
     if not text:
         return
     before = _INDENT + _LABEL
-    for number, line in enumerate(paper.wrapped(text, before, before)):
+    for number, line in enumerate(paper.wrapped(words.tildes(text), before, before)):
         named = f"{' ' * _INDENT}{paper.dim}{label:<{_LABEL}}{paper.plain}"
         yield (named if number == 0 else " " * before) + line
 
