@@ -112,11 +112,13 @@ def _step(step: Step, paper: Paper, live: bool) -> Iterator[str]:
 
 
 def _done(step: Done, paper: Paper) -> Iterator[str]:
-    head = f"{step.number}. {paper.bold}{safe.line(step.repair)}{paper.plain}"
+    name = safe.line(step.repair)
+    said = f"not done, {step.why}" if step.outcome is None else step.outcome.said
+    first, *rest = _wrapped(paper, f"{step.number}. {name}: {said}")
+    yield first.replace(name, f"{paper.bold}{name}{paper.plain}", 1)
+    yield from rest
     if step.outcome is None:
-        yield from _wrapped(paper, f"{head}: not done, {step.why}")
         return
-    yield from _wrapped(paper, f"{head}: {step.outcome.said}")
     yield from _labelled(paper, "before", _figures(step.outcome.before))
     yield from _labelled(paper, "after", _figures(step.outcome.after))
     if not step.outcome.gone:
