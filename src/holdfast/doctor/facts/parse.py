@@ -219,7 +219,7 @@ def version(data: bytes) -> int | None:
 
 # --- what runs by the clock ------------------------------------------------------
 
-_DELETES = re.compile(r"(^|[\s;&|(`/])(rm|unlink|shred|truncate|mv)\s|-delete\b|(?<![0-9&>])>\s*\S*-wal\b")
+_DELETES = re.compile(r"(^|[\s;&|(`/'\"])(rm|unlink|shred|truncate|mv)\s|-delete\b|(?<![0-9&>])>\s*\S*-wal\b")
 _SIDECAR = re.compile(r"-(wal|shm)\b")
 
 
