@@ -121,10 +121,10 @@ def sql_writer(file: str, *statements: str) -> str:
 
 
 def ours(folder: Path, number: int, draw: random.Random) -> Iterator[Healthy]:
-    """A state directory: of no thread up to 300, with all that can be in one, closed, killed, or written meanwhile."""
+    """A state directory: of no thread up to 60, with all that can be in one, closed, killed, or written meanwhile."""
     at = folder / f"ours-{number}"
     home = MadeHome(at / "home")
-    for n in range((0, 1, 3, 20, 300)[number % 5]):
+    for n in range((0, 1, 3, 20, 60)[number % 5]):
         home.thread(f"words {n}", archived=n % 7 == 3, paginated=n % 3 == 1, cwd=str(at))
     with holdfast.open(home, state_dir=at / "state", search=number % 2 == 0) as state:
         for thread in state.threads.list(limit=3):
@@ -208,9 +208,10 @@ def codex(folder: Path, number: int, draw: random.Random) -> Iterator[Healthy]:
                 if member.name.endswith(".sqlite"):
                     member.name = os.path.basename(member.name)
                     packed.extract(member, at, filter="data")
-        _fill_codex(at, home, ids, draw, wal=number % 3 != 2)
-    if ids and draw.random() < 0.5:
-        home.name(ids[0], "a name")
+        names = {ids[0]: "a name"} if ids and draw.random() < 0.5 else {}
+        for id, name in names.items():
+            home.name(id, name)
+        _fill_codex(at, home, ids, draw, names, wal=number % 3 != 2)
     writer = ""
     if number in (3, 6):
         writer = sql_writer(
@@ -224,7 +225,9 @@ def codex(folder: Path, number: int, draw: random.Random) -> Iterator[Healthy]:
     yield Healthy(f"codex-{number}", at, writer)
 
 
-def _fill_codex(at: Path, home: MadeHome, ids: list[str], draw: random.Random, *, wal: bool) -> None:
+def _fill_codex(
+    at: Path, home: MadeHome, ids: list[str], draw: random.Random, names: dict[str, str], *, wal: bool
+) -> None:
     """Make the databases of somebody else those of this home."""
     for database in sorted(at.glob("*.sqlite")):
         database.chmod(0o600)
@@ -234,7 +237,7 @@ def _fill_codex(at: Path, home: MadeHome, ids: list[str], draw: random.Random, *
             for table in tables - {"_sqlx_migrations", "backfill_state", "sqlite_sequence", "logs", "threads"}:
                 connection.execute(f'DELETE FROM "{table}"')
             if "threads" in tables:
-                _rows_of_threads(connection, home, ids)
+                _rows_of_threads(connection, home, ids, names)
             if "logs" in tables:
                 keep = draw.choice((0, 10, 1_000))
                 connection.execute("DELETE FROM logs WHERE id <= (SELECT max(id) FROM logs) - ?", (keep,))
@@ -249,7 +252,7 @@ def _last(connection: apsw.Connection) -> int:
     return connection.execute("SELECT coalesce(max(ts), 0) FROM logs").fetchall()[0][0]
 
 
-def _rows_of_threads(connection: apsw.Connection, home: MadeHome, ids: list[str]) -> None:
+def _rows_of_threads(connection: apsw.Connection, home: MadeHome, ids: list[str], said: dict[str, str]) -> None:
     connection.execute("CREATE TEMP TABLE pattern AS SELECT * FROM threads LIMIT 1")
     names = [row[1] for row in connection.execute("PRAGMA table_info(threads)")]
     connection.execute("DELETE FROM threads")
@@ -263,7 +266,7 @@ def _rows_of_threads(connection: apsw.Connection, home: MadeHome, ids: list[str]
             "archived_at": meta // 1000 if archived else None, "created_at": meta // 1000, "updated_at": meta // 1000,
             "created_at_ms": meta, "updated_at_ms": meta, "recency_at": meta // 1000, "recency_at_ms": meta,
             "history_mode": "paginated" if n % 3 == 1 else "legacy", "project_id": None, "thread_section_id": None,
-            "section_position": None, "section_entered_at_ms": None, "name": None,
+            "section_position": None, "section_entered_at_ms": None, "name": said.get(id),
         }  # fmt: skip
         made = ", ".join(f":{name} AS {name}" if name in values else name for name in names)
         connection.execute(f"INSERT INTO threads SELECT {made} FROM pattern", {**values})

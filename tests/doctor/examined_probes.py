@@ -110,6 +110,10 @@ def strange(path):
     yield finding(os.fsdecode(b"/x/\xff\xfe"), measured=f"lone \udcff in a sentence {path}")
 
 
+def gathers(path):
+    return ()
+
+
 def both(path):
     yield finding(path)
 
@@ -127,7 +131,7 @@ def plan(phase, request, tell):
 
 def work(path):
     limit_ms = 60_000 if path == "/endless" else LIMIT_MS
-    unit = wire.Unit(probe=path.strip("/"), path=path, limit_ms=limit_ms, shared=path == "/shared")
+    unit = wire.Unit(probe=path.strip("/"), path=path, limit_ms=limit_ms, shared=path in ("/shared", "/gathers"))
     name = {"shared": "hangs", "endless": "hangs"}.get(unit.probe, unit.probe)
     return looking.Work(unit, lambda: globals()[name](path))
 

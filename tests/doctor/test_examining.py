@@ -103,6 +103,13 @@ def test_units_that_need_what_a_hung_one_gathers_are_cut_with_it():
     assert report.overall is Status.WARN  # what was seen before it hung
 
 
+def test_what_the_others_need_is_gathered_again_after_one_of_them_hung():
+    report = look("/gathers", "/hangs", "/finds")
+
+    assert [each.path for each in report.findings] == ["/hangs", "/finds"]
+    assert list(cut(report)) == ["hangs"]
+
+
 def test_nothing_is_waited_for_that_hangs_before_it_says_a_word():
     report = look("/mute", "/finds", limit_ms=800)
 

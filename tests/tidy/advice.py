@@ -19,7 +19,7 @@ DESTROYS = tuple(
         r"(?<![\w-])(pkill|killall|fuser\s+-\w*k)\b",
         r"(?i)\bdelete\s+from\b|\bdrop\s+(table|trigger|index|view)\b|\bupdate\s+\w+\s+set\b|\binsert\s+into\b",
         r"(?i)\bwritable_schema\b|\bpragma\s+journal_mode\s*=|\bvacuum\s*;",
-        r"(?<![\w-])(mv|cp|ln|rsync)\s+(-|/|~|\$|[\w.{]+\s)",
+        r"(?<![\w-])(mv|ln)\s+([-/~${]|[\w.]+\s+[-/~${\w.])|(?<![\w-])(cp|rsync)\s.*\.(sqlite|db)(-wal|-shm)?[`'\"]?$",
         r"(?<![\w-])truncate\s+-|(?<![\w-])dd\s+\w+=|(^|[\s`;])(:\s*)?>\s*[/~$\w.{]+\.(sqlite|db|jsonl)",
         r"(?<![\w-])chmod\s+(-R\s+)?(0?[0-7]?[0-7][0-7][2367]|[ao]*\+\w*w)",
         r"-delete\b|-exec\b|\bxargs\b",

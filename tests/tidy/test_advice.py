@@ -1,4 +1,4 @@
-"""No text of the doctor, nor of the pages for a bad day, holds a destructive command to paste; and each shape is seen."""
+"""No text of the doctor, nor of its pages, holds a destructive command to paste; and each shape is seen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_doctor_tells_nobody_to_destroy_something():
         "PRAGMA writable_schema = 1",
         "PRAGMA journal_mode=DELETE",
         "mv state_5.sqlite state.bak",
-        "cp {} {}",
+        "cp old.db ~/.codex/state_5.sqlite",
         "truncate -s 0 logs_2.sqlite-wal",
         "`: > /x/logs_2.sqlite-wal`",
         "> ~/.codex/logs_2.sqlite",
@@ -75,6 +75,7 @@ def test_what_a_repair_says_is_looked_at_and_what_it_does_is_not(tmp_path):
         "`chmod 600` keeps others out, `chmod 0700 ~/.codex` too",
         "a checkpoint (TRUNCATE), VACUUM INTO a copy",
         "end it as its program wants to be ended; a kill loses nothing of SQLite",
+        "cp -a ~/.codex /mnt/usb/",
         "the firm term of 10 ms",
     ],
 )

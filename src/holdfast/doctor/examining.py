@@ -102,11 +102,16 @@ class _Phase:
                 where = request.paths or tuple(target.path for target in request.targets) or ("",)
                 self._seen.cut += (Cut(probe=f"{self._phase} files", path=path, why=why) for path in where)
                 return
-            first = 0 if self._begun is None else self._begun
-            self._cut(self._units[first : first + 1], why)
-            shared = self._units[first].shared if first < len(self._units) else False
-            first += 1
-            if shared or request.deadline_ns - time.monotonic_ns() < _START_MS * 1_000_000:
+            failed = first if self._begun is None else self._begun
+            if failed < first:  # a unit that the others need, which this process had to do once more
+                self._cut(self._units[first:], why)
+                return
+            self._cut(self._units[failed : failed + 1], why)
+            first = failed + 1
+            if self._units[failed].shared:
+                self._cut(self._units[first:], wire.NOTHING_TO_GO_BY)
+                return
+            if request.deadline_ns - time.monotonic_ns() < _START_MS * 1_000_000:
                 self._cut(self._units[first:], "there was no time left for it")
                 return
 

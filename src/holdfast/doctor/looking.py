@@ -69,11 +69,17 @@ def main(phase: str, plan: Callable[[str, wire.Request, Teller], Sequence[Work]]
         return 0
     tell(wire.Units(tuple(work.unit for work in works)))
     limited = _Limit()
-    for number, work in enumerate(works[request.first :], start=request.first):
-        tell(wire.Begun(number))
-        why = _done(work, tell, limited)
+    nothing_more = ""
+    for number, work in enumerate(works):
+        if number < request.first and not work.unit.shared:
+            continue
+        if not nothing_more:
+            tell(wire.Begun(number))
+        why = nothing_more or _done(work, tell, limited)
         if why:
             tell(wire.Stopped(Cut(probe=work.unit.probe, path=work.unit.path, why=why)))
+        if why and work.unit.shared:
+            nothing_more = wire.NOTHING_TO_GO_BY
     tell(wire.Done())
     return 0
 

@@ -8,6 +8,9 @@ import msgspec
 
 from holdfast.doctor.model import Cut, Finding, Part, Target
 
+NOTHING_TO_GO_BY = "what it needs could not be gathered"
+"""Why a unit is cut that comes after a shared one that was."""
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be looked at. ``deadline_ns``: on ``time.monotonic_ns``, which all processes of a boot share.
@@ -23,7 +26,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
-    """One probe on one target. ``shared``: those after it need what it gathers."""
+    """One probe on one target. ``shared``: those after it need what it gathers, in each process."""
 
     probe: str
     path: str

@@ -37,8 +37,13 @@ class Look:
         found = self._connection.execute("SELECT name, pk FROM pragma_table_info(?)", (table,)).fetchall()
         return {str(name): bool(pk) for name, pk in found}
 
+    def required(self, table: str) -> frozenset[str]:
+        """Return the columns that every new row must be given: neither NULL nor a default will do."""
+        text = 'SELECT name FROM pragma_table_info(?) WHERE "notnull" AND dflt_value IS NULL'
+        return frozenset(str(name) for (name,) in self._connection.execute(text, (table,)))
+
     def rows(self, table: str, where: Mapping[str, Value]) -> list[dict[str, Value]]:
-        """Return the rows that have these values, by column."""
+        """Return the rows that have these values, by column; with no value given, all."""
         columns = list(self.columns(table))
         if not columns:
             return []
@@ -170,7 +175,7 @@ def _set(connection: apsw.Connection, row: Row, old: dict[str, Value] | None, ne
 
 
 def _conditions(where: Mapping[str, Value]) -> str:
-    return " AND ".join(f"{_quoted(column)} IS ?" for column in where)
+    return " AND ".join(f"{_quoted(column)} IS ?" for column in where) or "1"
 
 
 def _bound(values: Mapping[str, Value]) -> tuple[apsw.SQLiteValue, ...]:

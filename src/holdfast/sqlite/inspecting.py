@@ -29,7 +29,7 @@ from typing import Self
 
 import apsw
 
-from holdfast.errors import Refused
+from holdfast.errors import Busy, Refused
 from holdfast.sqlite import creation, owners, settings, taken, taking, unread
 from holdfast.sqlite.unread import How, Unread, UnreadError
 from holdfast.sqlite.watchdog import Watchdog
@@ -247,8 +247,12 @@ class Inspection:
         self._stamps = taking.stamps(self.path)
         self._patience.deadline_ns = min(self._deadline_ns(), settings.deadline(READ_MS))
         try:
+            if not self._lockless:
+                taking.wait_to_read(self.path, self._patience)
             flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
             self._connection = settings.connect(name, flags, self._patience, first=first)
+        except Busy as error:
+            raise UnreadError(Unread(How.LOCKED, 0, str(error))) from error
         except apsw.Error as error:
             raise UnreadError(unread.of(error)) from error
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

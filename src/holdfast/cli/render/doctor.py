@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from holdfast.cli.render import examined, safe, words
 from holdfast.cli.render.examined import Section
 from holdfast.cli.render.paper import Paper, width
+from holdfast.doctor import redacting
 from holdfast.doctor.model import Confidence, Finding, Report, Status
 
 ALIKE_MAX = 3
@@ -31,6 +32,12 @@ def report_lines(report: Report, paper: Paper, *, typed: Sequence[str] = (), ver
         yield ""
         yield from _section(section, paper, _bars(len(found)), verbose)
     yield ""
+    if not report.targets and not report.cut:
+        yield from paper.wrapped(
+            "Nothing was found to look at: no state of holdfast, no home of Codex or Hermes.", 0, 0
+        )
+        yield from paper.wrapped("Name one, or a SQLite file: holdfast doctor PATH", 0, 0)
+        return
     yield from _end(report, paper, typed)
 
 
@@ -142,7 +149,7 @@ def _end(report: Report, paper: Paper, typed: Sequence[str]) -> Iterator[str]:
     colour = paper.green if report.overall is Status.OK else _colour(report.overall, paper)
     for line in paper.wrapped(f"{examined.counted(report)}.", 0, 0):
         yield f"{colour}{paper.bold}{line}{paper.plain}"
-    paths = [shlex.quote(safe.line(path)) for path in typed]
+    paths = [shlex.quote(safe.line(redacting.text(path))) for path in typed]
     todo = []
     if any(finding.repair for finding in report.findings):
         todo.append((" ".join(["holdfast doctor --plan plan.json", *paths]), "what would be done; changes nothing"))

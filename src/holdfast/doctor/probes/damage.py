@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 
@@ -29,9 +30,8 @@ def malformed(look: SqlLook) -> Iterator[Finding]:
 
 
 def _checked(look: SqlLook, database: Database, large: list[tuple[Database, str]]) -> Iterator[Finding]:
-    empty = _empty(database.path)
-    if empty is not None:
-        yield empty
+    if _is_empty(database.path):
+        yield from _empty(database.path)
         return
     found = _on_a_copy(look, database.path) if look.deep else None
     if found is not None:
@@ -137,23 +137,28 @@ def _unfinished(path: str, rows: dict[str, int]) -> Finding:
     )
 
 
-def _empty(path: str) -> Finding | None:
+def _is_empty(path: str) -> bool:
     try:
         found = os.stat(path)
-        wal_bytes = os.stat(f"{path}-wal").st_size if os.path.exists(f"{path}-wal") else 0
-    except FileNotFoundError:
-        return None
     except OSError:
-        return None  # it is told when it is opened
-    if found.st_size or not os.path.isfile(path):
-        return None
+        return False  # it is told when it is opened
+    return stat.S_ISREG(found.st_mode) and found.st_size == 0
+
+
+def _empty(path: str) -> Iterator[Finding]:
+    try:
+        age_s = time.time() - os.stat(path).st_mtime
+        wal_bytes = os.stat(f"{path}-wal").st_size if os.path.exists(f"{path}-wal") else 0
+    except OSError:
+        return  # it is just being made, or removed
     if wal_bytes:
-        return unread.malformed(
+        yield unread.malformed(
             path, f"it has 0 bytes, and a log of {wal_bytes:,} bytes lies beside it", {"wal_bytes": wal_bytes}
         )
-    if time.time() - found.st_mtime < _YOUNG_S:
-        return None
-    return Finding(
+        return
+    if age_s < _YOUNG_S:
+        return
+    yield Finding(
         id="malformed",
         row="F14",
         status=Status.WARN,

@@ -12,6 +12,8 @@ from holdfast.doctor.probes import (
     log_tables,
     migrations,
 )
+from holdfast.doctor.probes.hermes import HERMES
+from holdfast.doctor.probes.own import OWN
 from holdfast.doctor.probes.probe import Probe
 
 SQLITE: tuple[Probe[SqlLook], ...] = (
@@ -28,4 +30,6 @@ SQLITE: tuple[Probe[SqlLook], ...] = (
     Probe("threads-and-files", codex_threads.threads_and_files, kinds=("codex",), limit_ms=2_000),
     Probe("lost-names", codex_files.lost_names, kinds=("codex",)),
     Probe("torn-rollouts", codex_files.torn_rollouts, kinds=("codex",), limit_ms=1_500),
+    *HERMES,
+    *OWN,
 )
