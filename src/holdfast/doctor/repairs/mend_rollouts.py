@@ -1,4 +1,4 @@
-"""``mend-rollouts``: a rollout that was cut in the middle of a line, or has bytes in it that are no line, is whole again.
+"""``mend-rollouts``: a rollout that was cut in the middle of a line, or holds what is no line, is whole again.
 
 What is taken out is copied first, with the receipt. A rollout that somebody has
 open, or whose writer's lock somebody has, is left alone.
@@ -54,8 +54,8 @@ class MendRollouts:
         return Action(
             repair=self.name,
             path=finding.path,
-            what=f"Make {len(files)} torn rollouts ({size_text(size)}) whole lines again: {first}. What is half a line at"
-            " an end is cut off; what is no line in between becomes blanks.",
+            what=f"Make {len(files)} torn rollouts ({size_text(size)}) whole lines again: {first}. What is half a line"
+            " at an end is cut off; what is no line in between becomes blanks.",
             keeps="Every line that can be read, where it is, and the time of the file. A copy of each file as it was is"
             " kept with the receipt.",
             live=True,

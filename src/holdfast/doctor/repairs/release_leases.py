@@ -16,15 +16,19 @@ from holdfast.doctor.model import Finding, Target
 from holdfast.doctor.repairs import codex_home, hermes_claims, own_state
 from holdfast.doctor.repairs.codex_home import Record
 from holdfast.doctor.repairs.repair import Action, Outcome, Work
+from holdfast.engine import Read
 from holdfast.errors import Refused, Stale
+from holdfast.holds import Hold
 from holdfast.sqlite import foreign
 
+_OVER = "its lease ended and nobody was at it (holdfast doctor)"
 _GRACE_S = 60
 _BACKFILL_S = 900
 """As long as Codex's lease on reading all rollouts."""
 _AHEAD_S = 86_400
 """Its longest lease is an hour: one that ends later than this was dated by a clock that ran ahead."""
 _TRIES = 5
+_OWN = " A hold that is ended was its holder's, who is dead: there is nothing to undo."
 _TOLD_MAX = 20
 
 _Found = tuple[list[Row], list[str], list[str]]
@@ -32,7 +36,7 @@ _Found = tuple[list[Row], list[str], list[str]]
 
 
 class ReleaseLeases:
-    """For a finding about one database that has leases: of Codex ``state`` or ``memories``, a board, or ``state.db``."""
+    """For a finding about a database that has leases: of Codex ``state`` or ``memories``, a board, ``state.db``."""
 
     name = "release-leases"
 
@@ -115,7 +119,7 @@ def _memories(look: foreign.Look, now_s: int) -> _Found:
         if not _is_over(job["lease_until"], now_s, _GRACE_S):
             continue
         after: Record = {"status": "error", "worker_id": None, "ownership_token": None, "lease_until": None,
-                         "finished_at": now_s, "last_error": "its lease ended and nobody was at it (holdfast doctor)"}  # fmt: skip
+                         "finished_at": now_s, "last_error": _OVER}  # fmt: skip
         key = {"kind": job["kind"], "job_key": job["job_key"]}
         rows.append(Row("jobs", key, {column: job[column] for column in after}, after))
         names.append(f"{job['kind']} {job['job_key']}")
@@ -145,10 +149,14 @@ _JUDGES: dict[str, Callable[[foreign.Look, int], _Found]] = {
 }
 
 
+def _dead(tx: Read) -> list[Hold]:
+    return [each for each in holds.listing(tx) if holds.is_dead(each.owner)]
+
+
 def _own(path: str) -> Outcome:
     """End holds whose holder is dead, as their next taker would."""
     with own_state.opened(path) as engine, engine.write() as tx:
-        dead = [each for each in holds.listing(tx) if holds.is_dead(each.owner)]
+        dead = _dead(tx)
         released = [each.resource for each in dead if holds.release(tx, each)]
         left = [
             each for each in holds.listing(tx) if holds.is_dead(each.owner) and not holds.over(each, now_ms=tx.now_ms)

@@ -37,9 +37,7 @@ class Reroot:
         database = codex_home.state_of(target)
         said = [*_texts(finding.details.get("maps")), *_texts(finding.details.get("map"))]
         if not said:
-            raise Refused(
-                "nothing says where these went", remedy="Say it: `holdfast doctor --plan FILE --map OLD=NEW`."
-            )
+            raise Refused("nothing says where these went: give `--map OLD=NEW` when the plan is made")
         pairs = _pairs(said)
         _check(pairs)
         named: list[Json] = [f"{old}={new}" for old, new in pairs]
@@ -47,8 +45,8 @@ class Reroot:
             repair=self.name,
             path=database.path,
             what=f"In the rows of {database.path}: " + "; ".join(f"{old} becomes {new}" for old, new in pairs) + ".",
-            keeps="Rows whose rollout is at the old place, or not the one at the new. The rollouts are only read: they go"
-            " on saying where the project was when they were written.",
+            keeps="Rows whose rollout is at the old place, or not the one at the new. The rollouts are only read: they"
+            " go on saying where the project was when they were written.",
             live=True,
             can_undo=True,
             finding=finding.id,
