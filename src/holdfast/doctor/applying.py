@@ -73,6 +73,7 @@ def apply(
     For a process that has none of these databases open.
     """
     tell = on_progress or (lambda number, point, done, total: None)
+    written: list[str] = []
     known = _checked(plan)
     chosen = [step for step in plan.steps if step.action.live or not live]
     touched: dict[str, Seen] = {}
@@ -89,7 +90,7 @@ def apply(
             done.append(_done(step, why="not safe while others run"))
             continue
         try:
-            outcome = _one(known[step.number], step, touched, receipts_folder, live, tell)
+            outcome = _one(known[step.number], step, touched, receipts_folder, written, live, tell)
         except HoldfastError as error:
             if not any(each.outcome for each in done):
                 raise
@@ -100,13 +101,21 @@ def apply(
     return Applied(live=live, steps=tuple(done))
 
 
-def _one(known: Repair, step: Step, touched: dict[str, Seen], folder: str, live: bool, tell: OnProgress) -> Outcome:
+def _one(
+    known: Repair,
+    step: Step,
+    touched: dict[str, Seen],
+    folder: str,
+    written: list[str],
+    live: bool,
+    tell: OnProgress,
+) -> Outcome:
     action = step.action
     with ExitStack() as stack:
         held = {} if live else {path: stack.enter_context(hold(path)) for path in action.exclusive}
         # Once more, now that nobody can change them: what was looked at before may have gone by.
         _check_seen(action, touched, live=live)
-        work = _Work(action, folder, live, held, lambda point, done, all_: tell(step.number, point, done, all_))
+        work = _Work(folder, written, live, held, lambda point, done, all_: tell(step.number, point, done, all_))
         stack.callback(work.tidy)
         work.tell("checked")
         return known.carry_out(action, work)
@@ -116,11 +125,11 @@ class _Work:
     """``repairs.repair.Work``."""
 
     def __init__(
-        self, action: Action, folder: str, live: bool, held: dict[str, Held], tell: Callable[[str, int, int], None]
+        self, folder: str, written: list[str], live: bool, held: dict[str, Held], tell: Callable[[str, int, int], None]
     ) -> None:
         self.live = live
         self.receipts_folder = folder
-        self._action = action
+        self._written = written
         self._held = held
         self._tell = tell
         self._scratch: str | None = None
@@ -140,9 +149,7 @@ class _Work:
         self._tell(point, done, total)
 
     def change(self, plan: Plan) -> str:
-        with _told(self.receipts_folder):
-            receipt = receipts.write(self.receipts_folder, msgspec.structs.replace(plan, by="doctor"))
-        return receipts.carry_out(receipt, foreign, Hand(self._held, self._tell)).id
+        return self._carry_out(self._receipt(msgspec.structs.replace(plan, by="doctor")))
 
     def replace(self, path: str, make: Callable[[str, str], None], what: str) -> str:
         if self.live or path not in self._held:
@@ -156,8 +163,7 @@ class _Work:
             seen=seen,
             by="doctor",
         )
-        with _told(self.receipts_folder):
-            receipt = receipts.write(self.receipts_folder, plan)
+        receipt = self._receipt(plan)
         self.tell("copied")
         try:
             self._make(receipt, path, make)
@@ -165,6 +171,15 @@ class _Work:
             keeping.discard(receipt)
             raise
         self.tell("made")
+        return self._carry_out(receipt)
+
+    def _receipt(self, plan: Plan) -> receipts.Receipt:
+        with _told(self.receipts_folder):
+            # What an earlier step of the same plan took away is kept, however much it is.
+            return receipts.write(self.receipts_folder, plan, spared=self._written)
+
+    def _carry_out(self, receipt: receipts.Receipt) -> str:
+        self._written.append(receipt.id)
         return receipts.carry_out(receipt, foreign, Hand(self._held, self._tell)).id
 
     def _make(self, receipt: receipts.Receipt, path: str, make: Callable[[str, str], None]) -> None:
@@ -244,7 +259,8 @@ def _check_plain(path: str) -> None:
 def _check_seen(action: Action, touched: dict[str, Seen], *, live: bool) -> None:
     for before in action.seen:
         now, wanted = families.seen(before.path), touched.get(before.path, before)
-        if now != wanted and not (live and wanted.same_file(now)):
+        # While others run they write, and their sidecars come and go: that is what such a step is for.
+        if now != wanted and not (live and (wanted.same_file(now) or before.path.endswith(families.ENDS[1:]))):
             raise Stale(f"{before.path} was changed after this was planned; nothing was done", remedy=_AGAIN)
 
 

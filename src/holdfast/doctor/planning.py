@@ -55,6 +55,7 @@ def plan(report: Report, receipts_folder: str, wishes: Wishes | None = None) -> 
     undo needs) is left out, with the figures. Costs some ``stat`` calls and the header of each file.
     """
     wishes = wishes or Wishes()
+    report = _resolved(report)
     left_out: list[LeftOut] = []
     actions: dict[tuple[str, str], Action] = {}
     for finding in report.findings:
@@ -72,11 +73,8 @@ def plan(report: Report, receipts_folder: str, wishes: Wishes | None = None) -> 
                 except HoldfastError as why:
                     left_out.append(_left(finding, name, str(why)))
                 break
-    kept = []
-    for action in _ordered(actions, wishes):
-        fitting = _fitting(action, report, receipts_folder, left_out)
-        if fitting is not None:
-            kept.append(fitting)
+    fitting = [_fitting(action, report, receipts_folder, left_out) for action in actions.values()]
+    kept = _ordered([action for action in fitting if action is not None], wishes)
     concerned = tuple(target for target in report.targets if any(is_within(each.path, target) for each in kept))
     return RepairPlan(
         made_ms=time.time_ns() // 1_000_000,
@@ -131,6 +129,26 @@ def is_within(path: str, target: Target) -> bool:
     return target.kind != "sqlite" and path.startswith(target.path.rstrip("/") + "/")
 
 
+def _resolved(report: Report) -> Report:
+    """Return the report with real paths: a plan follows no links, so that nobody can bend one meanwhile."""
+    return msgspec.structs.replace(
+        report,
+        targets=tuple(
+            msgspec.structs.replace(
+                target,
+                path=os.path.realpath(target.path),
+                databases=tuple(
+                    msgspec.structs.replace(each, path=os.path.realpath(each.path)) for each in target.databases
+                ),
+            )
+            for target in report.targets
+        ),
+        findings=tuple(
+            msgspec.structs.replace(finding, path=os.path.realpath(finding.path)) for finding in report.findings
+        ),
+    )
+
+
 class _Numbered(msgspec.Struct):
     schema: int
 
@@ -165,13 +183,14 @@ def _proposed(name: str, finding: Finding, target: Target) -> Action | None:
     return None if known is None else known.propose(finding, target)
 
 
-def _ordered(actions: dict[tuple[str, str], Action], wishes: Wishes) -> list[Action]:
+def _ordered(actions: list[Action], wishes: Wishes) -> list[Action]:
     """Return the actions in the order of ``NAMES``, without what another one does along the way."""
+    planned = {(action.path, action.repair) for action in actions}
     alone = [
         action
-        for (path, name), action in actions.items()
+        for action in actions
         # While others run only some are done: then the smaller one is worth its line.
-        if wishes.live or not any((path, other) in actions for other in _CONTAINED.get(name, ()))
+        if wishes.live or not any((action.path, other) in planned for other in _CONTAINED.get(action.repair, ()))
     ]
     return sorted(alone, key=lambda action: (NAMES.index(action.repair), action.path))
 

@@ -19,6 +19,7 @@ from holdfast.sqlite import mending
 
 _ROOM_BYTES = 8 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOCK_BYTE = 0x4000_0000  # the page it is on holds nothing, and no backup copies it
 _LATER = "Restore what you need by hand from the copies in {at}."
 
 # Of the first page: the two that tell the journal's kind, the change counter, the cookie of the schema,
@@ -45,7 +46,7 @@ class Hand:
             if now is not Standing.AFTER:
                 if swap.new is None or not os.path.exists(new) or families.sum_of(new) != swap.new_sum:
                     raise Refused(
-                        f"the new content of {path} was not made yet", remedy=f"Undo the receipt {receipt.id}."
+                        f"the new content of {path} was not made yet, so nothing was done", remedy="Make a new plan."
                     )
                 held.prove()
                 swap.begun = True
@@ -105,10 +106,10 @@ class Hand:
             raise HalfDone(f"{error}; and {path} could not be put back: {again}") from error
         assert step.swap is not None
         step.swap.begun = False
-        if isinstance(error, Busy | Refused):
-            raise error
-        told = from_disk(error, f"writing {path}") if isinstance(error, OSError) else Refused(str(error))
-        raise type(told)(f"{told}; it is as it was") from error
+        told = from_disk(error, f"writing {path}") if isinstance(error, OSError) else error
+        kind = type(told) if isinstance(told, Busy | Refused) else Refused
+        remedy = f"Make room on the disk of {path}." if isinstance(told, Full) else told.remedy
+        raise kind(f"{told}; it is as it was", remedy=remedy) from error
 
     def _put_back(self, receipt: Receipt, step: Step, copy: str) -> None:
         path, swap, _ = _parts(receipt, step)
@@ -164,9 +165,16 @@ def _check(path: str, new: str) -> None:
 def same_content(one: str, other: str) -> bool:
     """Return True when two databases, logs included, hold the same pages; but for what a file has of its own."""
     with Image(one) as first, Image(other) as second:
-        if first.pages != second.pages or first.header.page_bytes != second.header.page_bytes:
+        pages = _pages(first)
+        if pages != _pages(second) or first.header.page_bytes != second.header.page_bytes:
             return False
-        return all(_plain(number, first) == _plain(number, second) for number in range(1, first.pages + 1))
+        locks = _LOCK_BYTE // first.header.page_bytes + 1
+        return all(_plain(number, first) == _plain(number, second) for number in range(1, pages + 1) if number != locks)
+
+
+def _pages(image: Image) -> int:
+    # What a log made shorter is as long as before until the log is in it.
+    return image.pages if image.guessed else image.header.pages or image.pages
 
 
 def _plain(number: int, image: Image) -> bytes | None:

@@ -166,7 +166,7 @@ def put(path: str, sources: Mapping[str, str], text: str, tell: Tell, *, drop: b
         _write_all(fd, _marked(text), 0)
         os.fsync(fd)
         try:
-            _make_room(fd, size)
+            _make_room(fd, sources[""])
         except OSError:
             _write_all(fd, head, 0)
             os.ftruncate(fd, old_size)
@@ -183,7 +183,7 @@ def put(path: str, sources: Mapping[str, str], text: str, tell: Tell, *, drop: b
         os.ftruncate(fd, max(size, HEAD_BYTES))
         os.fsync(fd)
         for end in ENDS[1:]:
-            _put_sidecar(path + end, sources.get(end), drop=drop)
+            _put_sidecar(path + end, sources.get(end), os.fstat(fd), drop=drop)
         _write_all(fd, first, 0)
         os.ftruncate(fd, size)
         os.fsync(fd)
@@ -222,18 +222,24 @@ def sync_file(path: str) -> None:
         os.close(fd)
 
 
-def _put_sidecar(path: str, source: str | None, *, drop: bool) -> None:
+def _put_sidecar(path: str, source: str | None, owner: os.stat_result, *, drop: bool) -> None:
     if source is None:
         if drop:
             with suppress(FileNotFoundError):
                 os.unlink(path)
         return
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    is_new = not os.path.lexists(path)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
+        if is_new:  # whose the database is must be able to open it, whoever we are
+            os.fchmod(fd, owner.st_mode & 0o666)
+            if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
+                with suppress(PermissionError):
+                    os.fchown(fd, owner.st_uid, owner.st_gid)
         with open(source, "rb") as given:
             first = given.read(_SIDECAR_HEAD_BYTES)
             size = os.fstat(given.fileno()).st_size
-            _make_room(fd, size)
+            _make_room(fd, source)
             _copy(given.fileno(), fd, _SIDECAR_HEAD_BYTES, size, lambda done, total: None)
         os.ftruncate(fd, size)
         os.fsync(fd)
@@ -256,21 +262,33 @@ def _blank(path: str, *, keep: bool) -> None:
         os.close(fd)
 
 
-def _make_room(fd: int, size: int) -> None:
-    if size > os.fstat(fd).st_size:
-        try:
-            os.posix_fallocate(fd, 0, size)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-                raise
+def _make_room(fd: int, source: str) -> None:
+    """Have room for all of ``source`` in a file before any of it is written; one with holes is asked for less."""
+    wanted, now = os.stat(source), os.fstat(fd)
+    if wanted.st_size <= now.st_size:
+        return
+    if wanted.st_blocks * 512 < wanted.st_size:
+        disk = os.fstatvfs(fd)
+        if disk.f_bavail * disk.f_frsize < wanted.st_blocks * 512 - now.st_blocks * 512:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return
+    try:
+        os.posix_fallocate(fd, 0, wanted.st_size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
 
 
 def _copy(source: int, target: int, at: int, size: int, tell: Tell) -> None:
+    end = os.fstat(target).st_size
     while at < size:
         piece = os.pread(source, _CHUNK, at)
         if not piece:
             raise OSError(errno.EIO, f"a copy ends at {at} of {size} bytes")
-        _write_all(target, piece, at)
+        if at < end:
+            _write_all(target, piece, at)
+        else:
+            _write(target, piece, at)
         at += len(piece)
         tell(at, size)
 

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import msgspec
@@ -27,14 +27,17 @@ _HALF = ".half-"
 _HOUR_S = 3_600
 
 
-def write(folder: str, plan: Plan, *, kept: int = KEPT, bytes_max: int = BYTES_MAX) -> Receipt:
+def write(
+    folder: str, plan: Plan, *, kept: int = KEPT, bytes_max: int = BYTES_MAX, spared: Sequence[str] = ()
+) -> Receipt:
     """Write the receipt of ``plan`` into ``folder``, with copies of all that will go, and return it.
 
     Nothing of the plan is done yet. Copies are hard links where that can be,
     so a deleted rollout of any size costs a few syncs; of a database that gets
     other content the blocks are shared where that can be, or with a copy that is
     the same, else they are copied. Raises ``OSError`` when
-    a copy cannot be made: then there is no receipt, and nothing may be done.
+    a copy cannot be made: then there is no receipt, and nothing may be done. Old
+    receipts go, but not those ``spared``, by id.
     """
     folders.make(folder)
     now_ms = time.time_ns() // 1_000_000
@@ -70,7 +73,7 @@ def write(folder: str, plan: Plan, *, kept: int = KEPT, bytes_max: int = BYTES_M
         shutil.rmtree(half, ignore_errors=True)
         raise
     folders.sync(folder)
-    _let_old_ones_go(folder, kept, bytes_max)
+    _let_old_ones_go(folder, kept, bytes_max, spared)
     return receipt
 
 
@@ -202,12 +205,13 @@ def _missing_folders(plan: Plan) -> list[str]:
     return found
 
 
-def _let_old_ones_go(folder: str, kept: int, bytes_max: int) -> None:
+def _let_old_ones_go(folder: str, kept: int, bytes_max: int, spared: Sequence[str]) -> None:
     size = 0
     counted: set[tuple[int, int]] = set()
     for number, receipt in enumerate(listing(folder)):
         size += _size(receipt.at, counted)
-        if number and receipt.state != "unfinished" and (number >= kept or size > bytes_max):
+        too_much = number >= kept or size > bytes_max
+        if number and too_much and receipt.state != "unfinished" and receipt.id not in spared:
             with suppress(Busy, OSError), sole_hand(receipt):  # nobody is just undoing it
                 discard(receipt)
     for name in os.listdir(folder):

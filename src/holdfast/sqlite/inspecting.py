@@ -1,7 +1,8 @@
 """A look at somebody's database, live or left behind: no file made, no writer kept out, no trace.
 
 For a process of its own, like ``taking``: the header is read by bytes, and the close of
-such a descriptor would cancel the locks of everything else in the process.
+such a descriptor would cancel the locks of everything else in the process. One that root
+may start calls ``taking.leave_owners`` before.
 
 How it is opened depends on what lies beside it:
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -28,7 +30,7 @@ from typing import Self
 
 import apsw
 
-from holdfast.errors import Refused
+from holdfast.errors import Busy, Refused
 from holdfast.sqlite import creation, settings, taken, taking, unread
 from holdfast.sqlite.unread import How, Unread, UnreadError
 from holdfast.sqlite.watchdog import Watchdog
@@ -67,6 +69,7 @@ class Inspection:
         self._patience = settings.Patience()
         self._index_is_useless = False
         self._moment_ns: int | None = None
+        self._running = threading.Lock()
         self._open()
 
     def rows(self, text: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> list[Row]:
@@ -77,19 +80,28 @@ class Inspection:
     def moment(self) -> Iterator[None]:
         """Have all that is read inside be of one moment: one read transaction, which lasts as long as the block.
 
-        A read that would end later than ``READ_MS`` after its beginning raises (slow): do nothing else inside.
+        It is ended after ``READ_MS``, whatever the block does by then; a read that comes later raises (slow).
+        Where it keeps nothing from anybody (``immutable``, no locks), it may last until the deadline.
         """
         begun_ns = time.monotonic_ns()
-        self._moment_ns = begun_ns + self._read_ms * 1_000_000
+        self._moment_ns = self._deadline_ns() if self._lockless else self._until_ns(begun_ns)
+        end = threading.Timer((self._moment_ns - begun_ns) / 1e9, self._end_moment, (begun_ns,))
         try:
             self._fetched("BEGIN", ())
+            end.start()
             yield
         finally:
             self._moment_ns = None
-            with suppress(apsw.Error):  # nothing was written
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-            self.longest_ms = max(self.longest_ms, (time.monotonic_ns() - begun_ns) / 1e6)
+            end.cancel()
+            if end.ident is not None:
+                end.join()
+            self._end_moment(begun_ns)
+
+    def _end_moment(self, begun_ns: int) -> None:
+        with self._running, suppress(apsw.Error):  # nothing was written
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+                self.longest_ms = max(self.longest_ms, (time.monotonic_ns() - begun_ns) / 1e6)
 
     def value(self, text: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> Value:
         """Return the first column of the first row; None without one."""
@@ -189,8 +201,17 @@ class Inspection:
 
         One read transaction: a table too large for it raises ``UnreadError`` (slow).
         """
-        found = self.rows(f"PRAGMA quick_check({quoted(table)})")
-        told = [str(next(iter(row.values()))) for row in found][:_PROBLEMS_MAX]
+        return self._told(f"PRAGMA quick_check({quoted(table)})")
+
+    def check_all(self) -> list[str]:
+        """Return what ``integrity_check`` finds wrong: of all trees, of rows beside their indexes, of free pages.
+
+        As ``check``, a file too large for it raises ``UnreadError`` (slow).
+        """
+        return self._told(f"PRAGMA integrity_check({_PROBLEMS_MAX})")
+
+    def _told(self, text: str) -> list[str]:
+        told = [str(next(iter(row.values()))) for row in self.rows(text)][:_PROBLEMS_MAX]
         return [each for each in told if each != "ok" and not taken.is_about_a_value(each)]
 
     def close(self) -> None:
@@ -219,8 +240,12 @@ class Inspection:
         self._stamps = taking.stamps(self.path)
         self._patience.deadline_ns = min(self._deadline_ns(), settings.deadline(READ_MS))
         try:
+            if not self._lockless:
+                taking.wait_to_read(self.path, self._patience)
             flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
             self._connection = settings.connect(name, flags, self._patience, first=first)
+        except Busy as error:
+            raise UnreadError(Unread(How.LOCKED, 0, str(error))) from error
         except apsw.Error as error:
             raise UnreadError(unread.of(error)) from error
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -291,6 +316,9 @@ class Inspection:
         read()
         raise UnreadError(Unread(How.LOCKED, 0, "it was written while it was read"))
 
+    def _until_ns(self, begun_ns: int) -> int:
+        return min(begun_ns + self._read_ms * 1_000_000, self._deadline_ns())
+
     def _is_still(self) -> bool:
         return not self._lockless or taking.stamps(self.path) == self._stamps
 
@@ -319,14 +347,14 @@ class Inspection:
     ) -> tuple[list[str], list[tuple[Value, ...]] | None]:
         """Return the names of the columns and the rows; None for rows when one has a text that is no UTF-8."""
         begun_ns = time.monotonic_ns()
-        until_ns = min(self._moment_ns or begun_ns + self._read_ms * 1_000_000, self._deadline_ns())
+        until_ns = self._moment_ns or self._until_ns(begun_ns)
         if until_ns <= begun_ns:
             raise UnreadError(Unread(How.SLOW, 0, "the time for it was over"))
         self._patience.deadline_ns = until_ns
         cursor = self._connection.cursor()
         names: list[str] = []
         try:
-            with self._watchdog.watching(until_ns):
+            with self._running, self._watchdog.watching(until_ns):
                 cursor.execute(text, values)
                 with suppress(apsw.ExecutionCompleteError):  # no row
                     names = [name for name, _ in cursor.get_description()]
@@ -336,7 +364,7 @@ class Inspection:
         except apsw.Error as error:
             told = unread.of(error, self._connection.system_errno)
             if told.how is How.SLOW:
-                told = told._replace(why=f"a read of it was not done within {self._read_ms} ms")
+                told = told._replace(why=f"a read of it was not done within {(until_ns - begun_ns) // 1_000_000} ms")
             raise UnreadError(told) from error
         finally:
             cursor.close(force=True)

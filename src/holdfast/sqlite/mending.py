@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import apsw
 
@@ -96,7 +96,7 @@ def put(path: str, source: str, tell: Tell) -> None:
     in. Raises ``Damaged`` when its first page is broken, ``Refused`` when its pages have another size,
     ``Full``: then it has the old content still.
     """
-    with held(path) as connection, _reading(source) as content:
+    with held(path) as connection, closing(_opened(source)) as content:
         connection.execute("PRAGMA schema_version").fetchall()
         with connection.backup("main", content, "main") as backup:
             while not backup.done:
@@ -185,6 +185,7 @@ def _scratch(path: str) -> Iterator[apsw.Connection]:
         settings.run_all(
             connection, "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF;"
         )
+        connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)  # theirs might write what is to go
         yield connection
     except apsw.Error as error:
@@ -193,10 +194,16 @@ def _scratch(path: str) -> Iterator[apsw.Connection]:
         connection.close()
 
 
-@contextmanager
-def _reading(path: str) -> Iterator[apsw.Connection]:
+def _opened(path: str) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     connection = apsw.Connection(creation.uri(path, immutable=True), flags=flags)
+    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    return connection
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[apsw.Connection]:
+    connection = _opened(path)
     try:
         yield connection
     except apsw.Error as error:
@@ -215,7 +222,7 @@ def checkpoint_beside(path: str, tries: int = 3) -> bool:
             raise Refused(f"{path} has no write-ahead log")
         for _ in range(tries):
             try:
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                # When it meets a reader it has copied all that could be copied, as a PASSIVE one would.
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 return True
             except (apsw.BusyError, apsw.LockedError):

@@ -15,9 +15,12 @@ its bytes are copied, and the copy is recovered.
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import shutil
 import stat
+import struct
 import time
 from contextlib import suppress
 
@@ -36,8 +39,26 @@ MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 WAL_VERSION = 2  # byte 18 of the header (sqlite.org/fileformat2.html#file_format_version_numbers)
 _SIDECARS = ("", "-wal", "-journal")
+_READ0_BYTE = 123  # of the -shm (sqlite.org/walformat.html, "WAL locks")
+_LOCK = "hhqqi4x"  # struct flock on 64-bit Linux
 
 Stamps = tuple[tuple[int, int, int, int] | None, ...]
+
+
+def leave_owners() -> None:
+    """Have SQLite leave the owners of files alone, in all of this process. For one that changes nothing.
+
+    When root opens a database, SQLite gives its log and its index to the owner of that, each time anew (`robustFchown`
+    in os_unix.c): a change of somebody's files, if mostly of their times only. Before, it asks who it is.
+    """
+    system = ctypes.CDLL(None)
+    names = _Names("holdfast-owners", "unix")
+    names.xSetSystemCall("geteuid", ctypes.cast(system.getpid, ctypes.c_void_p).value)  # a number, and never root's
+    names.unregister()
+
+
+class _Names(apsw.VFS):
+    """Nothing but a hand on the system calls of the VFS it stands on, which are those of all connections."""
 
 
 def check_file(path: str) -> None:
@@ -94,6 +115,33 @@ def take(path: str, copy: str, *, pages_a_step: int = -1, deadline_ns: int | Non
     _copy_bytes(path, copy)
 
 
+def wait_to_read(path: str, patience: settings.Patience) -> None:
+    """Wait until nobody keeps readers from a database in WAL mode that has an index. Raises ``Busy`` with the pid.
+
+    A reader that meets a checkpoint tries again by itself, and SQLite sleeps up to 10 s over that, deaf to
+    interrupts: where the process that makes it was stopped, that is for nothing. To be asked before the first
+    connection: an index is opened by bytes.
+    """
+    while pid := _keeps_readers_out(f"{path}-shm"):
+        if not patience(0):
+            raise _told(Busy(f"{path} is kept from being read by pid {pid}, which is at a checkpoint"))
+
+
+def _keeps_readers_out(index: str) -> int:
+    try:
+        fd = os.open(index, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        asked = struct.pack(_LOCK, fcntl.F_RDLCK, os.SEEK_SET, _READ0_BYTE, 1, 0)
+        kind, _, _, _, pid = struct.unpack(_LOCK, fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+        return 0 if kind == fcntl.F_UNLCK else pid
+    except OSError:
+        return 0
+    finally:
+        os.close(fd)
+
+
 def remove(folder: str) -> None:
     """Remove the folder of a copy."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -103,6 +151,7 @@ def _copy_pages(path: str, name: str, copy: str, pages_a_step: int, deadline_ns:
     patience = settings.Patience()
     patience.deadline_ns = deadline_ns or settings.deadline(WAIT_MS)
     source = target = None
+    wait_to_read(path, patience)
     try:
         source = settings.connect(name, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, patience)
         source.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

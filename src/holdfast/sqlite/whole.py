@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 
 import apsw
 
@@ -28,7 +29,9 @@ def problems(path: str, deadline_ns: int) -> list[str]:
         try:
             taking.check_file(path)
             taking.check_room(path, folder)
-            taking.take(path, copy, pages_a_step=_PAGES_A_STEP, deadline_ns=deadline_ns)
+            now_ns = time.monotonic_ns()
+            copied_ns = now_ns + (deadline_ns - now_ns) // 2  # the other half is for the check
+            taking.take(path, copy, pages_a_step=_PAGES_A_STEP, deadline_ns=copied_ns)
         except HoldfastError as error:
             raise UnreadError(Unread(_how(error), 0, str(error))) from error
         return _checked(copy, deadline_ns)
@@ -47,7 +50,10 @@ def _checked(copy: str, deadline_ns: int) -> list[str]:
         with watchdog.watching(deadline_ns):
             found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_PROBLEMS_MAX})")]
     except apsw.Error as error:
-        raise UnreadError(unread.of(error, connection.system_errno)) from error
+        told = unread.of(error, connection.system_errno)
+        if told.how is How.CORRUPT:
+            return [told.why]
+        raise UnreadError(told) from error
     finally:
         watchdog.close()
         connection.close()

@@ -13,6 +13,8 @@ import stat
 import tomllib
 from typing import NamedTuple
 
+import msgspec
+
 from holdfast import folders
 from holdfast.board.hermes import places
 from holdfast.doctor.model import Database, Target
@@ -39,6 +41,9 @@ _SEAT = "state.db.seat"
 
 _HERMES_MARKS = ("config.yaml", "kanban", "skills", "cron", "sessions", "SOUL.md")
 _HERMES_DBS = (("state.db", "state"), ("memory_store.db", "memories"), ("response_store.db", "other"))
+
+OLD = "old"
+"""The role of a database that lies where a Codex home had it before ``sqlite_home`` moved: nobody should use it."""
 
 SIDECARS = ("-wal", "-shm", "-journal")
 _CONFIG_BYTES_MAX = 4 << 20
@@ -83,17 +88,6 @@ def usual_places() -> list[Target]:
         if target is not None:
             found.setdefault(os.path.realpath(target.path), target)
     return list(found.values())
-
-
-def left_behind(target: Target) -> list[Database]:
-    """Return the databases that lie where a Codex home once had them: in the home, when it has others elsewhere now.
-
-    A listing of the home.
-    """
-    if target.kind != "codex":
-        return []
-    used = {os.path.realpath(each.path) for each in target.databases}
-    return [each for each in _codex_databases(target.path) if os.path.realpath(each.path) not in used]
 
 
 def is_sessions_home(path: str) -> bool:
@@ -177,8 +171,8 @@ def _codex(path: str, names: frozenset[str]) -> Target | None:
         if there:
             notes += (f"Its databases are in {elsewhere.path} ({elsewhere.said_by}).",)
             if here:
-                notes += (f"{len(here)} databases of an earlier time lie in the home itself, and are not read.",)
-            here = there
+                notes += (f"{len(here)} databases of an earlier time lie in the home itself.",)
+            here = [*there, *(msgspec.structs.replace(each, role=OLD) for each in here)]
         else:
             notes += (f"{elsewhere.said_by} names {elsewhere.path}; no database of Codex is there yet.",)
     return Target(kind="codex", path=path, databases=tuple(here), notes=notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 
@@ -29,9 +30,8 @@ def malformed(look: SqlLook) -> Iterator[Finding]:
 
 
 def _checked(look: SqlLook, database: Database, large: list[tuple[Database, str]]) -> Iterator[Finding]:
-    empty = _empty(database.path)
-    if empty is not None:
-        yield empty
+    if _is_empty(database.path):
+        yield from _empty(database.path)
         return
     found = _on_a_copy(look, database.path) if look.deep else None
     if found is not None:
@@ -44,6 +44,18 @@ def _checked(look: SqlLook, database: Database, large: list[tuple[Database, str]
             yield from unread.of(look, database.path, look.unread[database.path])
         return
     problems: dict[str, list[str]] = {}
+    try:
+        problems[""] = inspection.check_all()
+    except UnreadError as error:
+        if error.unread.how is How.CORRUPT:
+            problems[""] = [error.unread.why]
+        elif error.unread.how is not How.SLOW:
+            yield from unread.of(look, database.path, error.unread)
+            return
+    if "" in problems:  # it is small enough to be checked whole
+        if problems[""]:
+            yield _damaged(look, database.path, problems)
+        return
     try:
         for table in inspection.tables():
             try:
@@ -69,19 +81,21 @@ def _read_through(look: SqlLook, database: Database, tables: list[str]) -> Itera
     if inspection is None:
         return
     problems: dict[str, list[str]] = {}
-    left = []
+    left: dict[str, int] = {}
     for table in tables:
+        rows = 0
         try:
-            for _ in inspection.touched(table, list(inspection.columns(table))):
-                pass
+            for read in inspection.touched(table, list(inspection.columns(table))):
+                rows += read
         except UnreadError as error:
             if error.unread.how is How.CORRUPT:
                 problems[table] = [error.unread.why]
             else:  # no time for it, or no rowids
-                left.append(table)
+                left[table] = rows
     if problems:
         yield _damaged(look, database.path, problems)
     if left:
+        look.told.add((database.path, How.SLOW))
         yield _unfinished(database.path, left)
 
 
@@ -107,39 +121,44 @@ def _damaged(look: SqlLook, path: str, problems: dict[str, list[str]]) -> Findin
     )
 
 
-def _unfinished(path: str, tables: list[str]) -> Finding:
-    names: list[Json] = list(tables)
+def _unfinished(path: str, rows: dict[str, int]) -> Finding:
+    said = [f"{table} ({read:,} rows were read)" for table, read in rows.items()]
     return Finding(
         id="database-slow",
         row="F14",
         status=Status.PARTIAL,
         path=path,
-        measured=f"Too large to be checked in the time given: {', '.join(tables)}. What was read of it is sound.",
+        measured=f"Too large to be checked in the time given: {', '.join(said)}. What was read is sound.",
         expected="Every table is read through once.",
         confidence=Confidence.CERTAIN,
         cause="The file is large, or the disk is slow or busy.",
         remedy="`holdfast doctor --deep` checks a copy of it, all of it.",
-        details={"tables": names},
+        details={"rows_read": dict(rows)},
     )
 
 
-def _empty(path: str) -> Finding | None:
+def _is_empty(path: str) -> bool:
     try:
         found = os.stat(path)
-        wal_bytes = os.stat(f"{path}-wal").st_size if os.path.exists(f"{path}-wal") else 0
-    except FileNotFoundError:
-        return None
     except OSError:
-        return None  # it is told when it is opened
-    if found.st_size or not os.path.isfile(path):
-        return None
+        return False  # it is told when it is opened
+    return stat.S_ISREG(found.st_mode) and found.st_size == 0
+
+
+def _empty(path: str) -> Iterator[Finding]:
+    try:
+        age_s = time.time() - os.stat(path).st_mtime
+        wal_bytes = os.stat(f"{path}-wal").st_size if os.path.exists(f"{path}-wal") else 0
+    except OSError:
+        return  # it is just being made, or removed
     if wal_bytes:
-        return unread.malformed(
+        yield unread.malformed(
             path, f"it has 0 bytes, and a log of {wal_bytes:,} bytes lies beside it", {"wal_bytes": wal_bytes}
         )
-    if time.time() - found.st_mtime < _YOUNG_S:
-        return None
-    return Finding(
+        return
+    if age_s < _YOUNG_S:
+        return
+    yield Finding(
         id="malformed",
         row="F14",
         status=Status.WARN,

@@ -45,12 +45,12 @@ class CheckpointTruncate:
         before = database.figures(path)
         if work.live:
             refuse_when_locks_are_lost(path)
-            if not mending.checkpoint_beside(path):
-                return database.outcome("somebody reads or writes it, so its log stays", path, before, None, gone=False)
+            done = mending.checkpoint_beside(path)
         else:
             mending.truncate_log(path)
-        after = database.figures(path)
-        return database.outcome("its log was emptied", path, before, None, gone=after.wal_bytes == 0)
+            done = database.figures(path).wal_bytes == 0
+        said = "its log was emptied" if done else "somebody reads or writes it, so its log stays"
+        return database.outcome(said, path, before, None, gone=done)
 
 
 def refuse_when_locks_are_lost(path: str) -> None:

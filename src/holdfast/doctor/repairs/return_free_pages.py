@@ -27,7 +27,7 @@ class ReturnFreePages:
         return Action(
             repair=self.name,
             path=about.path,
-            what=f"Give the {'' if free is None else f'{free} '}free pages of {about.path} back to the disk, some ms at a time.",
+            what=f"Give {'the' if free is None else free} free pages of {about.path} back to the disk, bit by bit.",
             keeps="Every row. Only pages that hold nothing go, so there is no copy, and nothing to undo.",
             live=True,
             can_undo=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.doctor.model import Finding, Json, Target
+from holdfast.doctor.model import Finding, Target
 from holdfast.doctor.repairs import database
 from holdfast.doctor.repairs.repair import Action, Outcome, Work
 from holdfast.doctor.salvage import Salvaged, TableLedger
