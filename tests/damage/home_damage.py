@@ -1,4 +1,4 @@
-"""Homes damaged on purpose: of Codex as its versions left them, and a board of Hermes. Whoever changes rows is another process."""
+"""Homes damaged on purpose: of Codex as its versions left them, and a board of Hermes; rows by another process."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def archived_by_hand(home: Path) -> None:
 
 def names_lost(home: Path) -> None:
     """The rows have no name that a person gave; the file of names has."""
-    columns = {row["name"] for row in sql(home / "state_5.sqlite", ("SELECT name FROM pragma_table_info('threads')", []))}
+    columns = {
+        row["name"] for row in sql(home / "state_5.sqlite", ("SELECT name FROM pragma_table_info('threads')", []))
+    }
     name = "name = NULL, " if "name" in columns else ""
     sql(home / "state_5.sqlite", (f"UPDATE threads SET {name}title = first_user_message", []))
 

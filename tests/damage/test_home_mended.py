@@ -1,10 +1,11 @@
-"""What is wrong with a home is planned, mended and gone; undone, every row and every byte is back. Beside its owner, too."""
+"""What is wrong with a home is planned, mended and gone, beside its owner, too; undone, all is as it was."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import platform
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ import oracle
 from holdfast import holds, receipts
 from holdfast.doctor import applying, planning, undoing
 from holdfast.doctor.homes.recognising import recognise
-from holdfast.doctor.model import Confidence, Finding, Report, Status, Target
+from holdfast.doctor.model import Confidence, Finding, Report, Status
 from holdfast.doctor.planning import Wishes
 from holdfast.errors import Busy, Refused
 from holdfast.rollouts import scan, writer_lock
@@ -60,9 +61,10 @@ class Doctor:
         self.folder = folder
         self.receipts = str(folder / "receipts")
 
-    def plan(self, home, repair, path=None, **details):
+    def plan(self, home, repair, path=None, maps=(), **details):
         target = recognise(home)
-        planned = planning.plan(report(target, finding(path or target.path, repair, **details)), self.receipts)
+        found = report(target, finding(path or target.path, repair, **details))
+        planned = planning.plan(found, self.receipts, Wishes(maps=tuple(maps)))
         file = str(self.folder / "plan.json")
         planning.save(planned, file)
         return planning.load(file)
@@ -202,7 +204,9 @@ def test_a_rollout_that_lies_among_the_archived_ones_has_a_row_that_says_so(doct
 def test_a_newer_codex_that_needs_what_we_do_not_know_gets_no_row(doctor, codex):
     db = codex / "state_5.sqlite"
     damage.sql(db, ("ALTER TABLE threads ADD COLUMN mood TEXT NOT NULL DEFAULT 'calm'", []))
-    damage.sql(db, ("UPDATE _sqlx_migrations SET version = 99 WHERE version = (SELECT max(version) FROM _sqlx_migrations)", []))
+    damage.sql(
+        db, ("UPDATE _sqlx_migrations SET version = 99 WHERE version = (SELECT max(version) FROM _sqlx_migrations)", [])
+    )
     damage.rows_lost(codex)
 
     outcome = doctor.mend(codex, "rebuild-threads")
@@ -213,7 +217,10 @@ def test_a_newer_codex_that_needs_what_we_do_not_know_gets_no_row(doctor, codex)
     damage.sql(
         db,
         ("PRAGMA writable_schema = 1", []),
-        ("UPDATE sqlite_schema SET sql = replace(sql, 'mood TEXT NOT NULL DEFAULT ''calm''', 'mood TEXT NOT NULL')", []),
+        (
+            "UPDATE sqlite_schema SET sql = replace(sql, 'mood TEXT NOT NULL DEFAULT ''calm''', 'mood TEXT NOT NULL')",
+            [],
+        ),
     )
     damage.rows_lost(codex)
     before = damage.threads(codex)
@@ -259,7 +266,9 @@ def test_names_that_the_rows_lost_come_back_from_the_file_the_last_line_of_each(
     once = damage.threads(codex)
     damage.names_lost(codex)
     with (codex / "session_index.jsonl").open("a") as out:
-        out.write('{"id":"%s","thread_name":""}\nno JSON\n{"id":"%s","thread_name":"gone"}\n' % (min(once), thread_id(77)))
+        out.write(
+            f'{{"id":"{min(once)}","thread_name":""}}\nno JSON\n{{"id":"{thread_id(77)}","thread_name":"gone"}}\n'
+        )
     before = damage.threads(codex)
 
     outcome = doctor.mend(codex, "restore-names")
@@ -293,9 +302,7 @@ def test_a_home_and_a_project_that_moved_are_followed(doctor, tmp_path, version)
     lost = sorted(before)[0]
     damage.rollout(home, lost).unlink()
 
-    outcome = doctor.mend(
-        home, "reroot", map=[f"/home/dev/.codex={home}", f"/home/dev/src/alpha={project}"]
-    )
+    outcome = doctor.mend(home, "reroot", maps=[f"/home/dev/.codex={home}", f"/home/dev/src/alpha={project}"])
 
     for id, row in damage.threads(home).items():
         if id != lost:
@@ -308,14 +315,42 @@ def test_a_home_and_a_project_that_moved_are_followed(doctor, tmp_path, version)
     assert damage.threads(home) == before
 
 
-def test_nothing_is_re_rooted_while_the_old_place_is_there_or_nobody_says_where_to(doctor, codex, tmp_path):
-    for details, why in (
-        ({}, "--map"),
-        ({"map": [f"{codex}={tmp_path}"]}, "still there"),
-        ({"map": [f"/no/such={tmp_path}/nowhere"]}, "no folder"),
-        ({"map": ["/a"]}, "OLD=NEW"),
+def test_a_home_that_moved_is_followed_without_a_word_when_nothing_is_at_the_old_place(doctor, tmp_path):
+    home = damage.codex_moved("0.169", tmp_path)
+    moved = damage.rollout(home, min(damage.threads(home)))
+    (home / "sessions" / "elsewhere").mkdir()
+    moved.rename(home / "sessions" / "elsewhere" / moved.name)
+
+    outcome = doctor.mend(home, "reroot", roots={"/home/dev/.codex": 48}, rows=48)
+
+    assert outcome.gone
+    for id, row in damage.threads(home).items():
+        assert row["rollout_path"] == str(damage.rollout(home, id))
+
+
+def test_what_is_at_its_old_place_is_re_rooted_only_when_the_user_says_so(doctor, codex, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(codex, copy)
+    before = damage.threads(copy)
+
+    outcome = doctor.mend(copy, "reroot", roots={str(codex): 48}, rows=48)
+    assert outcome.receipt is None and damage.threads(copy) == before
+
+    outcome = doctor.mend(copy, "reroot", roots={str(codex): 48}, rows=48, maps=[f"{codex}={copy}"])
+    assert outcome.gone
+    assert {Path(row["rollout_path"]).is_relative_to(copy) for row in damage.threads(copy).values()} == {True}
+    doctor.undo(outcome)
+    assert damage.threads(copy) == before
+
+
+def test_nothing_is_re_rooted_when_nobody_says_where_to(doctor, codex, tmp_path):
+    for maps, why in (
+        ([], "--map"),
+        ([f"/no/such={tmp_path}/nowhere"], "no folder"),
+        (["/a"], "OLD=NEW"),
+        ([f"/={tmp_path}"], "which folder"),
     ):
-        planned = doctor.plan(codex, "reroot", **details)
+        planned = doctor.plan(codex, "reroot", maps=maps)
         assert not planned.steps and why in planned.left_out[0].why
 
 
@@ -389,7 +424,9 @@ def test_a_plan_that_names_what_is_no_rollout_of_the_home_is_refused(doctor, rol
     stranger = tmp_path / file.name
     stranger.write_bytes(file.read_bytes())
     (home / "sessions" / f"rollout-link-{thread_id(9)}.jsonl").symlink_to(stranger)
-    planned = doctor.plan(home, "mend-rollouts", files=[str(file), str(stranger), f"sessions/rollout-link-{thread_id(9)}.jsonl"])
+    planned = doctor.plan(
+        home, "mend-rollouts", files=[str(file), str(stranger), f"sessions/rollout-link-{thread_id(9)}.jsonl"]
+    )
     assert planned.steps[0].action.arguments["files"] == [str(file)]
 
     text = (doctor.folder / "plan.json").read_text().replace(f'"{file}"', f'"{stranger}"')
@@ -445,35 +482,43 @@ def test_whoever_is_killed_in_the_middle_of_mending_leaves_what_can_be_finished_
 # --- leases --------------------------------------------------------------------------
 
 
-def test_leases_of_codex_that_are_over_end_and_one_that_runs_does_not(doctor, codex):
+OPEN = """
+import sqlite3
+db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=5)
+say(*db.execute("PRAGMA journal_mode = WAL").fetchall(), *db.execute("SELECT count(*) FROM threads").fetchall())
+hear()
+"""
+JOBS = ("SELECT * FROM jobs ORDER BY job_key", [])
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_leases_of_codex_that_are_over_end_and_one_that_may_be_somebodys_does_not(doctor, codex, start, used):
     damage.leases_of_the_dead(codex)
     db = codex / "memories_1.sqlite"
-    before = damage.sql(db, ("SELECT * FROM jobs ORDER BY job_key", []))
+    before = damage.sql(db, JOBS)
+    if used:
+        assert start(OPEN, codex / "state_5.sqlite").line()
 
     outcome = doctor.mend(codex, "release-leases", db)
 
-    a, b, c, d = damage.sql(db, ("SELECT * FROM jobs ORDER BY job_key", []))
-    assert outcome.gone and [c, d] == before[2:]
+    a, b, c, d = damage.sql(db, JOBS)
+    assert outcome.gone and d == before[3]
+    assert (c == before[2]) is used
     for job, tries in ((a, 3), (b, 2)):
-        assert (job["status"], job["lease_until"], job["ownership_token"], job["retry_remaining"]) == ("error", None, None, tries)
+        now = job["status"], job["lease_until"], job["ownership_token"], job["retry_remaining"]
+        assert now == ("error", None, None, tries)
     doctor.undo(outcome)
-    assert damage.sql(db, ("SELECT * FROM jobs ORDER BY job_key", [])) == before
+    assert damage.sql(db, JOBS) == before
 
 
-def test_who_was_killed_reading_all_rollouts_keeps_nobody_waiting(doctor, codex):
-    damage.backfill_of_the_dead(codex)
-    db = codex / "state_5.sqlite"
-
-    outcome = doctor.mend(codex, "release-leases", db)
-
-    (now,) = damage.sql(db, ("SELECT status FROM backfill_state", []))
-    assert now["status"] == "pending"
-    doctor.undo(outcome)
-    assert damage.sql(db, ("SELECT status, updated_at FROM backfill_state", [])) == [{"status": "running", "updated_at": 1000}]
-
-
-CLAIM = "UPDATE tasks SET claim_lock = ?, worker_pid = ?, claim_expires = ?, last_heartbeat_at = ? WHERE status = 'running'"
-BOARD = [("SELECT * FROM tasks ORDER BY id", []), ("SELECT * FROM task_runs ORDER BY id", []), ("SELECT * FROM task_events ORDER BY id", [])]
+CLAIM = (
+    "UPDATE tasks SET claim_lock = ?, worker_pid = ?, claim_expires = ?, last_heartbeat_at = ? WHERE status = 'running'"
+)
+BOARD = [
+    ("SELECT * FROM tasks ORDER BY id", []),
+    ("SELECT * FROM task_runs ORDER BY id", []),
+    ("SELECT * FROM task_events ORDER BY id", []),
+]
 
 
 def test_a_claim_of_hermes_whose_worker_is_gone_is_released_as_hermes_does(doctor, tmp_path):
@@ -491,7 +536,10 @@ def test_a_claim_of_hermes_whose_worker_is_gone_is_released_as_hermes_does(docto
     tasks, runs, events = [damage.sql(db, each) for each in BOARD]
     (was,) = [task for task in before[0] if task["status"] == "running"]
     (task,) = [task for task in tasks if task["id"] == was["id"]]
-    assert [task[column] for column in ("status", "claim_lock", "claim_expires", "worker_pid", "current_run_id")] == ["ready", *[None] * 4]
+    assert [task[column] for column in ("status", "claim_lock", "claim_expires", "worker_pid", "current_run_id")] == [
+        "ready",
+        *[None] * 4,
+    ]
     (run,) = [run for run in runs if run["id"] == was["current_run_id"]]
     assert (run["status"], run["outcome"], run["claim_lock"]) == ("reclaimed", "reclaimed", None) and run["ended_at"]
     assert events[:-1] == before[2] and (events[-1]["kind"], events[-1]["task_id"]) == ("reclaimed", was["id"])
@@ -510,7 +558,7 @@ def test_claims_of_hermes_that_may_be_somebodys_stay(doctor, tmp_path, start):
         (f"{platform.node()}:1", None, now_s - 200, None),
         ("elsewhere:1", 77, now_s - 4_000, now_s - 10),
     ):
-        damage.sql(db, (CLAIM, [lock, pid, expires, beat]))
+        damage.sql(db, (CLAIM, [lock, pid, expires, beat]), ("UPDATE task_runs SET started_at = ?", [now_s]))
         before = [damage.sql(db, each) for each in BOARD]
 
         outcome = doctor.mend(root, "release-leases", db)
@@ -550,7 +598,7 @@ def test_our_own_holds_of_the_dead_end_and_those_of_the_living_do_not(doctor, ro
 
 
 def test_an_index_of_ours_that_lost_rows_has_them_again(doctor, rollout, open_state, state_dir):
-    file, home, id = rollout
+    _, home, id = rollout
     with holdfast.open(home, state_dir=state_dir, search=False) as state:
         state.threads.rename(id, "kept")
     damage.sql(state_dir / "state.db", ("UPDATE threads SET title = 'other', preview = 'other'", []))
@@ -563,7 +611,7 @@ def test_an_index_of_ours_that_lost_rows_has_them_again(doctor, rollout, open_st
 
 
 def test_an_index_of_words_is_made_anew(doctor, rollout, state_dir):
-    file, home, id = rollout
+    _, home, id = rollout
     with holdfast.open(home, state_dir=state_dir) as state:
         state.wait_for_search()
     search = state_dir / "search.db"

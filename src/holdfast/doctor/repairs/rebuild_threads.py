@@ -101,7 +101,7 @@ def _figures(found: _Wrong) -> dict[str, Json]:
 
 
 def _compare(path: str, home: str, scans: Mapping[bytes, list[Scan]]) -> _Wrong:
-    with codex_home.looking(path) as look:
+    with codex_home.looking_at_threads(path) as look:
         columns = look.columns("threads")
         rows = codex_home.rows_by_id(look)
         required = look.required("threads")
