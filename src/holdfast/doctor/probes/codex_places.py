@@ -49,8 +49,8 @@ def relocation_offered(look: RawLook) -> Iterator[Finding]:
             confidence=Confidence.CERTAIN,
             cause="Codex keeps its databases in its home, unless it is told another place.",
             remedy="End every Codex of this home as it usually ends, copy the `*.sqlite` files, each with its -wal, to "
-            "a new local folder, set `sqlite_home` in config.toml to its whole path, and start Codex. `holdfast doctor` "
-            "then names who still has the old files open.",
+            "a new local folder, set `sqlite_home` in config.toml to its whole path, and start Codex. The doctor then "
+            "names who still has the old files open.",
             details={"folder": folder, "databases": names},
         )
 
