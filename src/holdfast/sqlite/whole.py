@@ -9,7 +9,7 @@ import time
 import apsw
 
 from holdfast.errors import Busy, Damaged, Full, HoldfastError
-from holdfast.sqlite import owners, settings, taken, taking, unread
+from holdfast.sqlite import settings, taken, taking, unread
 from holdfast.sqlite.unread import How, Unread, UnreadError
 from holdfast.sqlite.watchdog import Watchdog
 
@@ -31,8 +31,7 @@ def problems(path: str, deadline_ns: int) -> list[str]:
             taking.check_room(path, folder)
             now_ns = time.monotonic_ns()
             copied_ns = now_ns + (deadline_ns - now_ns) // 2  # the other half is for the check
-            with owners.held():
-                taking.take(path, copy, pages_a_step=_PAGES_A_STEP, deadline_ns=copied_ns)
+            taking.take(path, copy, pages_a_step=_PAGES_A_STEP, deadline_ns=copied_ns)
         except HoldfastError as error:
             raise UnreadError(Unread(_how(error), 0, str(error))) from error
         return _checked(copy, deadline_ns)

@@ -58,6 +58,7 @@ class Board:
         cause: str,
         remedy: str,
         confidence: Confidence = Confidence.CERTAIN,
+        repair: str | None = None,
         **details: Any,
     ) -> Finding:
         """Return a finding about this board. None of them loses anything by waiting: all are warnings."""
@@ -70,5 +71,6 @@ class Board:
             confidence=confidence,
             cause=cause,
             remedy=remedy,
+            repair=repair,
             details=details,
         )
