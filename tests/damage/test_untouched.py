@@ -34,6 +34,7 @@ hear()
 while not select.select([0], [], [], 0)[0]:
     c.execute("INSERT INTO mine (who, n) VALUES (?, ?)", (who, done))
     done += 1
+hear()
 say(done)
 hear()
 c.close()
