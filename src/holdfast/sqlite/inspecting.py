@@ -1,7 +1,8 @@
 """A look at somebody's database, live or left behind: no file made, no writer kept out, no trace.
 
 For a process of its own, like ``taking``: the header is read by bytes, and the close of
-such a descriptor would cancel the locks of everything else in the process.
+such a descriptor would cancel the locks of everything else in the process. One that root
+may start calls ``taking.leave_owners`` before.
 
 How it is opened depends on what lies beside it:
 
@@ -30,7 +31,7 @@ from typing import Self
 import apsw
 
 from holdfast.errors import Busy, Refused
-from holdfast.sqlite import creation, owners, settings, taken, taking, unread
+from holdfast.sqlite import creation, settings, taken, taking, unread
 from holdfast.sqlite.unread import How, Unread, UnreadError
 from holdfast.sqlite.watchdog import Watchdog
 
@@ -69,13 +70,7 @@ class Inspection:
         self._index_is_useless = False
         self._moment_ns: int | None = None
         self._running = threading.Lock()
-        self._closed = False
-        owners.hold()
-        try:
-            self._open()
-        except BaseException:
-            owners.release()
-            raise
+        self._open()
 
     def rows(self, text: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> list[Row]:
         """Return the rows of one statement, by the names of their columns. One read transaction."""
@@ -221,10 +216,8 @@ class Inspection:
 
     def close(self) -> None:
         """Close it. Nothing is written."""
-        if not self._closed:
-            self._closed = True
-            self._disconnect()
-            owners.release()
+        self._watchdog.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -289,12 +282,8 @@ class Inspection:
             raise UnreadError(Unread(How.CORRUPT, apsw.SQLITE_NOTADB, "it does not begin like a SQLite database"))
         return head
 
-    def _disconnect(self) -> None:
-        self._watchdog.close()
-        self._connection.close()
-
     def _reopen(self) -> None:
-        self._disconnect()
+        self.close()
         self._open()
 
     # --- reading ---------------------------------------------------------------

@@ -139,7 +139,6 @@ class Lock:
     pid: int | None
     key: Key
     ofd: bool
-    writes: bool
     first: int
     last: int
 
@@ -179,7 +178,9 @@ class Process:
     began_ticks: int
     age_s: float
     parent: int
+    cpu_ticks: int
     fds: int | None = None
+    """And what else follows: told only of those who have to do with a target."""
     fds_max: int | None = None
     """Its soft limit."""
     written_bytes: int | None = None
@@ -205,6 +206,8 @@ class Processes:
     marks: tuple[Mark, ...] = ()
     left: tuple[str, ...] = ()
     """Sentences: what was not looked at, and why."""
+    unreadable: int = 0
+    """Processes, mostly of others, whose descriptors we may not see. Their locks are among ``locks``."""
     watches_max: int | None = None
     instances_max: int | None = None
 

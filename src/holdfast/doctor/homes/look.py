@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
+from holdfast import rollouts
 from holdfast.doctor.model import Database, Target
+from holdfast.rollouts import Entry
 from holdfast.sqlite.inspecting import Inspection, Unread, UnreadError
+
+
+class Rollouts(NamedTuple):
+    """The rollouts of a home. ``whole``: it is there, and every folder of it could be listed."""
+
+    entries: list[Entry]
+    whole: bool
 
 
 class SqlLook:
@@ -50,6 +60,13 @@ class SqlLook:
         """Return the newest database of this role whose generation we know, None without one."""
         found = [each for each in self.target.databases if each.role == role and each.known]
         return max(found, key=lambda each: each.generation or 0, default=None)
+
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        """The rollouts that lie in the target, walked once for all probes. 50,000: 0.4 s."""
+        walk = rollouts.walk(self.target.path)
+        entries = list(walk)
+        return Rollouts(entries, whole=not walk.gone and not walk.unreadable)
 
     def is_over(self) -> bool:
         """Whether the time of the running probe is over."""

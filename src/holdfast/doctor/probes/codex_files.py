@@ -28,7 +28,7 @@ _TORN = {"line-unread", "line-too-long", "tail-torn", "tail-nul", "zst-truncated
 def torn_rollouts(look: SqlLook) -> Iterator[Finding]:
     """Find lines of rollouts that cannot be read: in the newest 64 MiB, at the end of the others; ``deep``: in all."""
     home = look.target.path
-    entries = sorted(rollouts.walk(home), key=lambda entry: entry.mtime_ns, reverse=True)
+    entries = sorted(look.rollouts.entries, key=lambda entry: entry.mtime_ns, reverse=True)
     torn: list[Scan] = []
     read_bytes = 0
     for entry in entries:

@@ -73,16 +73,15 @@ def threads_and_files(look: SqlLook) -> Iterator[Finding]:
 
 def _walked(look: SqlLook) -> _Home | None:
     path = look.target.path
-    if look.target.kind != "codex" or not recognising.is_sessions_home(path):
+    if not recognising.is_sessions_home(path):
         return None
-    walk = rollouts.walk(path)
     by_id: dict[str, list[Entry]] = {}
-    for entry in walk:
+    for entry in look.rollouts.entries:
         id16 = paths.name_id(entry.path)
         if id16 is not None:
             by_id.setdefault(ids.text(id16), []).append(entry)
     has_sessions = os.path.isdir(os.path.join(path, paths.SESSIONS))
-    return None if walk.gone else _Home(path, by_id, has_sessions and not walk.unreadable)
+    return _Home(path, by_id, has_sessions and look.rollouts.whole)
 
 
 def _sorted(home: _Home, inspection: Inspection) -> _Sorted:

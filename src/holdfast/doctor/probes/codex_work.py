@@ -51,13 +51,13 @@ def backfill_stuck(look: SqlLook) -> Iterator[Finding]:
             f"It is said to be running since a time that is {duration(-age_s * 1000)} ahead of this clock.",
             "A clock was wrong. Codex waits for a lease that does not end, and never starts.", details,
         )  # fmt: skip
-    elif status == "running" and not _others(look, inspection.path):
+    elif status == "running" and not _is_used(look):
         fresh = age_s < BACKFILL_LEASE_S
         yield _backfill(
             inspection.path,
             Status.FAIL if fresh else Status.WARN,
             Confidence.LIKELY,
-            f"It is running since {duration(age_s * 1000)}, and no process has the database open.",
+            f"It is running since {duration(age_s * 1000)}, and no process has a database of the home open.",
             "The process that did it was ended. "
             + (
                 f"Each Codex waits 30 s and ends, for {duration((BACKFILL_LEASE_S - age_s) * 1000)} more."
@@ -86,10 +86,10 @@ def _backfill(
     )
 
 
-def _others(look: SqlLook, path: str) -> bool:
-    """Whether anybody but this process has the database open, by the kernel's table of locks."""
+def _is_used(look: SqlLook) -> bool:
+    """Whether anybody else has a database of the home open, by the kernel's table of locks."""
     look.close()  # our own lock would be one of them
-    return bool(openers(path))
+    return any(openers(database.path) for database in look.target.databases)
 
 
 # --- leases, and what waits ----------------------------------------------------------
@@ -128,7 +128,7 @@ def stale_leases(look: SqlLook) -> Iterator[Finding]:
         expired = [row for row in rows if _whole(row["until"]) < now_s - EXPIRED_S]
         ahead = [row for row in rows if _whole(row["until"]) > now_s + LEASE_S_MAX]
         held = [row for row in rows if row not in expired and row not in ahead]
-        left = [] if not held or _others(look, database.path) else held
+        left = [] if not held or _is_used(look) else held
         if expired or ahead or left:
             yield _stale(database.path, jobs.table, now_s, expired, ahead, left)
 
@@ -141,7 +141,7 @@ def _stale(path: str, table: str, now_s: int, expired: list[Row], ahead: list[Ro
             f"{len(expired):,} leases ended without being given back, the first {duration(oldest_s * 1000)} ago"
         )
     if left:
-        said.append(f"{len(left):,} leases still run, and no process has the database open")
+        said.append(f"{len(left):,} leases still run, and no process has a database of the home open")
     if ahead:
         said.append(f"{len(ahead):,} leases run for longer than any is given for")
     jobs: list[Json] = [str(row["job"]) for row in (*left, *ahead, *expired)[:_SHOWN]]

@@ -81,19 +81,21 @@ def _read_through(look: SqlLook, database: Database, tables: list[str]) -> Itera
     if inspection is None:
         return
     problems: dict[str, list[str]] = {}
-    left = []
+    left: dict[str, int] = {}
     for table in tables:
+        rows = 0
         try:
-            for _ in inspection.touched(table, list(inspection.columns(table))):
-                pass
+            for read in inspection.touched(table, list(inspection.columns(table))):
+                rows += read
         except UnreadError as error:
             if error.unread.how is How.CORRUPT:
                 problems[table] = [error.unread.why]
             else:  # no time for it, or no rowids
-                left.append(table)
+                left[table] = rows
     if problems:
         yield _damaged(look, database.path, problems)
     if left:
+        look.told.add((database.path, How.SLOW))
         yield _unfinished(database.path, left)
 
 
@@ -119,19 +121,19 @@ def _damaged(look: SqlLook, path: str, problems: dict[str, list[str]]) -> Findin
     )
 
 
-def _unfinished(path: str, tables: list[str]) -> Finding:
-    names: list[Json] = list(tables)
+def _unfinished(path: str, rows: dict[str, int]) -> Finding:
+    said = [f"{table} ({read:,} rows were read)" for table, read in rows.items()]
     return Finding(
         id="database-slow",
         row="F14",
         status=Status.PARTIAL,
         path=path,
-        measured=f"Too large to be checked in the time given: {', '.join(tables)}. What was read of it is sound.",
+        measured=f"Too large to be checked in the time given: {', '.join(said)}. What was read is sound.",
         expected="Every table is read through once.",
         confidence=Confidence.CERTAIN,
         cause="The file is large, or the disk is slow or busy.",
         remedy="`holdfast doctor --deep` checks a copy of it, all of it.",
-        details={"tables": names},
+        details={"rows_read": dict(rows)},
     )
 
 

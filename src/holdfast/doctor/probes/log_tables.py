@@ -118,9 +118,13 @@ def logs_no_cap(look: SqlLook) -> Iterator[Finding]:
             used = inspection.number("PRAGMA page_count") - inspection.number("PRAGMA freelist_count")
         if used * page_bytes <= CAP_BYTES:
             continue
-        parts = {name: _distinct(inspection, name) for name in ("thread_id", "process_uuid") if name in columns}
+        parts = {
+            name: count
+            for name, (_, where) in _PARTS.items()
+            if {name, "thread_id"} <= columns and (count := _distinct(inspection, name, where)) is not None
+        }
         told = ", ".join(
-            f"{'over ' if count >= _PARTITIONS_MAX else ''}{count:,} {_PARTS[name]}" for name, count in parts.items()
+            f"{'over ' if count >= _PARTITIONS_MAX else ''}{count:,} {_PARTS[name][0]}" for name, count in parts.items()
         )
         details: dict[str, Json] = {"bytes": used * page_bytes, "cap_bytes": CAP_BYTES}
         yield Finding(
@@ -142,7 +146,8 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-_PARTS = {"thread_id": "threads", "process_uuid": "processes"}
+# Codex's partitions: what they are called, and which rows are in one; for each there is an index.
+_PARTS = {"thread_id": ("threads", "1"), "process_uuid": ("processes", "thread_id IS NULL")}
 
 
 def _size(inspection: Inspection) -> _Size | None:
@@ -167,13 +172,22 @@ def _rows_a_second(inspection: Inspection, high: int) -> float:
     return (now - high) / (time.monotonic() - begun_s)
 
 
-def _distinct(inspection: Inspection, column: str) -> int:
-    """Return how many values an indexed column has, up to 2,000: a seek for each, whatever the table holds."""
+def _distinct(inspection: Inspection, column: str, where: str) -> int | None:
+    """Return how many values an indexed column has, up to 2,000: a seek for each, whatever the table holds.
+
+    None when there is no index for it, and a scan takes too long.
+    """
     name, count = quoted(column), 0
-    last = inspection.value(f"SELECT min({name}) FROM {_TABLE}")
-    while last is not None and count < _PARTITIONS_MAX:
-        count += 1
-        last = inspection.value(f"SELECT min({name}) FROM {_TABLE} WHERE {name} > ?", (last,))
+    text = f"SELECT min({name}) FROM {_TABLE} WHERE {where}"
+    try:
+        last = inspection.value(text)
+        while last is not None and count < _PARTITIONS_MAX:
+            count += 1
+            last = inspection.value(f"{text} AND {name} > ?", (last,))
+    except UnreadError as error:
+        if error.unread.how is not How.SLOW:
+            raise
+        return None
     return count
 
 
