@@ -26,8 +26,10 @@ from processes import children
 # A process that forks once per kill: the child dies before its nth call, whatever that is.
 CODE = """
 from itertools import count
+import apsw
 from holdfast import receipts
 from holdfast.doctor import applying, planning, undoing, replacing
+from holdfast.sqlite import mending
 
 plan, kept, what, room = sys.argv[1:]
 CALLS = "open link unlink rename pwrite ftruncate utime fsync mkdir posix_fallocate".split()
@@ -44,7 +46,25 @@ def arm(number):
         return counted
     for name in CALLS:
         setattr(os, name, before(getattr(os, name)))
+    for each in (File.xWrite, File.xTruncate, File.xSync):
+        setattr(File, each.__name__, before(each))
+    Files.xDelete = before(Files.xDelete)
+    mending._VFS = "killing"
     return before(lambda *told: None)
+
+# SQLite's own calls on the database, its log and its journal.
+class File(apsw.VFSFile):
+    def __init__(self, name, flags): super().__init__("unix-none", name, flags)
+    def xWrite(self, *given): return super().xWrite(*given)
+    def xTruncate(self, *given): return super().xTruncate(*given)
+    def xSync(self, *given): return super().xSync(*given)
+
+class Files(apsw.VFS):
+    def __init__(self): super().__init__("killing", "unix-none")
+    def xOpen(self, name, flags): return File(name, flags)
+    def xDelete(self, *given): return super().xDelete(*given)
+
+files = Files()
 
 def child(work):
     pid = os.fork()

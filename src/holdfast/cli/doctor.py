@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--empty-logs", is_flag=True, help="... keep nothing of it, in a plan.")
 @click.option("--drop-trigger", metavar="NAME", multiple=True, help="A trigger that may go, in a plan. Repeatable.")
+@click.option("--map", "maps", metavar="OLD=NEW", multiple=True, help="Where a home or a project went, in a plan.")
 @shared
 def doctor(given: Given, paths: tuple[str, ...], **asked: Any) -> None:
     """Look at PATHs and say what is wrong: a home of Codex or Hermes, a state directory of holdfast, a SQLite file.
@@ -82,7 +83,7 @@ def doctor(given: Given, paths: tuple[str, ...], **asked: Any) -> None:
 
 def _check(paths: tuple[str, ...], asked: dict[str, Any]) -> None:
     looks = paths or asked["deep"] or asked["limit"] or asked["only"] or asked["page"]
-    plans = asked["keep_days"] is not None or asked["empty_logs"] or asked["drop_trigger"]
+    plans = asked["keep_days"] is not None or asked["empty_logs"] or asked["drop_trigger"] or asked["maps"]
     if asked["plan_from"] is not None:
         if asked["plan_to"] is not None:
             raise click.UsageError("--plan writes a plan and --apply carries one out: one after the other")
@@ -91,7 +92,9 @@ def _check(paths: tuple[str, ...], asked: dict[str, Any]) -> None:
     elif asked["yes"] and (asked["plan_to"] is not None or not asked["live"]):
         raise click.UsageError("--yes is for --apply and --live: nothing else asks")
     elif plans and asked["plan_to"] is None:
-        raise click.UsageError("--keep-days, --empty-logs and --drop-trigger say what a plan is to do: add --plan FILE")
+        raise click.UsageError(
+            "--keep-days, --empty-logs, --drop-trigger and --map say what a plan is to do: add --plan FILE"
+        )
 
 
 def _some(asked: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def _made(given: Given, report: Report, asked: dict[str, Any]) -> RepairPlan:
         keep_days=10 if asked["keep_days"] is None else asked["keep_days"],
         empty_logs=asked["empty_logs"],
         drop_triggers=asked["drop_trigger"],
+        maps=asked["maps"],
         live=asked["live"],
     )
     return redacting.cleaned(planning.plan(report, receipts.folder(given), wishes), RepairPlan)

@@ -27,7 +27,7 @@ def carry_out(receipt: Receipt, databases: Databases | None = None, replacing: R
     with keeping.sole_hand(receipt):
         if any(step.undone for step in receipt.steps):
             raise Refused(f"the receipt {receipt.id} was undone", remedy="Make the change again.")
-        began = any(step.done or step.put for step in receipt.steps)
+        began = any(step.done or step.put or (step.swap and step.swap.begun) for step in receipt.steps)
         if not began:
             began = _begun(receipt, databases)
         for number, step in enumerate(receipt.steps):

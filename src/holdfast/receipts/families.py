@@ -99,7 +99,8 @@ def standing(plan: Plan, step: Step) -> Standing:
         return Standing.BETWEEN
     found = sums(path)
     if found == swap.before:
-        return Standing.BEFORE
+        # Of what was begun an empty sidecar may be left, and the times are not as they were.
+        return Standing.BETWEEN if swap.begun else Standing.BEFORE
     if swap.after and found == swap.after:
         return Standing.AFTER
     return Standing.BETWEEN if swap.begun and not step.done else Standing.CHANGED

@@ -26,6 +26,7 @@ from holdfast.sqlite import codes, creation, filesystems, settings
 Tell = Callable[[int, int], None]
 """Told what is done, and what there is."""
 
+_VFS = "unix-none"
 _STEP_PAGES = 256
 _PROBLEMS_MAX = 20
 _OPENED_SETTINGS = """
@@ -49,7 +50,7 @@ def held(path: str) -> Iterator[apsw.Connection]:
     A damaged schema or a file cut short does not keep it from being opened; a broken first page does (``Damaged``).
     """
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI
-    connection = apsw.Connection(creation.uri(path, immutable=False), flags=flags, vfs="unix-none")
+    connection = apsw.Connection(creation.uri(path, immutable=False), flags=flags, vfs=_VFS)
     try:
         settings.run_all(connection, _OPENED_SETTINGS)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

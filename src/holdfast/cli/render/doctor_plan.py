@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LABEL = 8
 _INDENT = 4
+_NEXT = 7
 
 
 def plan_document(report: Report, made: RepairPlan, saved: str) -> dict[str, Any]:
@@ -63,10 +64,11 @@ def plan_lines(
         yield f"{paper.bold}Frees {words.size(frees)}.{paper.plain}"
     if saved is not None:
         start = ["holdfast", *(("--state", state) if state else ()), "doctor", "--apply"]
-        yield from _wrapped(paper, f"Next:  {safe.line(shlex.join([*start, saved]))}")
-        if any(step.action.live for step in made.steps):
-            what = "while others run" if not all(step.action.live for step in made.steps) else "others may run"
-            yield from _wrapped(paper, f"       {safe.line(shlex.join([*start, saved, '--live']))}    ({what})")
+        yield from _next(paper, "Next:", shlex.join([*start, saved]))
+        some = sum(step.action.live for step in made.steps)
+        if some:
+            which = "all of it" if some == len(made.steps) else words.count(some, "step")
+            yield from _next(paper, "", shlex.join([*start, saved, "--live"]) + f" ({which}, while others run)")
 
 
 def applied_lines(done: Applied, paper: Paper, *, state: str | None = None) -> Iterator[str]:
@@ -83,7 +85,12 @@ def applied_lines(done: Applied, paper: Paper, *, state: str | None = None) -> I
     if done.receipts:
         yield ""
     for number, receipt in enumerate(done.receipts):
-        yield ("Undo:  " if number == 0 else "       ") + safe.line(shlex.join([*start, receipt]))
+        yield from _next(paper, "" if number else "Undo:", shlex.join([*start, receipt]))
+
+
+def _next(paper: Paper, label: str, command: str) -> Iterator[str]:
+    for number, line in enumerate(paper.wrapped(command, _NEXT, _NEXT + 2)):
+        yield (" " * (_NEXT + 2) if number else f"{label:<{_NEXT}}") + line
 
 
 def _step(step: Step, paper: Paper, live: bool) -> Iterator[str]:
@@ -103,7 +110,7 @@ def _step(step: Step, paper: Paper, live: bool) -> Iterator[str]:
     if action.frees_bytes is not None:
         yield from _labelled(paper, "frees", words.size(action.frees_bytes))
     yield from _labelled(paper, "keeps", action.keeps)
-    yield from _labelled(paper, "undo", "gives the bytes back" if action.can_undo else "there is nothing to undo")
+    yield from _labelled(paper, "undo", "takes it back" if action.can_undo else "there is nothing to undo")
     yield from _labelled(paper, "others", "may run meanwhile" if action.live else "must not have it open meanwhile")
 
 
