@@ -59,7 +59,7 @@ def write_only_below(folders: Iterable[str]) -> bool:
                     return False
             finally:
                 os.close(fd)
-        restricted = system.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0 and system.syscall(_RESTRICT_SELF, ruleset, 0) == 0
-        return bool(restricted)
+        refused = system.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) or system.syscall(_RESTRICT_SELF, ruleset, 0)
+        return not refused
     finally:
         os.close(ruleset)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from holdfast import sql
 from holdfast.doctor.model import Confidence, Database, Finding, Json, Status
+from holdfast.engine import Row
 from holdfast.sql import Statement
-from holdfast.sqlite.inspecting import Inspection, Row, Value
+from holdfast.sqlite.inspecting import Inspection, Value
 
 SQL = sql.load("holdfast.doctor.probes.hermes")
 
@@ -33,7 +34,7 @@ class Board:
         """Return True when the table has all of these."""
         return self._columns.get(table, set()) >= set(columns) and table in self._columns
 
-    def ask(self, statement: Statement, **params: Value) -> list[Row]:
+    def ask(self, statement: Statement, **params: Value) -> Sequence[Row]:
         """Return every row, all of one moment. Raises ``UnreadError``."""
         return self._inspection.rows(statement.sqlite, params)
 

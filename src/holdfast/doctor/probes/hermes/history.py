@@ -31,7 +31,7 @@ def runs(board: Board) -> Iterator[Finding]:
     if left:
         yield board.finding(
             "board-runs-open",
-            measured=f"{len(left)} runs have no end, and their task is not at them: "
+            measured=f"runs without an end, whose task is not at them, {len(left)} in all: "
             + board.some([f"run {row['id']} of {row['task_id']}, which is {row['status']}" for row in left]),
             expected="one open run for each running task, and no other",
             cause="A transaction of Hermes was lost in part, or a worker ended a task it no longer had.",
@@ -43,10 +43,10 @@ def runs(board: Board) -> Iterator[Finding]:
     if without:
         yield board.finding(
             "board-running-without-run",
-            measured=f"{len(without)} tasks run without an open run: {board.some(without)}",
+            measured=f"tasks that run without an open run: {board.some(without)}",
             expected="one open run for each running task",
             cause="A transaction of Hermes was lost in part, or somebody moved the task by hand.",
-            remedy="Their worker's end may be refused, because it names no run. `hermes kanban reclaim` puts them back.",
+            remedy="Their worker's end may be refused: it names no run. `hermes kanban reclaim` puts them back.",
             tasks=board.first(without),
             count=len(without),
         )
@@ -75,7 +75,7 @@ def events(board: Board) -> Iterator[Finding]:
         kinds = board.ask(SQL["kinds_of_events"], task=many[0]["task_id"])
         yield board.finding(
             "board-events",
-            measured=f"{sum(row['events'] for row in many)} events of {len(many)} tasks: "
+            measured=f"{sum(row['events'] for row in many)} events of tasks with more than {rules.EVENTS_MAX}: "
             + board.some([f"{row['task_id']} ({row['events']})" for row in many])
             + f"; of the first mostly {board.some([str(row['kind']) for row in kinds])}",
             expected=f"at most {rules.EVENTS_MAX} a task",
@@ -104,7 +104,7 @@ def belongings(board: Board) -> Iterator[Finding]:
             + board.some([f"{count} in {table} (such as of {one})" for table, (count, one) in found.items()]),
             expected="a task for each row",
             cause="The task was lost when a damaged board was repaired, or deleted past Hermes.",
-            remedy="They hold nobody up. What they say may be all that is left of the task: look before it is collected.",
+            remedy="They hold nobody up. What they say may be all that is left of the task: look at it before it goes.",
             confidence=Confidence.LIKELY,
             rows={table: count for table, (count, _one) in found.items()},
         )

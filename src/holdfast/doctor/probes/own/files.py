@@ -1,4 +1,4 @@
-"""What else lies in a state directory: receipts, the log, the write-ahead log of ``state.db``, copies in ``backups/``."""
+"""What else lies in a state directory: receipts, the write-ahead log of ``state.db``, copies in ``backups/``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _unfinished(receipt: Receipt, age_ms: int) -> Finding:
         expected="all of its steps done, or all of them undone",
         confidence=Confidence.CERTAIN,
         cause="Who carried it out was killed, or a disk was full.",
-        remedy=f"`holdfast undo {receipt.id}` puts back what it did, `holdfast undo {receipt.id} --finish` does the rest.",
+        remedy=f"`holdfast undo {receipt.id}` puts back what it did; with `--finish` it does the rest.",
         details={"receipt": receipt.id, "steps_done": receipt.steps_done, "steps": len(receipt.steps)},
     )
 

@@ -85,13 +85,13 @@ def _behind(state: Database, home: Home, missed: Iterable[str], *, is_whole: boo
         id="own-index-behind",
         status=Status.WARN,
         path=state.path,
-        measured=f"{len(paths)} rollouts of {home.path} are not in the index as they are, though each was there more than"
-        f" {duration(_WHILE_INDEXED_MS)} before it was last indexed: {', '.join(paths[:_SHOWN])}"
+        measured=f"{len(paths)} rollouts of {home.path} are not in the index as they are, though each was there"
+        f" {duration(_WHILE_INDEXED_MS)} before the home was last indexed: {', '.join(paths[:_SHOWN])}"
         + ("" if is_whole else "; not all of the home was looked at"),
         expected="every rollout that was there, as it was then",
         confidence=Confidence.LIKELY,
         cause="They were put there with old times (a copy, a restored backup), or rows of the index were lost.",
-        remedy="`holdfast reindex` folds every file again; names and archive marks stay.",
+        remedy="`holdfast threads reindex` folds every file again; names and archive marks stay.",
         repair="refold",
         details={"home": home.path, "count": len(paths), "paths": shown},
     )
@@ -106,7 +106,7 @@ def _home_gone(state: Database, home: Home) -> Finding:
         expected="a directory",
         confidence=Confidence.CERTAIN,
         cause="It was moved, or the disk it is on is not mounted.",
-        remedy="Mount it, or index it where it is now with `holdfast index HOME`: a moved home is known again by its files.",
+        remedy="Mount it, or index it where it is now (`holdfast index HOME`): it is known again by its files.",
         details={"home": home.path},
     )
 

@@ -75,7 +75,7 @@ def refused(look: SqlLook) -> Iterator[Finding]:
         yield _finding(
             "own-log-refused",
             folder,
-            measured=f"{count} records were not taken, the last time {duration(int(ago_s * 1000))} ago: {books.last_error}",
+            measured=f"{count} records were not taken, the last {duration(int(ago_s * 1000))} ago: {books.last_error}",
             expected="a log that can be written",
             cause="The disk is full, read-only, or failing; programs went on without their log.",
             remedy="Make room, or give the directory back to its owner; writers try again by themselves.",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from holdfast import findings, schema
-from holdfast.board.probes import PARTS as board_probes
+from holdfast.board import probes as board
 from holdfast.cache.probes import probes as cache_probes
 from holdfast.doctor.homes.look import SqlLook
 from holdfast.doctor.model import Confidence, Finding, Json, Status
@@ -36,7 +36,7 @@ ROOMS: Final[dict[str, tuple[Probes, ...]]] = {
     "files": (ingest_probes,),
     "tools": (tool_probes,),
     "memories": (memory_probes,),
-    "board": board_probes,
+    "board": board.PARTS,
 }
 """Of ``state.db``, by the name of their probe: ``own-holds``, ... Each is asked of one moment."""
 
