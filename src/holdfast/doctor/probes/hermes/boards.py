@@ -8,6 +8,7 @@ from typing import Any
 
 from holdfast import sql
 from holdfast.doctor.model import Confidence, Database, Finding, Json, Status
+from holdfast.doctor.probes.wording import sentence
 from holdfast.engine import Row
 from holdfast.sql import Statement
 from holdfast.sqlite.inspecting import Inspection, Value
@@ -39,13 +40,6 @@ class Board:
         return self._inspection.rows(statement.sqlite, params)
 
     @classmethod
-    def some(cls, found: Iterable[str]) -> str:
-        """Return the first of these in a list for people, and how many more there are."""
-        all_of_them = list(found)
-        more = len(all_of_them) - cls.SHOWN
-        return ", ".join(all_of_them[: cls.SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-    @classmethod
     def first(cls, found: Iterable[str]) -> list[Json]:
         """Return the first of these, for ``details``."""
         return list(found)[: 4 * cls.SHOWN]
@@ -59,6 +53,7 @@ class Board:
         cause: str,
         remedy: str,
         confidence: Confidence = Confidence.CERTAIN,
+        repair: str | None = None,
         **details: Any,
     ) -> Finding:
         """Return a finding about this board. None of them loses anything by waiting: all are warnings."""
@@ -66,10 +61,11 @@ class Board:
             id=id,
             status=Status.WARN,
             path=self.path,
-            measured=measured,
-            expected=expected,
+            measured=sentence(measured),
+            expected=sentence(expected),
             confidence=confidence,
             cause=cause,
             remedy=remedy,
+            repair=repair,
             details=details,
         )
