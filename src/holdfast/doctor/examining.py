@@ -66,7 +66,13 @@ def examine(
     for phase, until_ns in (("raw", raw_ns), ("sqlite", deadline_ns)):
         raw = len(seen.findings)
         _Phase(phase, module, seen, on_progress).run(
-            wire.Request(paths=named, targets=seen.targets, deep=deep, deadline_ns=until_ns)
+            wire.Request(
+                paths=named,
+                targets=seen.targets,
+                deep=deep,
+                patience=max(1.0, limit_ms / LIMIT_MS),
+                deadline_ns=until_ns,
+            )
         )
     joined = _joined(seen.findings[:raw], seen.findings[raw:])
     findings = tuple(sorted(joined, key=lambda finding: _WORST[finding.status]))
