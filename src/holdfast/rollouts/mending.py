@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -172,7 +172,7 @@ def _is_item(line: bytes) -> bool:
         return False
 
 
-def _whole(path: str, stream: Iterator[bytes]) -> bytes:
+def _whole(path: str, stream: Iterable[bytes]) -> bytes:
     found: list[bytes] = []
     size = 0
     for piece in stream:

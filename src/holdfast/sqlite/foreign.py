@@ -42,6 +42,13 @@ class Look:
         text = 'SELECT name FROM pragma_table_info(?) WHERE "notnull" AND dflt_value IS NULL'
         return frozenset(str(name) for (name,) in self._connection.execute(text, (table,)))
 
+    def largest(self, table: str, column: str) -> int:
+        """Return the largest whole number in a column; 0 when there is none, or no such column."""
+        if column not in self.columns(table):
+            return 0
+        found = self._connection.execute(f"SELECT max({_quoted(column)}) FROM {_quoted(table)}").fetchall()[0][0]
+        return found if isinstance(found, int) else 0
+
     def rows(self, table: str, where: Mapping[str, Value]) -> list[dict[str, Value]]:
         """Return the rows that have these values, by column; with no value given, all."""
         columns = list(self.columns(table))

@@ -71,8 +71,18 @@ def text_of(arguments: Mapping[str, Json], name: str) -> str:
 
 @contextmanager
 def looking(path: str) -> Iterator[foreign.Look]:
-    """Look at the database of threads. Raises ``Refused`` when it is none of Codex's, and as ``foreign.looking``."""
-    with foreign.looking(path) as look:
+    """Look at a database without a trace. Raises as ``foreign.looking``, and ``Refused`` for texts not in UTF-8."""
+    try:
+        with foreign.looking(path) as look:
+            yield look
+    except UnicodeDecodeError as error:
+        raise Refused(f"a text in {path} is no UTF-8, so its rows are left alone") from error
+
+
+@contextmanager
+def looking_at_threads(path: str) -> Iterator[foreign.Look]:
+    """Look at the database of threads. Raises as ``looking``, and ``Refused`` when it is none of Codex's."""
+    with looking(path) as look:
         if not {"id", "rollout_path"} <= set(look.columns("threads")):
             raise Refused(f"{path} has no table of threads as Codex makes it")
         yield look

@@ -1,8 +1,8 @@
 """Claims on a board of Hermes that nobody works under any more, and what its own dispatcher would write about them.
 
 As ``release_stale_claims`` of Hermes 0.19 does: the task is ready again without
-its claim, its run ends ``reclaimed``, and an event says so. It is done to tasks only
-whose claim ended long ago and whose worker is certainly gone; no process is ended here.
+its claim, its run ends ``reclaimed``, and an event says so. What is stuck the probe
+decides; one whose worker lives stays as it is, for no process is ended here.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from __future__ import annotations
 import json
 import platform
 
-from holdfast import holds
 from holdfast.changes import Row, Value
-from holdfast.holds import owner as owners
+from holdfast.doctor.probes.hermes import rules
+from holdfast.doctor.probes.hermes.tasks import process_of
 from holdfast.sqlite import foreign
 
 Record = dict[str, Value]
-
-LATE_S = 300
-"""Hermes' dispatcher looks every 60 s, and puts off what it cannot end by 120 s: what is older, nobody looks after."""
 
 SILENT_S = 3_600
 """A worker without a heartbeat for so long is given up by Hermes itself; only this tells of one elsewhere."""
@@ -29,6 +26,7 @@ _RUN = {
     "status",
     "outcome",
     "error",
+    "started_at",
     "ended_at",
     "claim_lock",
     "claim_expires",
@@ -48,37 +46,40 @@ def stuck(look: foreign.Look, now_s: int) -> tuple[list[Row], list[str], list[st
     left: list[str] = []
     event_id = _last_event(look)
     for task in look.rows("tasks", {"status": "running"}):
-        if (expires_s := _number(task["claim_expires"])) is None or now_s - expires_s <= LATE_S:
+        runs = look.rows("task_runs", {"id": task["current_run_id"]}) if task["current_run_id"] else []
+        began_s = runs[0]["started_at"] if runs else None
+        process = process_of(rules.host_of(task["claim_lock"]), task["worker_pid"], began_s)
+        if rules.stuck({**task, "run_started_at": began_s}, process, now_s) is None:
             continue
-        if why := _may_live(task, now_s):
+        if why := _may_live(task, process, now_s):
             left.append(f"{task['id']}: {why}")
             continue
         event_id += 1
         tasks.append(str(task["id"]))
-        rows += _released(look, task, now_s, event_id)
+        rows += _released(task, runs, now_s, event_id)
     return rows, tasks, left
 
 
-def _may_live(task: Record, now_s: int) -> str:
-    """Return why the worker of a task may still be at it, in words; empty when it is certainly gone."""
-    pid, lock = _number(task["worker_pid"]), str(task["claim_lock"] or "")
-    if lock.rpartition(":")[0] != platform.node():
-        beat_s = _number(task["last_heartbeat_at"])
-        if beat_s is not None and now_s - beat_s <= SILENT_S:
-            return f"its claim is of another machine, {lock}, and had a heartbeat within the hour"
+def _may_live(task: Record, process: rules.Process, now_s: int) -> str:
+    """Return why somebody may still work under a claim, in words; empty when certainly nobody does."""
+    if process == "lives":
+        return f"its worker, pid {task['worker_pid']}, lives: Hermes itself extends its claim or ends it"
+    beat_s = task["last_heartbeat_at"]
+    if rules.host_of(task["claim_lock"]) in ("", platform.node()) or not isinstance(beat_s, int):
         return ""
-    if pid is None or not 0 < pid < 1 << 22:
+    if now_s - beat_s > SILENT_S:
         return ""
-    return "" if holds.is_dead(owners.of(pid)) else f"its worker, pid {pid}, lives: Hermes itself extends or ends it"
+    return f"its claim is of another machine, {task['claim_lock']}, and had a heartbeat within the hour"
 
 
-def _released(look: foreign.Look, task: Record, now_s: int, event_id: int) -> list[Row]:
+def _released(task: Record, runs: list[Record], now_s: int, event_id: int) -> list[Row]:
     after: Record = {"status": "ready", "claim_lock": None, "claim_expires": None, "worker_pid": None,
                      "current_run_id": None}  # fmt: skip
     before = {column: task[column] for column in after}
     rows = [Row("tasks", {"id": task["id"]}, before, after)]
-    run_id = task["current_run_id"]
-    for run in look.rows("task_runs", {"id": run_id, "ended_at": None}) if run_id else ():
+    for run in runs:
+        if run["ended_at"] is not None:
+            continue
         ended: Record = {"status": "reclaimed", "outcome": "reclaimed", "summary": None, "metadata": None,
                          "error": f"stale_lock={task['claim_lock']}", "ended_at": now_s, "claim_lock": None,
                          "claim_expires": None, "worker_pid": None}  # fmt: skip
@@ -91,7 +92,7 @@ def _released(look: foreign.Look, task: Record, now_s: int, event_id: int) -> li
         "now": now_s,
         "reason": "holdfast doctor: nobody works under this claim",
     }
-    event: Record = {"id": event_id, "task_id": task["id"], "run_id": run_id, "kind": "reclaimed",
+    event: Record = {"id": event_id, "task_id": task["id"], "run_id": task["current_run_id"], "kind": "reclaimed",
                      "payload": json.dumps(payload, ensure_ascii=False), "created_at": now_s}  # fmt: skip
     return [*rows, Row("task_events", {"id": event_id}, None, event)]
 
@@ -107,9 +108,5 @@ def _has(look: foreign.Look, table: str, columns: set[str]) -> bool:
 def _last_event(look: foreign.Look) -> int:
     """Return the number of the last event there ever was: AUTOINCREMENT keeps it."""
     for row in look.rows("sqlite_sequence", {"name": "task_events"}):
-        return _number(row["seq"]) or 0
+        return row["seq"] if isinstance(row["seq"], int) else 0
     return 0
-
-
-def _number(value: Value) -> int | None:
-    return value if isinstance(value, int) else None

@@ -1,4 +1,4 @@
-"""``mend-rollouts``: a rollout that was cut in the middle of a line, or has bytes in it that are no line, is whole again.
+"""``mend-rollouts``: a rollout that was cut in the middle of a line, or holds what is no line, is whole again.
 
 What is taken out is copied first, with the receipt. A rollout that somebody has
 open, or whose writer's lock somebody has, is left alone.
@@ -49,20 +49,23 @@ class MendRollouts:
         if not files:
             return None
         size = sum(os.stat(each).st_size for each in files)
+        count = finding.details.get("count")
+        more = count - len(files) if isinstance(count, int) else 0
         first = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
         named: list[Json] = list(files)
         return Action(
             repair=self.name,
             path=finding.path,
-            what=f"Make {len(files)} torn rollouts ({size_text(size)}) whole lines again: {first}. What is half a line at"
-            " an end is cut off; what is no line in between becomes blanks.",
+            what=f"Make {len(files)} torn rollouts ({size_text(size)}) whole lines again: {first}. What is half a line"
+            " at an end is cut off; what is no line in between becomes blanks."
+            + (f" {more} more are for the next plan." if more > 0 else ""),
             keeps="Every line that can be read, where it is, and the time of the file. A copy of each file as it was is"
             " kept with the receipt.",
             live=True,
             can_undo=True,
             finding=finding.id,
             needs_bytes=3 * size,
-            arguments={"home": target.path, "files": named},
+            arguments={"home": target.path, "files": named, "count": len(files) + max(more, 0)},
             seen=tuple(families.seen(each) for each in files),
         )
 
@@ -92,7 +95,7 @@ class MendRollouts:
         still = [each.path for each in torn if _is_torn(each.path)]
         return Outcome(
             said=f"{len(torn)} rollouts were mended, {sum(len(each.mended.mends) for each in torn)} places in all",
-            gone=not still and len(torn) == len(files),
+            gone=not still and len(torn) == len(files) == action.arguments.get("count", len(files)),
             before={"torn": len(files)},
             after={"torn": len(files) - len(torn) + len(still)},
             receipt=receipt,

@@ -1,4 +1,4 @@
-"""``private-modes``: what only its owner should read is no longer for the group and for others. By name, never opened."""
+"""``private-modes``: what only its owner should read is no more for the group and for others. Nothing is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``rebuild-threads``: Codex's index of threads again as its rollouts tell it: rows that are missing, and wrong columns.
+"""``rebuild-threads``: Codex's index of threads again as its rollouts tell it: missing rows, and wrong columns.
 
 No row is deleted, and what only the database knows stays (``thread_columns``). All
 is one transaction among those of whoever else uses the database, so it is safe
@@ -14,7 +14,7 @@ import msgspec
 
 from holdfast import ids
 from holdfast.changes import Row, Rows
-from holdfast.doctor.model import Finding, Target
+from holdfast.doctor.model import Finding, Json, Target
 from holdfast.doctor.repairs import codex_home, thread_columns
 from holdfast.doctor.repairs.repair import Action, Outcome, Work
 from holdfast.doctor.repairs.thread_columns import Record
@@ -91,7 +91,7 @@ class RebuildThreads:
         )
 
 
-def _figures(found: _Wrong) -> dict[str, codex_home.Json]:
+def _figures(found: _Wrong) -> dict[str, Json]:
     return {
         "rows": found.threads,
         "missing": len(found.missing),
@@ -101,7 +101,7 @@ def _figures(found: _Wrong) -> dict[str, codex_home.Json]:
 
 
 def _compare(path: str, home: str, scans: Mapping[bytes, list[Scan]]) -> _Wrong:
-    with codex_home.looking(path) as look:
+    with codex_home.looking_at_threads(path) as look:
         columns = look.columns("threads")
         rows = codex_home.rows_by_id(look)
         required = look.required("threads")

@@ -62,7 +62,7 @@ def _lost(path: str, home: str) -> tuple[list[Row], int]:
     names = read_names(home)
     found: list[Row] = []
     others = 0
-    with codex_home.looking(path) as look:
+    with codex_home.looking_at_threads(path) as look:
         columns = look.columns("threads")
         for id16, name in names.items():
             for row in look.rows("threads", {"id": ids.text(id16)}):  # one or none

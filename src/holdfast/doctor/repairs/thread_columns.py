@@ -143,7 +143,7 @@ def name_column(row: Mapping[str, Value], columns: Iterable[str]) -> str:
 
 
 def set_right(row: Record, said: Record, *, lies_elsewhere: bool) -> Record:
-    """Return the columns of ``row`` that are wrong, with what they get. ``lies_elsewhere``: no file is where it says."""
+    """Return the columns of ``row`` that are wrong, with what they get. ``lies_elsewhere``: it names no file."""
     found: Record = {}
     for column, policy in POLICIES.items():
         if column not in row or column not in said or f"{column}_ms" in row:

@@ -33,7 +33,7 @@ def stuck_claims(board: Board) -> Iterator[Finding]:
     is_sure = True
     for claim in board.ask(SQL["claims"], limit=1_000):
         pid = claim["worker_pid"]
-        process = _process(rules.host_of(claim["claim_lock"]), pid, claim["run_started_at"])
+        process = process_of(rules.host_of(claim["claim_lock"]), pid, claim["run_started_at"])
         if (why := rules.stuck(claim, process, now_s)) is not None:
             found[str(claim["id"])] = why
             is_sure = is_sure and process != "another"
@@ -44,8 +44,8 @@ def stuck_claims(board: Board) -> Iterator[Finding]:
             + some([f"{task} ({why})" for task, why in found.items()]),
             expected=f"a claim that is renewed, or released within {rules.LATE_S} s after its end",
             cause="The worker ended without a word, and no dispatcher has looked at this board since.",
-            remedy="Start the gateway: its dispatcher releases claims that ended. Without it, `holdfast doctor --plan`"
-            " makes a plan that ends the claims of the dead.",
+            remedy="Start the gateway: its dispatcher releases claims that ended. A single task is put back by"
+            " `hermes kanban reclaim`. `holdfast doctor --plan` makes a plan that releases them as Hermes does.",
             repair="release-leases",
             confidence=Confidence.CERTAIN if is_sure else Confidence.LIKELY,
             tasks=board.first(found),
@@ -167,7 +167,8 @@ def _number(found: object, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _process(host: str, pid: object, run_started_s: object) -> rules.Process:
+def process_of(host: str, pid: object, run_started_s: object) -> rules.Process:
+    """Return what became of the worker of a claim made on ``host``. ``run_started_s``: when its run began."""
     number = pid if isinstance(pid, int) and 0 < pid < 1 << 22 else None
     began = run_started_s if isinstance(run_started_s, int | float) else None
     here = platform.node()
