@@ -44,8 +44,8 @@ def stuck_claims(board: Board) -> Iterator[Finding]:
             + some([f"{task} ({why})" for task, why in found.items()]),
             expected=f"a claim that is renewed, or released within {rules.LATE_S} s after its end",
             cause="The worker ended without a word, and no dispatcher has looked at this board since.",
-            remedy="Start the gateway: its dispatcher releases claims that ended. Without it, `holdfast doctor --plan`"
-            " makes a plan that ends the claims of the dead.",
+            remedy="Start the gateway: its dispatcher releases claims that ended. A single task is put back by"
+            " `hermes kanban reclaim`. `holdfast doctor --plan` makes a plan that releases them as Hermes does.",
             repair="release-leases",
             confidence=Confidence.CERTAIN if is_sure else Confidence.LIKELY,
             tasks=board.first(found),
