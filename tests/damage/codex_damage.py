@@ -106,6 +106,20 @@ def step_undone(home: Path) -> None:
     sql(home / "memories_1.sqlite", "UPDATE _sqlx_migrations SET success = 0 WHERE version = 2")
 
 
+def of_the_first_generation(home: Path) -> None:
+    """State, logs and the work on memories are in one file, as Codex of February 2026 made it."""
+    path = home / "state_4.sqlite"
+    shutil.copy(home / "state_5.sqlite", path)
+    sql(path, "DROP TABLE IF EXISTS jobs")
+    sql(path, "CREATE TABLE memory_phase1_jobs (thread_id, scope_kind, scope_key, status, started_at)")
+    sql(
+        path,
+        "CREATE TABLE IF NOT EXISTS logs (id INTEGER PRIMARY KEY AUTOINCREMENT, ts, ts_nanos, level, target, message)",
+    )
+    for name in ("state_5", "logs_2", "memories_1", "goals_1", "queue_1", "thread_history_1"):
+        (home / f"{name}.sqlite").unlink()
+
+
 # --- logs ------------------------------------------------------------------------
 
 
@@ -256,7 +270,7 @@ DAMAGES: dict[Callable[[Path], None], tuple[str, str | None]] = {
     renumbered: ("migration-drift", None),
     step_undone: ("migration-drift", None),
     churned: ("log-churn", None),
-    watching_itself: ("self-watch", "prune-logs"),
+    watching_itself: ("self-watch", "empty-logs"),
     told_a_secret: ("secrets-in-logs", "empty-logs"),
     kept_from_logging: ("strange-trigger", "drop-trigger"),
     rows_lost: ("files-without-threads", "rebuild-threads"),

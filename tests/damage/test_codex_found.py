@@ -160,3 +160,32 @@ def test_a_home_without_any_database_has_nothing_wrong(home):
         path.unlink()
 
     assert found(home) == []
+
+
+def test_a_home_of_the_first_generation_is_looked_through_as_well(home):
+    codex_damage.of_the_first_generation(home)
+    assert found(home) == []
+
+    state = home / "state_4.sqlite"
+    sql(state, "INSERT INTO memory_phase1_jobs VALUES ('t', 'user', 'user', 'running', 1)")
+    sql(state, "CREATE TRIGGER quiet BEFORE INSERT ON logs BEGIN SELECT RAISE(IGNORE); END")
+    codex_damage.files_lost(home)
+
+    assert {finding.id for finding in found(home)} == {"stale-lease", "strange-trigger", "threads-without-files"}
+
+
+def test_a_generation_that_is_not_known_is_checked_as_a_file_and_its_rows_are_left_alone(home):
+    for name in ("state_5", "memories_1"):
+        kind, _, number = name.rpartition("_")
+        (home / f"{name}.sqlite").rename(home / f"{kind}_{int(number) + 1}.sqlite")
+    sql(home / "state_6.sqlite", "DELETE FROM threads")
+    assert found(home) == []
+
+    (home / "memories_2.sqlite").write_bytes(b"nothing that a database begins with")
+    assert [finding.id for finding in found(home)] == ["malformed"]
+
+
+def test_one_log_file_named_by_itself_is_looked_through_as_the_log_it_is(home):
+    codex_damage.kept_from_logging(home)
+
+    assert [finding.id for finding in found(home / "logs_2.sqlite")] == ["strange-trigger"]

@@ -104,18 +104,23 @@ class Family:
     @property
     def frame_bytes(self) -> int:
         """Return what one frame of the log takes."""
-        known = self.log or self.index or self.header
-        return 24 + (known.page_bytes if known is not None else 4_096)
+        said = (known.page_bytes for known in (self.log, self.index, self.header) if known is not None)
+        return 24 + next(filter(None, said), 4_096)  # an index that nobody wrote yet says 0
 
     @property
     def live_bytes(self) -> int | None:
-        """Return how many bytes of the log count: the index says it while somebody has it open, else its frames do."""
-        frames = None
-        if self.index is not None and (self.log is None or self.index.salts == self.log.salts):
+        """Return how many bytes of the log count: its index says it when it is of this log, else its frames do."""
+        frames = self.log.live_frames if self.log is not None else None if self.wal is None or self.wal.size else 0
+        if self.index is not None and (self.log is None or self.index.salts == self.log.salts or self._begins_anew):
             frames = self.index.frames
-        elif self.log is not None:
-            frames = self.log.live_frames
         return None if frames is None else 32 + frames * self.frame_bytes
+
+    @property
+    def _begins_anew(self) -> bool:
+        """Whether the next writer begins the log anew: the index has its first salt raised already, and no frames."""
+        assert self.index is not None and self.log is not None
+        salts = int.from_bytes(self.index.salts[:4], "big"), int.from_bytes(self.log.salts[:4], "big")
+        return not self.index.frames and salts[0] == (salts[1] + 1) % (1 << 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +228,17 @@ class Processes:
             if each.key in family.keys:
                 found.setdefault(each.pid, []).append(each)
         return {pid: tuple(files) for pid, files in found.items()}
+
+    def users(self, family: Family) -> dict[int, tuple[Opened, ...]]:
+        """Return as ``holders``, without the forks that merely have what their parent has, under the same numbers."""
+        found = self.holders(family)
+        users = {}
+        for pid, files in found.items():
+            process = self.all.get(pid)
+            parent = found.get(process.parent, ()) if process is not None else ()
+            if not {(file.fd, file.key) for file in files} <= {(file.fd, file.key) for file in parent}:
+                users[pid] = files
+        return users
 
     def locks_on(self, file: File | None) -> tuple[Lock, ...]:
         """Return the locks on ``file``."""

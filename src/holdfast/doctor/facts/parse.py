@@ -29,7 +29,7 @@ def header(data: bytes) -> Header | None:
     if len(data) < HEADER_BYTES or not data.startswith(_MAGIC):
         return None
     page_bytes, write_version = struct.unpack(">HB", data[16:19])
-    changes, pages, _, _, free_pages = struct.unpack(">5I", data[24:44])
+    changes, pages, _, free_pages, _ = struct.unpack(">5I", data[24:44])
     (root,) = struct.unpack(">I", data[52:56])
     (incremental,) = struct.unpack(">I", data[64:68])
     (written_by,) = struct.unpack(">I", data[96:100])
@@ -219,7 +219,7 @@ def version(data: bytes) -> int | None:
 
 # --- what runs by the clock ------------------------------------------------------
 
-_DELETES = re.compile(r"(^|[\s;&|(`/])(rm|unlink|shred|truncate|mv)\s|-delete\b|(?<![0-9&>])>\s*\S*-wal\b")
+_DELETES = re.compile(r"(^|[\s;&|(`/'\"])(rm|unlink|shred|truncate|mv)\s|-delete\b|(?<![0-9&>])>\s*\S*-wal\b")
 _SIDECAR = re.compile(r"-(wal|shm)\b")
 
 

@@ -127,6 +127,9 @@ def logs_no_cap(look: SqlLook) -> Iterator[Finding]:
             f"{'over ' if count >= _PARTITIONS_MAX else ''}{count:,} {_PARTS[name][0]}" for name, count in parts.items()
         )
         details: dict[str, Json] = {"bytes": used * page_bytes, "cap_bytes": CAP_BYTES}
+        if (size := _size(inspection)) is not None and size.rows:
+            # Half of the cap: what is pruned to its brim is over it tomorrow.
+            details["keep_rows"] = size.rows * CAP_BYTES // (2 * used * page_bytes)
         yield Finding(
             id="logs-no-cap",
             row="F06",
@@ -229,8 +232,8 @@ def _about_itself(database: Database, rows: list[Row], body: str) -> Iterator[Fi
         cause="A watch on the folder of the database makes an event of each write, and each event is logged into it, "
         "which is a write.",
         remedy="Move the databases out of the watched folder (`sqlite_home` in config.toml), or restart the programs "
-        "with the watch taken away. Once it is quiet, `holdfast doctor --plan` makes a plan that takes out the rows.",
-        repair="prune-logs",
+        "with the watch taken away. Once it is quiet, `holdfast doctor --plan` makes a plan that empties the log.",
+        repair="empty-logs",
         details={
             "sampled": len(rows),
             "own": len(own),

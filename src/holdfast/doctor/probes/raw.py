@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from holdfast.doctor.facts.look import RawLook
+from holdfast.doctor.probes import codex_places
 from holdfast.doctor.probes.outside import generations, locks, names, places, users, wal, watching
 from holdfast.doctor.probes.probe import Probe
 
@@ -29,5 +30,7 @@ RAW: tuple[Probe[RawLook], ...] = (
     Probe("inotify-watches", watching.watches_used, rows=("F18",)),
     Probe("inotify-instances", watching.instances_used, rows=("F19",)),
     Probe("old-place", generations.old_place, rows=("F13",), kinds=("codex",)),
+    Probe("relocation", codex_places.relocation_offered, rows=("F02", "F12"), kinds=("codex",)),
+    Probe("unknown-generation", codex_places.unknown_generation, kinds=("codex", "sqlite")),
     Probe("readable-by-others", places.readable_by_others, rows=("F27",), kinds=("holdfast", "codex", "hermes")),
 )

@@ -175,18 +175,12 @@ def _bare(processes: Processes, family: Family) -> set[int]:
     if any(lock.pid is None for lock in shared):
         return set()  # a lock whose owner cannot be told may be anybody's
     locked = {lock.pid for lock in shared}
-    holders = processes.holders(family)
     wanted: set[Key] = {key for key, ending in family.keys.items() if ending in ("", "-wal", "-shm")}
-    found = set()
-    for pid, files in holders.items():
-        process = processes.all.get(pid)
-        if pid in locked or process is None or len(wanted) < 3:
-            continue
-        held = {(file.fd, file.key) for file in files if file.fd >= 0}
-        inherited = {(file.fd, file.key) for file in holders.get(process.parent, ())}
-        if wanted <= {key for _, key in held - inherited}:
-            found.add(pid)
-    return found
+    return {
+        pid
+        for pid, files in processes.users(family).items()
+        if pid not in locked and len(wanted) == 3 and wanted <= {file.key for file in files if file.fd >= 0}
+    }
 
 
 def _is_shared(lock: Lock) -> bool:

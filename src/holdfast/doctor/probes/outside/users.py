@@ -36,7 +36,7 @@ def affected_sqlite(look: RawLook) -> Iterator[Finding]:
     It takes two that checkpoint at the same moment, so nobody who is alone is told of.
     """
     for family in look.families:
-        holders = look.processes.holders(family)
+        holders = look.processes.users(family)
         if len(holders) < 2 or family.header is None or not family.header.in_wal_mode:
             continue
         known = {pid: version for pid in holders if (version := _version(look.processes.all.get(pid))) is not None}

@@ -25,21 +25,17 @@ CHURN_DAY_BYTES = 2 << 30
 
 
 def high_water(look: RawLook) -> Iterator[Finding]:
-    """F03b: a log whose file is far larger than what is in it, or that nobody emptied when the last one ended."""
+    """F03b: a log whose file is far larger than what is still needed of it, or that nobody is there to empty."""
     for family, later in _twice(look):
         if family.wal is None or later.wal is None or family.main is None:
             continue
         size = min(family.wal.size, later.wal.size)
-        is_open = bool(look.processes.holders(family))
-        needed = _needed(family, is_open)
-        if size < max(HIGH_WATER_BYTES, family.main.size // 10) or needed is None or needed > size // 2:
+        needed = _needed(family)
+        if size < max(HIGH_WATER_BYTES, family.main.size // 10) or needed is None:
             continue
-        cause = (
-            "It grew while something kept it from being emptied, and SQLite never makes it shorter by itself:"
-            " no limit (journal_size_limit) is set."
-            if is_open or needed < family.frame_bytes + 32
-            else "The last process that had it open was killed, so nobody copied the log into the database."
-        )
+        is_open = bool(look.processes.holders(family) or look.processes.locks_on(family.main))
+        if is_open and needed > size // 2:
+            continue  # it is full, and is another finding when it stays so
         yield Finding(
             id="wal-high-water",
             row="F03b",
@@ -49,7 +45,10 @@ def high_water(look: RawLook) -> Iterator[Finding]:
             f" The database has {words.size(family.main.size)}. {words.holders(family, look.processes)}",
             expected=f"A log of less than {words.size(HIGH_WATER_BYTES)}, or a tenth of the database.",
             confidence=Confidence.CERTAIN,
-            cause=cause,
+            cause="It grew while something kept it from being emptied, and SQLite makes it no shorter by itself: no"
+            " limit (journal_size_limit) is set."
+            if needed <= size // 2
+            else "The last process that had it open was killed, so nobody copied the log into the database.",
             remedy="`holdfast doctor --plan` makes a plan that copies what is needed and empties the log. Never delete"
             " the file by hand: what is only in it would be lost.",
             repair="checkpoint-truncate",
@@ -57,13 +56,13 @@ def high_water(look: RawLook) -> Iterator[Finding]:
         )
 
 
-def _needed(family: Family, is_open: bool) -> int | None:
+def _needed(family: Family) -> int | None:
     """Return how many bytes of the log are not in the database yet."""
     live = family.live_bytes
     if live is None:
         return None
-    if is_open and family.index is not None and family.index.copied >= family.index.frames:
-        return 0
+    if family.index is not None and live == 32 + family.index.frames * family.frame_bytes:
+        live -= min(family.index.copied, family.index.frames) * family.frame_bytes
     return live if live > 32 else 0
 
 
@@ -74,7 +73,7 @@ def starved(look: RawLook) -> Iterator[Finding]:
         if index is None or after is None or family.wal is None or not look.processes.locks_on(family.shm):
             continue
         is_behind = index.copied < index.frames and index.copied == after.copied and index.salts == after.salts
-        live_bytes = after.frames * family.frame_bytes
+        live_bytes = after.frames * later.frame_bytes
         pinners = locks.pinning(look, family, later)
         if not is_behind or live_bytes < (PINNED_BYTES if pinners else STARVED_BYTES):
             continue
@@ -236,7 +235,7 @@ def wal_growth(look: RawLook, family: Family, later: Family) -> float:
         return 0.0
     same = family.index.salts == later.index.salts
     frames = later.index.frames - (family.index.frames if same else 0)
-    return max(0, frames) * family.frame_bytes / look.seconds
+    return max(0, frames) * later.frame_bytes / look.seconds
 
 
 def _twice(look: RawLook) -> Iterator[tuple[Family, Family]]:
