@@ -113,6 +113,7 @@ def test_only_what_was_asked_for_is_told(home):
         (["--apply", "p.json", "/tmp"], "PATHs"),
         (["--apply", "p.json", "--deep"], "belong to --plan"),
         (["--yes"], "nothing else asks"),
+        (["--live", "--report", "x.html"], "one after the other"),
         (["--empty-logs"], "add --plan"),
         (["--apply", "/nowhere/p.json"], "cannot be read"),
         (["--deap"], "--deep"),
