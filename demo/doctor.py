@@ -36,6 +36,8 @@ while os.path.getsize(path + "-wal") < least:
     turns += 1
 reader.execute("COMMIT")
 db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+for step in (1, -1):
+    db.execute("UPDATE threads SET tokens_used = tokens_used + ?", (step,))
 os._exit(0)
 """
 
@@ -44,20 +46,18 @@ def play(stage: Stage) -> None:
     stage.act("A home with four things wrong: found, planned, mended, taken back")
     home = damaged(stage)
     before, rows, index = hashes(home), named(home), home / "session_index.jsonl"
-    found = report(stage, home)
+    run(stage, home, shown=30)
+    plan = stage.folder / "plan.json"
+    found = json.loads(run(stage, home, "--plan", str(plan), "--json"))
     stage.claim(
         "the log of a killed program, lost names, a torn rollout and damaged pages are found",
         {finding["id"] for finding in found["findings"]} == FOUND, found["findings"],
     )  # fmt: skip
-    for finding in found["findings"]:
-        stage.say(f"{finding['id']:<16} {finding['measured'][:90]}")
-    stage.claim("and looking changed nothing", hashes(home) == before)
-
-    plan = stage.folder / "plan.json"
-    planned = json.loads(run(stage, home, "--plan", str(plan), "--json"))["plan"]
-    stage.say(f"{len(planned['steps'])} steps, {planned['frees_bytes']:,} bytes: " + ", ".join(
-        f"{step['number']} {step['action']['repair']}" for step in planned["steps"]
-    ))  # fmt: skip
+    stage.claim("and to look and to plan changed nothing", hashes(home) == before)
+    for step in found["plan"]["steps"]:
+        stage.say(
+            f"{step['number']}. {step['action']['repair']}: {step['action']['what'].replace(str(home), '~')[:90]}"
+        )
     applied = json.loads(stage.holdfast(home, "doctor", "--apply", str(plan), "--yes", "--json") or "{}")
     stage.claim(
         "each step is done, and what it was for is gone, measured again",
@@ -65,7 +65,7 @@ def play(stage: Stage) -> None:
     )  # fmt: skip
     told = {entry["id"]: entry["thread_name"] for entry in map(json.loads, index.read_text().splitlines())}
     stage.claim("the names are back", {id: name for id, name in named(home) if name} == told, named(home))
-    clean = report(stage, home)
+    clean = json.loads(run(stage, home, "--json"))
     stage.claim("the doctor finds nothing any more", clean["overall"] == "ok", clean["findings"])
 
     for receipt in applied.get("receipts", []):
@@ -97,13 +97,8 @@ def damaged(stage: Stage) -> Path:
     return home
 
 
-def report(stage: Stage, home: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run(stage, home, "--json") or '{"findings": [], "overall": ""}')
-    return found
-
-
-def run(stage: Stage, home: Path, *arguments: str) -> str:
-    return stage.holdfast(home, "doctor", str(home), *arguments, codes=(0, 1, 2))
+def run(stage: Stage, home: Path, *arguments: str, shown: int = 0) -> str:
+    return stage.holdfast(home, "doctor", str(home), *arguments, shown=shown, codes=(0, 1, 2)) or "{}"
 
 
 def hashes(home: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ import random
 import shutil
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,10 @@ from pathlib import Path
 import apsw
 
 import board_made
-import holdfast
 import hermes_roots
-from holdfast import holds
+import holdfast
 from holdfast.memory.model import Settings
-from homes import FIXTURES, MadeHome, iso, thread_id
+from homes import FIXTURES, MadeHome, thread_id
 from memory_models import Parrot
 from processes import Child, children
 
@@ -176,8 +175,8 @@ def _cached(state: holdfast.State, _home: MadeHome, draw: random.Random) -> None
 
 def _changed(state: holdfast.State, home: MadeHome, _draw: random.Random) -> None:
     """Change the home itself, which leaves a receipt."""
-    for thread in state.threads.list(limit=1):
-        home.change(lambda: state.in_home.archive(thread.id))
+    ids = [thread.id for thread in state.threads.list(limit=1)]
+    home.change(lambda: [state.in_home.archive(id) for id in ids])
 
 
 def _killed(state: Path) -> None:
@@ -289,14 +288,15 @@ def hermes(folder: Path, number: int, draw: random.Random) -> Iterator[Healthy]:
             "/kanban.db",
             "INSERT INTO task_events (task_id, kind, created_at) VALUES ('t_busy', 'heartbeat', strftime('%s'))",
             "DELETE FROM task_events WHERE task_id = 't_busy' AND id <= (SELECT max(id) FROM task_events) - 50",
-            "UPDATE tasks SET last_heartbeat_at = strftime('%s'), claim_expires = strftime('%s') + 900 WHERE id = 't_busy'",
+            "UPDATE tasks SET last_heartbeat_at = strftime('%s'), claim_expires = strftime('%s') + 900"
+            " WHERE id = 't_busy'",
             "UPDATE task_runs SET last_heartbeat_at = strftime('%s') WHERE ended_at IS NULL AND ? >= 0",
         )
     yield Healthy(f"hermes-{number}", at, writer)
 
 
 def a_board(path: Path, draw: random.Random, *, wal: bool, tasks: int | None = None) -> None:
-    """Make a board as a gateway and its workers would have left it a moment ago; one task is at work in this process."""
+    """Make a board as a gateway and its workers would have left it a moment ago; this process works on one task."""
     now = int(time.time())
     connection = apsw.Connection(str(path))
     connection.execute(_HERMES_SCHEMA)
@@ -328,7 +328,8 @@ def a_board(path: Path, draw: random.Random, *, wal: bool, tasks: int | None = N
             made.append((id, status))
         # One is being worked on, by this very process.
         connection.execute(
-            "INSERT INTO task_runs (task_id, status, started_at, claim_lock, worker_pid) VALUES ('t_busy', 'running', ?, ?, ?)",
+            "INSERT INTO task_runs (task_id, status, started_at, claim_lock, worker_pid)"
+            " VALUES ('t_busy', 'running', ?, ?, ?)",
             (now, f"{os.uname().nodename}:{os.getppid()}", os.getpid()),
         )
         connection.execute(
@@ -440,6 +441,3 @@ def renew(path, killed):
     say("renewed")
     if killed: hear()
 """
-
-__all__ = ["SEED", "Healthy", "make", "sql_writer", "written"]
-_ = (holds, iso, Callable)

@@ -96,8 +96,8 @@ def forgotten_child(root: Path) -> None:
 def ready_below_open(root: Path) -> None:
     sql(
         root,
-        "INSERT INTO tasks (id, title, status, created_at) VALUES ('t_up', 'p', 'todo', :now), ('t_down', 'c', 'ready', :now)",
-        "INSERT INTO tasks (id, title, status, created_at) VALUES ('t_top', 'p', 'blocked', :now)",
+        "INSERT INTO tasks (id, title, status, created_at) VALUES ('t_up', 'p', 'todo', :now),"
+        " ('t_down', 'c', 'ready', :now), ('t_top', 'p', 'blocked', :now)",
         "INSERT INTO task_links VALUES ('t_up', 't_down'), ('t_top', 't_up')",
     )
 
@@ -112,8 +112,10 @@ def no_run(root: Path) -> None:
 
 
 def respawned(root: Path) -> None:
-    sql(root, *("INSERT INTO task_runs (task_id, status, started_at, ended_at, outcome)"
-                " VALUES ('t_busy', 'rate_limited', :now - 60, :now - 50, 'rate_limited')" for _ in range(16)))  # fmt: skip
+    ended = "('t_busy', 'rate_limited', :now - 60, :now - 50, 'rate_limited')"
+    sql(
+        root, "INSERT INTO task_runs (task_id, status, started_at, ended_at, outcome) VALUES " + ", ".join([ended] * 16)
+    )
 
 
 def guarded_for_days(root: Path) -> None:

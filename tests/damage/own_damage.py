@@ -185,7 +185,7 @@ FOUND: dict[str, tuple[Damage, set[str]]] = {
     "a log above its cap": (above_cap, {"own-log-over-cap"}),
     "files that are not the log's": (strangers, {"own-log-strangers"}),
     "a copy without an end": (begun_copy, {"own-backups"}),
-    "a log at its limit": (huge_log, {"own-wal"}),
+    "a log at its limit": (huge_log, {"own-wal", "database-slow"}),
 }  # fmt: skip
 """What each of them must be found as."""
 

@@ -12,22 +12,19 @@ LIMIT_MS = 120_000
 """For all of them together, on a slow machine: here it is to say all it has to say."""
 
 
-@pytest.fixture(scope="module")
-def homes(tmp_path_factory):
-    return healthy.make(tmp_path_factory.mktemp("homes"))
-
-
 def said_of(homes, *, deep=False):
     report = examine([str(home.path) for home in homes], deep=deep, limit_ms=LIMIT_MS)
     assert len(report.targets) == len(homes)
     return report.overall, report.findings, report.cut
 
 
-def test_nothing_is_said_of_a_home_with_nothing_wrong(homes):
+def test_nothing_is_said_of_a_home_with_nothing_wrong(healthy_homes):
+    _, homes = healthy_homes
     assert said_of(homes) == (Status.OK, (), ())
 
 
-def test_nothing_is_said_of_it_while_it_is_written(homes):
+def test_nothing_is_said_of_it_while_it_is_written(healthy_homes):
+    _, homes = healthy_homes
     busy = [home for home in homes if home.writer]
     with healthy.written(busy):
         assert said_of(busy) == (Status.OK, (), ())

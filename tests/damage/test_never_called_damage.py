@@ -18,7 +18,7 @@ from asking import damage_in
 
 from processes import children
 
-SHORT_MS = 60
+SHORT_MS = 25
 """Of one look: what waits for a lock waits no longer."""
 
 LOCKS = """
@@ -36,7 +36,9 @@ def opened(path):
     return c
 """
 
-HOLDS = LOCKS + """
+HOLDS = (
+    LOCKS
+    + """
 while True:
     path, which = hear().split("|")
     fd = lock(path, which)
@@ -45,17 +47,23 @@ while True:
     os.close(fd)
     say("free")
 """
+)
 
 KEEPS_OPEN = LOCKS + "c = opened(sys.argv[1]); say('open'); hear()"
 
-IN_SQL = LOCKS + """
+IN_SQL = (
+    LOCKS
+    + """
 c = opened(sys.argv[1])
 for statement in sys.argv[2].split(";"): c.execute(statement).fetchall()
 say("held")
 hear()
 """
+)
 
-BUSY = LOCKS + """
+BUSY = (
+    LOCKS
+    + """
 import select
 c = opened(sys.argv[1])
 for statement in sys.argv[2].split(";"): c.execute(statement).fetchall()
@@ -67,8 +75,11 @@ while n < 3 or not select.select([0], [], [], 0)[0]:
     n += 1
     if n == 3: say("busy")
 """
+)
 
-KILLED = LOCKS + """
+KILLED = (
+    LOCKS
+    + """
 c = opened(sys.argv[1])
 c.execute("PRAGMA cache_size = 10")
 c.execute("PRAGMA wal_autocheckpoint = 0")
@@ -78,6 +89,7 @@ c.execute("UPDATE notes SET body = randomblob(300)")
 say("written")
 hear()
 """
+)
 
 MODES = ("wal", "delete", "persist", "truncate")
 DB_BYTES = ("pending", "reserved", "shared", "all")
@@ -93,10 +105,12 @@ AT_WORK = {
     "commits": ("PRAGMA user_version", "UPDATE notes SET size = ? WHERE id % 50 = 0"),
     "grows and shrinks": ("PRAGMA user_version", "INSERT INTO gone SELECT ?, randomblob(2000) FROM notes LIMIT 200;"
                           "DELETE FROM gone;PRAGMA incremental_vacuum"),
-    "checkpoints": ("PRAGMA synchronous = OFF", "UPDATE notes SET size = ? WHERE id % 9 = 0;PRAGMA wal_checkpoint(TRUNCATE)"),
+    "checkpoints": ("PRAGMA synchronous = OFF", "UPDATE notes SET size = ? WHERE id % 9 = 0;"
+                    "PRAGMA wal_checkpoint(TRUNCATE)"),
     "vacuums": ("PRAGMA synchronous = OFF", "VACUUM;UPDATE notes SET size = ? WHERE id < 9"),
     "changes its shape": ("PRAGMA synchronous = OFF", "CREATE TABLE t? (a);DROP TABLE t?"),
-    "changes its mode": ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = DELETE;UPDATE notes SET size = ? WHERE id < 9;"
+    "changes its mode": ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = DELETE;"
+                         "UPDATE notes SET size = ? WHERE id < 9;"
                          "PRAGMA journal_mode = WAL;UPDATE notes SET size = ? WHERE id < 9"),
     "keeps all locks": ("PRAGMA locking_mode = EXCLUSIVE", "UPDATE notes SET size = ? WHERE id % 9 = 0"),
     "keeps all locks and checkpoints": ("PRAGMA locking_mode = EXCLUSIVE;PRAGMA synchronous = OFF",
@@ -124,7 +138,9 @@ class Tried:
     def __init__(self) -> None:
         self.cases = 0
 
-    def look(self, path: Path, what: str, *, deep: tuple[bool, ...] = (False, True), limit_ms: int = SHORT_MS) -> set[str]:
+    def look(
+        self, path: Path, what: str, *, deep: tuple[bool, ...] = (False, True), limit_ms: int = SHORT_MS
+    ) -> set[str]:
         said = set()
         for each in deep:
             self.cases += 1
@@ -197,8 +213,8 @@ def test_what_others_write_meanwhile_is_never_called_damaged(whole, tmp_path, st
             child = start(BUSY, path, first, again)
             assert child.line() == "busy"
             for _ in range(3):
-                tried.look(path, f"{name} in {mode}", deep=(False,), limit_ms=300)
-            tried.look(path, f"{name} in {mode}", deep=(True,), limit_ms=300)
+                tried.look(path, f"{name} in {mode}", deep=(False,), limit_ms=120)
+            tried.look(path, f"{name} in {mode}", deep=(True,), limit_ms=120)
             child.tell()
             assert child.wait() == 0
     assert tried.cases >= 60

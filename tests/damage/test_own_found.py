@@ -7,8 +7,6 @@ import pytest
 from asking import found_in
 
 
-
-
 @pytest.mark.parametrize("name", own_damage.FOUND)
 def test_what_is_wrong_with_our_own_state_is_found(tmp_path, name):
     damage, expected = own_damage.FOUND[name]

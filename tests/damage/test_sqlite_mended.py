@@ -13,7 +13,7 @@ import sqlite_damage as damage
 
 from holdfast import receipts
 from holdfast.cli import main
-from holdfast.doctor import applying, planning, undoing
+from holdfast.doctor import applying, planning, replacing, undoing
 from holdfast.doctor.model import Confidence, Finding, Report, Status, Target
 from holdfast.doctor.planning import Wishes
 from holdfast.errors import Busy, Full, Refused, Stale, Unsupported
@@ -180,6 +180,18 @@ def test_free_pages_go_back_without_a_copy_where_the_owner_asked_for_it(place, m
     assert read_by_its_owner(start, path) == "ok 300"
 
 
+@pytest.mark.parametrize("room", [True, False])
+def test_a_database_goes_on_with_the_kind_of_journal_it_had(place, mend, start, monkeypatch, room):
+    monkeypatch.setattr(replacing, "_has_room", lambda path, size: room)
+    path, _ = place
+    damage.free_pages(path)
+
+    assert mend("compact").steps[0].outcome.gone
+
+    assert path.read_bytes()[18:20] == b"\2\2"
+    assert read_by_its_owner(start, path) == "ok 300"
+
+
 # --- while others run ----------------------------------------------------------------
 
 OWNER = """
@@ -209,6 +221,17 @@ def test_beside_a_running_owner_the_log_is_cut_and_nothing_else_is_done(place, m
     owner.tell("DELETE FROM logs WHERE id = 9000 RETURNING id")
     assert owner.line() == "[(9000,)]"
     assert read_by_its_owner(start, path) == "ok 6009"
+
+
+def test_who_cuts_a_log_while_others_may_run_never_removes_it(place, mend):
+    path, _ = place
+    damage.high_water_log(path)
+    log = path.with_name("logs_2.sqlite-wal")
+    inode = log.stat().st_ino
+
+    assert mend("checkpoint-truncate", live=True).steps[0].outcome.gone
+
+    assert (log.stat().st_ino, log.stat().st_size) == (inode, 0)
 
 
 def test_beside_a_reader_who_needs_the_log_it_stays(place, mend, start):

@@ -8,10 +8,9 @@ import struct
 from contextlib import contextmanager
 
 import apsw
-import foreign_files
-import healthy
 import pytest
 
+import foreign_files
 from holdfast.doctor.examining import examine
 from homes import seen
 from processes import children
@@ -34,16 +33,11 @@ hear()
 while not select.select([0], [], [], 0)[0]:
     c.execute("INSERT INTO mine (who, n) VALUES (?, ?)", (who, done))
     done += 1
+hear()
 say(done)
 hear()
 c.close()
 """
-
-
-@pytest.fixture(scope="module")
-def homes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("homes")
-    return folder, healthy.make(folder)
 
 
 def look(paths, *, deep=False):
@@ -84,26 +78,36 @@ def noting(folder):
         os.close(fd)
 
 
-@pytest.mark.parametrize("deep", [False, True], ids=["by default", "deep"])
-def test_homes_that_nobody_uses_are_only_read(homes, deep):
-    folder, made = homes
+DEEP = pytest.mark.parametrize(
+    "deep", [False, pytest.param(True, marks=pytest.mark.torture)], ids=["by default", "deep"]
+)
+
+
+@DEEP
+def test_homes_that_nobody_uses_are_only_read(healthy_homes, deep):
+    folder, made = healthy_homes
     before = seen(folder)
     with noting(folder) as events:
         look([home.path for home in made], deep=deep)
         happened = events()
     assert seen(folder) == before
     assert happened, "it opened nothing"
-    assert [event for event in happened if event[0] not in (OPEN, CLOSE_READ)] == []  # none was even opened to be written
+    assert [
+        event for event in happened if event[0] not in (OPEN, CLOSE_READ)
+    ] == []  # none was even opened to be written
 
 
-def test_twenty_who_write_lose_no_commit_no_file_and_no_lock(tmp_path):
+@DEEP
+def test_twenty_who_write_lose_no_commit_no_file_and_no_lock(tmp_path, deep):
     files = []
     for name in ("state_5.sqlite", "logs_2.sqlite", "kanban.db", "bare.db"):
         path = tmp_path / name.split(".")[0] / name
         path.parent.mkdir()
         (path.parent / "config.toml").touch()
         connection = apsw.Connection(str(path))
-        connection.execute("PRAGMA journal_mode = WAL; CREATE TABLE mine (who, n); CREATE INDEX by_who ON mine (who)").fetchall()
+        connection.execute(
+            "PRAGMA journal_mode = WAL; CREATE TABLE mine (who, n); CREATE INDEX by_who ON mine (who)"
+        ).fetchall()
         connection.close()
         files.append(path)
     with children("") as start:
@@ -113,8 +117,9 @@ def test_twenty_who_write_lose_no_commit_no_file_and_no_lock(tmp_path):
             child.tell()
         before = {path: standing(path, writers) for path in files}
         with noting(tmp_path) as events:
-            for deep in (False, True):
-                examine([str(path if path.name == "bare.db" else path.parent) for path in files], deep=deep, limit_ms=LIMIT_MS)
+            examine(
+                [str(path if path.name == "bare.db" else path.parent) for path in files], deep=deep, limit_ms=LIMIT_MS
+            )
             happened = events()
         assert {path: standing(path, writers) for path in files} == before
         made_or_gone = 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
@@ -144,9 +149,13 @@ def standing(path, writers):
     files, locks = foreign_files.seen(path)
     pids = {str(child.pid) for child, of in writers if of == path}
     inodes = {name: found[0] for name, found in files.items()}
-    kept = {line.split()[3] for line in locks if line.split()[3] in pids and line.split()[4].endswith(f":{inodes[path.name]}")}
-    marks = {line.split()[3] for line in locks
-             if line.split()[4].endswith(f":{inodes[path.name + '-shm']}") and line.split()[5:] == ["128", "128"]}  # fmt: skip
+    kept = {
+        line.split()[3]
+        for line in locks
+        if line.split()[3] in pids and line.split()[4].endswith(f":{inodes[path.name]}")
+    }
+    of_index = [line.split() for line in locks if line.split()[4].endswith(f":{inodes[path.name + '-shm']}")]
+    marks = {fields[3] for fields in of_index if fields[5:] == ["128", "128"]}
     assert kept == pids
     assert marks >= pids
     return inodes, kept

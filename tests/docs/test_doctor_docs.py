@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,8 @@ from holdfast.doctor.model import EXIT_CODES, Cut, Database, Finding, Part, Targ
 from holdfast.doctor.probes.raw import RAW
 from holdfast.doctor.probes.through_sqlite import SQLITE
 from holdfast.doctor.repairs import repair
+from homes import MadeHome
+from processes import children
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
@@ -77,3 +83,61 @@ def test_no_page_leads_nowhere(page):
 
     for link in re.findall(r"\]\(([a-z-]+\.md)\)", text):
         assert (ROOT / "docs" / link).exists()
+
+
+# A log that grew while somebody read, of a program that is alive and goes on when it is told to.
+NEIGHBOUR = """
+import apsw
+path = sys.argv[1]
+reader, db = apsw.Connection(path), apsw.Connection(path)
+db.execute("PRAGMA journal_mode = WAL").fetchall()
+db.execute("PRAGMA wal_autocheckpoint = 0")
+db.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY)")
+reader.execute("BEGIN; SELECT count(*) FROM sqlite_master").fetchall()
+while os.path.getsize(path + "-wal") < 70_000_000:
+    for step in (1, -1):
+        db.execute("UPDATE threads SET tokens_used = tokens_used + ?", (step,))
+say("pinned")
+hear()
+reader.execute("COMMIT")
+db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+say("high water")
+hear()
+db.execute("INSERT INTO kept DEFAULT VALUES")
+say(db.execute("SELECT count(*) FROM kept").get, db.execute("PRAGMA quick_check").get)
+"""
+
+
+def test_the_line_for_cron_cuts_a_log_beside_a_living_program_and_otherwise_does_nothing(tmp_path):
+    (line,) = re.findall(r"```cron\n(.*)\n```", (ROOT / "docs" / "bad-day.md").read_text(encoding="utf-8"))
+    words = shlex.split(line)
+    assert words[:6] == ["17", "*", "*", "*", "*", "holdfast"]
+    home = MadeHome.recorded("0.169", tmp_path).path.rename(tmp_path / ".codex")
+    state, wal = home / "state_5.sqlite", home / "state_5.sqlite-wal"
+    environment = {key: value for key, value in os.environ.items() if key not in ("CODEX_HOME", "HOLDFAST_STATE")}
+
+    def cron():
+        command = [sys.executable, "-m", *(word.replace("~", str(tmp_path)) for word in words[5:])]
+        done = subprocess.run(
+            command, env=environment | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stderr, done.stdout
+
+    with children("") as start:
+        neighbour = start(NEIGHBOUR, state)
+        assert neighbour.line() == "pinned"
+        pinned = wal.stat()
+        assert cron() == (0, "", "")  # somebody reads: nothing is done, and nobody gets a letter
+        assert (wal.stat().st_ino, wal.stat().st_size) == (pinned.st_ino, pinned.st_size)
+
+        neighbour.tell()
+        assert neighbour.line() == "high water"
+        code, said, told = cron()
+        assert (code, said) == (0, "")
+        assert "checkpoint-truncate" in told
+        assert wal.stat().st_ino == pinned.st_ino and wal.stat().st_size < 5_000_000
+        assert cron() == (0, "", "")
+
+        neighbour.tell()
+        assert neighbour.line() == "1 ok"
+    assert not list(tmp_path.glob("**/receipts/*"))

@@ -32,8 +32,8 @@ SAID = {"measured", "expected", "cause", "remedy", "what", "keeps", "said", "why
 def check_advice(src: Path) -> list[str]:
     """Complain of every text of the doctor, and of every word a repair says, that holds such a command.
 
-    In ``probes``, ``facts`` and ``homes`` each text counts; in ``repairs``, which has statements of its own, those
-    that people are told.
+    In ``probes`` and ``homes`` each text counts; elsewhere, where there are statements and shapes, those that people
+    are told.
     """
     complaints = []
     for module in modules(src).values():
@@ -48,7 +48,7 @@ def check_advice(src: Path) -> list[str]:
 
 
 def _only_looks(module: Module) -> bool:
-    return module.name.split(".")[2] in ("probes", "facts", "homes")
+    return module.name.split(".")[2] in ("probes", "homes")
 
 
 def _all(module: Module) -> Iterator[tuple[int, str]]:

@@ -43,13 +43,10 @@ def apply(given: Given, *, plan_from: str, live: bool, yes: bool) -> None:
     from holdfast.doctor import planning
 
     made = planning.load(plan_from)
-    if not given.json:
-        for text in render.plan_lines(None, made, paper(), live=live):
-            out.line(text)
     if not any(step.action.live or not live for step in made.steps):
         _nothing(given, "Nothing in this plan is safe while others run." if made.steps else "The plan has no steps.")
         return
-    _ask(given, made, yes=yes)
+    _ask(given, made, live=live, yes=yes)
     _apply(given, made, live=live)
 
 
@@ -62,10 +59,7 @@ def mend_live(given: Given, paths: Sequence[str], asked: dict[str, Any]) -> None
     if not any(step.action.live for step in made.steps):
         _nothing(given, "There is nothing to mend that is safe while others run. `holdfast doctor` says what is wrong.")
         return
-    if not given.json:
-        for text in render.plan_lines(report, made, paper(), live=True):
-            out.line(text)
-    _ask(given, made, yes=asked["yes"])
+    _ask(given, made, live=True, yes=asked["yes"])
     _apply(given, made, live=True)
 
 
@@ -85,7 +79,7 @@ def _made(given: Given, report: Report, asked: dict[str, Any]) -> RepairPlan:
 
 def _apply(given: Given, made: RepairPlan, *, live: bool) -> None:
     from holdfast.cli.render.progress import mend_bar
-    from holdfast.doctor import applying
+    from holdfast.doctor import applying, redacting
 
     folder = receipts.folder(given)
     try:
@@ -96,6 +90,7 @@ def _apply(given: Given, made: RepairPlan, *, live: bool) -> None:
             "interrupted; a step that was begun can be finished or undone",
             remedy="`holdfast receipts list` shows how far it is.",
         ) from None
+    done = redacting.cleaned(done, applying.Applied)
     if given.json:
         out.document(render.applied_document(done))
     else:
@@ -106,17 +101,20 @@ def _apply(given: Given, made: RepairPlan, *, live: bool) -> None:
 
 
 def _nothing(given: Given, why: str) -> None:
+    """Say that nothing was done; to nobody's terminal nothing, or cron would send a letter each hour."""
     if given.json:
         out.document({"applied": [], "receipts": [], "stopped": None})
-    else:
+    elif out.is_terminal():
         out.line(why)
 
 
-def _ask(given: Given, made: RepairPlan, *, yes: bool) -> None:
-    """Ask on the terminal. Raises ``Refused`` where there is none, and ``Abort`` at a no."""
+def _ask(given: Given, made: RepairPlan, *, live: bool, yes: bool) -> None:
+    """Show the plan and ask on the terminal. Raises ``Refused`` where there is none, and ``Abort`` at a no."""
     if yes:
         return
     if given.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused("there is nobody to ask whether this is to be done", remedy="Say it with --yes.")
+    for text in render.plan_lines(None, made, paper(), live=live):
+        out.line(text)
     sys.stdout.flush()
     click.confirm("Do this?", abort=True, err=True)

@@ -45,13 +45,17 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan that was carried out. ``stopped``: what kept it from its end; the steps before it were done."""
+    """A plan that was carried out. ``stopped``: what kept it from its end; the steps before it were done.
+
+    ``unseen``: processes of other users that could not be looked at. They would have been met by their locks.
+    """
 
     schema: int = SCHEMA
     live: bool
     steps: tuple[Done, ...]
     stopped: str | None = None
     remedy: str = ""
+    unseen: int = 0
 
     @property
     def receipts(self) -> tuple[str, ...]:
@@ -80,10 +84,11 @@ def apply(
     for step in chosen:
         _check_seen(step.action, touched, live=live)
         _check_room(step.action, receipts_folder)
+    unseen = 0
     if not live:
         for path in dict.fromkeys(path for step in chosen for path in step.action.exclusive):
-            with hold(path):
-                pass
+            with hold(path) as held:
+                unseen = max(unseen, held.unseen)
     done: list[Done] = []
     for step in plan.steps:
         if step not in chosen:
@@ -95,10 +100,10 @@ def apply(
             if not any(each.outcome for each in done):
                 raise
             done.append(_done(step, why=str(error)))
-            return Applied(live=live, steps=tuple(done), stopped=str(error), remedy=error.remedy)
+            return Applied(live=live, steps=tuple(done), stopped=str(error), remedy=error.remedy, unseen=unseen)
         done.append(_done(step, outcome=outcome))
         touched |= {seen.path: families.seen(seen.path) for seen in step.action.seen}
-    return Applied(live=live, steps=tuple(done))
+    return Applied(live=live, steps=tuple(done), unseen=unseen)
 
 
 def _one(

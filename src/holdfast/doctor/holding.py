@@ -30,7 +30,7 @@ from holdfast.sqlite import filesystems
 
 _PENDING, _RANGE = 0x4000_0000, 512  # PENDING, RESERVED and the 510 of SHARED: sqlite.org/lockingv3.html
 _SHM_LOCKS, _SHM_RANGE = 120, 9  # and the byte behind them that says "in use": sqlite.org/walformat.html
-_SCAN_S = 30.0
+_SCAN_S = 60.0
 
 Identity = tuple[int, int]
 
@@ -124,23 +124,31 @@ def openers(wanted: set[Identity], *, except_fds: Sequence[int] | set[int] = ())
         if not name.isdigit():
             continue
         if time.monotonic() > until:
-            raise Busy(f"{_SCAN_S:.0f} s were not enough to see what every process has open")
+            raise Busy(f"{_SCAN_S:.0f} s were not enough to see what every process has open; nothing was changed")
         pid = int(name)
         try:
-            numbers = os.listdir(f"/proc/{pid}/fd")
+            has = _has(pid, wanted, set(except_fds) if pid == os.getpid() else set())
         except FileNotFoundError:
-            continue
+            continue  # it has ended
         except OSError:
             unseen += 1
             continue
-        skipped = set(map(str, except_fds)) if pid == os.getpid() else set()
-        for number in numbers:
-            with suppress(OSError):
-                info = os.stat(f"/proc/{pid}/fd/{number}")
-                if (info.st_dev, info.st_ino) in wanted and number not in skipped:
-                    found.append(Holder(pid, *lockfiles.process(pid)))
-                    break
+        if has:
+            found.append(Holder(pid, *lockfiles.process(pid)))
     return found, unseen
+
+
+def _has(pid: int, wanted: set[Identity], except_fds: set[int]) -> bool:
+    folder = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for number in os.listdir(folder):
+            with suppress(OSError):  # closed since
+                info = os.stat(number, dir_fd=folder)
+                if (info.st_dev, info.st_ino) in wanted and int(number) not in except_fds:
+                    return True
+    finally:
+        os.close(folder)
+    return False
 
 
 def lockless(path: str) -> list[Holder]:

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from holdfast.doctor import wire
+from holdfast.doctor.caging import write_only_below
 from holdfast.doctor.model import Cut, Finding, Part
 from holdfast.errors import HoldfastError, Refused
 
@@ -59,6 +61,9 @@ def main(phase: str, plan: Callable[[str, wire.Request, Teller], Sequence[Work]]
     """Hear the request, let ``plan`` say what is to be done for it, and do it."""
     parent = os.getppid()
     request = wire.decode_request(_heard())
+    if phase == "sqlite":  # the other one has to see who has which files open
+        tempfile.tempdir = request.folder or None
+        write_only_below([request.folder] if request.folder else [])
     _die_with(parent)
     threading.Thread(target=_die_with_who_asked, args=(request.deadline_ns,), daemon=True).start()
     tell = Teller()

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from contextlib import suppress
+
+import msgspec
 
 from holdfast.doctor import wire
 from holdfast.errors import Unsupported
@@ -49,7 +53,8 @@ class Process:
             self._process.stdout.fileno(),
             self._process.stderr.fileno(),
         )
-        self._unsent = wire.encode(request)
+        self._folder = _scratch() if request.deep else ""
+        self._unsent = wire.encode(msgspec.structs.replace(request, folder=self._folder))
         self._lines: deque[bytes] = deque()
         self._rest = b""
         self._told = b""
@@ -86,6 +91,8 @@ class Process:
         except subprocess.TimeoutExpired:
             return f"its process {pid} cannot be ended: it waits in the kernel for a disk that does not answer"
         finally:
+            if self._folder:
+                shutil.rmtree(self._folder, ignore_errors=True)
             self._hear_last()
             self._selector.close()
             for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
@@ -134,3 +141,10 @@ class Process:
     def _hear_last(self) -> None:
         with suppress(OSError):  # nothing there, or a neighbour of its session holds the pipe
             self._told = (self._told + os.read(self._stderr, _PIPE_BYTES))[-_TOLD_BYTES:]
+
+
+def _scratch() -> str:
+    """Return a new folder for copies; no name where none can be made: the disk may be full, and that is looked at."""
+    with suppress(OSError):
+        return tempfile.mkdtemp(prefix="holdfast-")
+    return ""

@@ -15,7 +15,8 @@ NOTHING_TO_GO_BY = "what it needs could not be gathered"
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be looked at. ``deadline_ns``: on ``time.monotonic_ns``, which all processes of a boot share.
 
-    ``first``: the unit to begin with; those before it were done, or ended a process before this one.
+    ``first``: the unit to begin with; those before it were done, or ended a process before this one. ``folder``: where
+    copies may be made, and nothing else written; empty: nowhere.
     """
 
     paths: tuple[str, ...] = ()
@@ -23,6 +24,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     deep: bool = False
     deadline_ns: int
     first: int = 0
+    folder: str = ""
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):

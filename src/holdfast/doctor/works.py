@@ -36,15 +36,17 @@ def _raw(targets: Sequence[Target], request: wire.Request) -> Iterator[Work]:
     from holdfast.doctor.probes.raw import RAW
     from holdfast.doctor.weighing import weigh
 
-    sample_ms = look.DEEP_SAMPLE_MS if request.deep else look.SAMPLE_MS
-    looks = functools.cache(lambda: look.look(targets, sample_ms=sample_ms))
+    left_ms = max(0, request.deadline_ns - time.monotonic_ns()) // 1_000_000
+    scan_ms = min(look.SCAN_MS, left_ms // 2)
+    sample_ms = min(look.DEEP_SAMPLE_MS if request.deep else look.SAMPLE_MS, left_ms // 4)
+    looks = functools.cache(lambda: look.look(targets, scan_ms=scan_ms, sample_ms=sample_ms))
 
     def gather() -> Iterable[Finding | Part]:
         looks()
         return ()
 
     if targets and RAW:
-        limit_ms = look.SCAN_MS + sample_ms + _FILES_MS
+        limit_ms = scan_ms + sample_ms + _FILES_MS
         yield Work(wire.Unit(probe="processes-and-files", path="", limit_ms=limit_ms, shared=True), gather)
     for number, target in enumerate(targets):
         for probe in RAW:

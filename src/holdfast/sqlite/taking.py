@@ -51,9 +51,10 @@ def leave_owners() -> None:
     When root opens a database, SQLite gives its log and its index to the owner of that, each time anew (`robustFchown`
     in os_unix.c): a change of somebody's files, if mostly of their times only. Before, it asks who it is.
     """
-    system = ctypes.CDLL(None)
+    never_root = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value
+    assert never_root is not None  # it is a function's address
     names = _Names("holdfast-owners", "unix")
-    names.xSetSystemCall("geteuid", ctypes.cast(system.getpid, ctypes.c_void_p).value)  # a number, and never root's
+    names.xSetSystemCall("geteuid", never_root)
     names.unregister()
 
 

@@ -23,7 +23,10 @@ def problems(path: str, deadline_ns: int) -> list[str]:
     Needs as much room as the file in ``$TMPDIR``; the copy is gone afterwards. Raises ``UnreadError``: also when
     it does not fit, when others write faster than it can be copied, and at the deadline.
     """
-    folder = tempfile.mkdtemp(prefix="holdfast-")
+    try:
+        folder = tempfile.mkdtemp(prefix="holdfast-")
+    except OSError as error:
+        raise UnreadError(Unread(How.UNREADABLE, 0, f"no copy of it can be made: {error.strerror or error}")) from error
     try:
         copy = os.path.join(folder, "copy.db")
         try:

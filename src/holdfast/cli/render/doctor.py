@@ -105,7 +105,7 @@ def _labelled(paper: Paper, label: str, text: str) -> Iterator[str]:
     hanging = _INDENT + _LABEL if paper.columns is None or paper.columns >= _LABELS_FROM else _INDENT
     first = _INDENT + (_LABEL if hanging > _INDENT else len(label) + 1)
     named = f"{label:<{first - _INDENT}}"
-    for number, line in enumerate(paper.wrapped(text, first, hanging)):
+    for number, line in enumerate(paper.wrapped(words.tildes(text), first, hanging)):
         before = f"{' ' * _INDENT}{paper.dim}{named}{paper.plain}" if number == 0 else " " * hanging
         yield before + line
 

@@ -74,16 +74,13 @@ def plan_lines(
 def applied_lines(done: Applied, paper: Paper, *, state: str | None = None) -> Iterator[str]:
     """Yield what became of each step, with what was measured before and after it, and what undoes it."""
     for step in done.steps:
-        yield ""
         yield from _done(step, paper)
-    if done.stopped is not None:
         yield ""
-        yield from _wrapped(paper, f"{paper.red}Stopped:{paper.plain} {done.stopped}")
+    if done.stopped is not None:
+        yield from _wrapped(paper, f"Stopped: {done.stopped}")
         if done.remedy:
             yield from _wrapped(paper, done.remedy)
     start = ["holdfast", *(("--state", state) if state else ()), "undo"]
-    if done.receipts:
-        yield ""
     for number, receipt in enumerate(done.receipts):
         yield from _next(paper, "" if number else "Undo:", shlex.join([*start, receipt]))
 
@@ -115,11 +112,13 @@ def _step(step: Step, paper: Paper, live: bool) -> Iterator[str]:
 
 
 def _done(step: Done, paper: Paper) -> Iterator[str]:
-    head = f"{step.number}. {paper.bold}{safe.line(step.repair)}{paper.plain}"
+    name = safe.line(step.repair)
+    said = f"not done, {step.why}" if step.outcome is None else step.outcome.said
+    first, *rest = _wrapped(paper, f"{step.number}. {name}: {said}")
+    yield first.replace(name, f"{paper.bold}{name}{paper.plain}", 1)
+    yield from rest
     if step.outcome is None:
-        yield from _wrapped(paper, f"{head}: not done, {step.why}")
         return
-    yield from _wrapped(paper, f"{head}: {step.outcome.said}")
     yield from _labelled(paper, "before", _figures(step.outcome.before))
     yield from _labelled(paper, "after", _figures(step.outcome.after))
     if not step.outcome.gone:
@@ -137,6 +136,8 @@ def _figures(measured: dict[str, Any]) -> str:
 
 
 def _figure(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
@@ -144,7 +145,7 @@ def _labelled(paper: Paper, label: str, text: str) -> Iterator[str]:
     if not text:
         return
     before = _INDENT + _LABEL
-    for number, line in enumerate(paper.wrapped(text, before, before)):
+    for number, line in enumerate(paper.wrapped(words.tildes(text), before, before)):
         named = f"{' ' * _INDENT}{paper.dim}{label:<{_LABEL}}{paper.plain}"
         yield (named if number == 0 else " " * before) + line
 

@@ -154,7 +154,7 @@ class _Bar:
         self._show(progress.home, text, done * 100 // max(of, 1), done, of, False)
 
     def look(self, probe: str, path: str, done: int, of: int) -> None:
-        self._show("", f"Looking: {probe}", done * 100 // max(of, 1), done, of, False)
+        self._show("", f"Looking: {probe}", done * 100 // max(of, 1), done, of, True)
 
     def mend(self, names: dict[int, str], number: int, point: str, done: int, total: int) -> None:
         text = f"{number} of {len(names)} {names.get(number, '')}: {point}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from holdfast import sql
 from holdfast.doctor.model import Confidence, Database, Finding, Json, Status
+from holdfast.doctor.probes.wording import sentence
+from holdfast.engine import Row
 from holdfast.sql import Statement
-from holdfast.sqlite.inspecting import Inspection, Row, Value
+from holdfast.sqlite.inspecting import Inspection, Value
 
 SQL = sql.load("holdfast.doctor.probes.hermes")
 
@@ -33,16 +35,9 @@ class Board:
         """Return True when the table has all of these."""
         return self._columns.get(table, set()) >= set(columns) and table in self._columns
 
-    def ask(self, statement: Statement, **params: Value) -> list[Row]:
+    def ask(self, statement: Statement, **params: Value) -> Sequence[Row]:
         """Return every row, all of one moment. Raises ``UnreadError``."""
         return self._inspection.rows(statement.sqlite, params)
-
-    @classmethod
-    def some(cls, found: Iterable[str]) -> str:
-        """Return the first of these in a list for people, and how many more there are."""
-        all_of_them = list(found)
-        more = len(all_of_them) - cls.SHOWN
-        return ", ".join(all_of_them[: cls.SHOWN]) + (f" and {more} more" if more > 0 else "")
 
     @classmethod
     def first(cls, found: Iterable[str]) -> list[Json]:
@@ -66,8 +61,8 @@ class Board:
             id=id,
             status=Status.WARN,
             path=self.path,
-            measured=measured,
-            expected=expected,
+            measured=sentence(measured),
+            expected=sentence(expected),
             confidence=confidence,
             cause=cause,
             remedy=remedy,

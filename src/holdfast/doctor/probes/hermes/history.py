@@ -9,6 +9,7 @@ from holdfast.clock import wall_ms
 from holdfast.doctor.model import Confidence, Finding
 from holdfast.doctor.probes.hermes import rules
 from holdfast.doctor.probes.hermes.boards import SQL, Board
+from holdfast.doctor.probes.wording import some
 
 _RUNS = ("id", "task_id", "status", "started_at", "ended_at")
 _BELONGINGS = {
@@ -31,8 +32,8 @@ def runs(board: Board) -> Iterator[Finding]:
     if left:
         yield board.finding(
             "board-runs-open",
-            measured=f"{len(left)} runs have no end, and their task is not at them: "
-            + board.some([f"run {row['id']} of {row['task_id']}, which is {row['status']}" for row in left]),
+            measured=f"runs without an end, whose task is not at them, {len(left)} in all: "
+            + some([f"run {row['id']} of {row['task_id']}, which is {row['status']}" for row in left]),
             expected="one open run for each running task, and no other",
             cause="A transaction of Hermes was lost in part, or a worker ended a task it no longer had.",
             remedy="Nothing waits for them: they only count as running. Compare them with what the worker's log says.",
@@ -43,10 +44,10 @@ def runs(board: Board) -> Iterator[Finding]:
     if without:
         yield board.finding(
             "board-running-without-run",
-            measured=f"{len(without)} tasks run without an open run: {board.some(without)}",
+            measured=f"tasks that run without an open run: {some(without)}",
             expected="one open run for each running task",
             cause="A transaction of Hermes was lost in part, or somebody moved the task by hand.",
-            remedy="Their worker's end may be refused, because it names no run. `hermes kanban reclaim` puts them back.",
+            remedy="Their worker's end may be refused: it names no run. `hermes kanban reclaim` puts them back.",
             tasks=board.first(without),
             count=len(without),
         )
@@ -56,7 +57,7 @@ def runs(board: Board) -> Iterator[Finding]:
         yield board.finding(
             "board-respawn-loop",
             measured="tasks that were started again and again within the last hour: "
-            + board.some([f"{row['task_id']} ({row['runs']} runs)" for row in again]),
+            + some([f"{row['task_id']} ({row['runs']} runs)" for row in again]),
             expected=f"at most {rules.RUNS_PER_HOUR_MAX} runs an hour; the breaker opens after 2 failures",
             cause="Each worker ends in a way that is not counted as a failure (a rate limit, a guard without an end).",
             remedy="Block the task in Hermes (`hermes kanban block`), and read the log of its last run.",
@@ -75,9 +76,9 @@ def events(board: Board) -> Iterator[Finding]:
         kinds = board.ask(SQL["kinds_of_events"], task=many[0]["task_id"])
         yield board.finding(
             "board-events",
-            measured=f"{sum(row['events'] for row in many)} events of {len(many)} tasks: "
-            + board.some([f"{row['task_id']} ({row['events']})" for row in many])
-            + f"; of the first mostly {board.some([str(row['kind']) for row in kinds])}",
+            measured=f"{sum(row['events'] for row in many)} events of tasks with more than {rules.EVENTS_MAX}: "
+            + some([f"{row['task_id']} ({row['events']})" for row in many])
+            + f"; of the first mostly {some([str(row['kind']) for row in kinds])}",
             expected=f"at most {rules.EVENTS_MAX} a task",
             cause="Something is noted at every tick (a guard, a heartbeat), and only events of tasks that are over"
             " are ever collected.",
@@ -101,10 +102,10 @@ def belongings(board: Board) -> Iterator[Finding]:
         yield board.finding(
             "board-rows-without-task",
             measured="rows of tasks that are not there: "
-            + board.some([f"{count} in {table} (such as of {one})" for table, (count, one) in found.items()]),
+            + some([f"{count} in {table} (such as of {one})" for table, (count, one) in found.items()]),
             expected="a task for each row",
             cause="The task was lost when a damaged board was repaired, or deleted past Hermes.",
-            remedy="They hold nobody up. What they say may be all that is left of the task: look before it is collected.",
+            remedy="They hold nobody up. What they say may be all that is left of the task: look at it before it goes.",
             confidence=Confidence.LIKELY,
             rows={table: count for table, (count, _one) in found.items()},
         )
@@ -124,7 +125,7 @@ def quarantine(board: Board) -> Iterator[Finding]:
         yield board.finding(
             "board-quarantine",
             measured=f"{len(copies)} copies of a board that was called damaged, {size / _MIB:.1f} MiB: "
-            + board.some(sorted(copies)),
+            + some(sorted(copies)),
             expected="none, or a few while somebody looks at them",
             cause="Hermes copies a board each time it takes it for damaged."
             + (" It has done so again and again: what damages it is still at work." if large else ""),

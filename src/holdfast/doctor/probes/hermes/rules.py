@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from holdfast.quantities import duration
 
 LATE_S: Final = 300
-"""Its dispatcher looks every 60 s, and puts off what it cannot end by 120 s: what stands so long, nobody looks after."""
+"""Its dispatcher looks every 60 s, and puts off what it cannot end by 120 s: nobody looks after what stands longer."""
 
 SPAWN_S: Final = 600
 """A worker is started right after its run begins; a worktree may have to be made first."""
@@ -42,7 +42,7 @@ def worker(host: str, here: str, pid: int | None, started_s: float | None, run_s
 
 
 def stuck(claim: Mapping[str, Any], process: Process, now_s: float) -> str | None:
-    """Return why a running task will stay where it is, in words; None when it is being worked on, or will be released."""
+    """Return why a running task will stay where it is; None when it is worked on, or will soon be released."""
     expires = claim["claim_expires"]
     if not isinstance(expires, int | float):
         return "runs without a claim that could end"

@@ -14,6 +14,7 @@ from holdfast.clock import boot_ms, wall_ms
 from holdfast.doctor.model import Confidence, Finding
 from holdfast.doctor.probes.hermes import rules
 from holdfast.doctor.probes.hermes.boards import SQL, Board
+from holdfast.doctor.probes.wording import some
 from holdfast.holds import owner as owners
 
 _TASKS = ("id", "status")
@@ -40,7 +41,7 @@ def stuck_claims(board: Board) -> Iterator[Finding]:
         yield board.finding(
             "board-stuck-claims",
             measured=f"{_number(found, 'task')} in `running` that nobody works on: "
-            + board.some([f"{task} ({why})" for task, why in found.items()]),
+            + some([f"{task} ({why})" for task, why in found.items()]),
             expected=f"a claim that is renewed, or released within {rules.LATE_S} s after its end",
             cause="The worker ended without a word, and no dispatcher has looked at this board since.",
             remedy="Start the gateway: its dispatcher releases claims that ended. A single task is put back by"
@@ -61,7 +62,7 @@ def unknown_statuses(board: Board) -> Iterator[Finding]:
         yield board.finding(
             "board-unknown-status",
             measured="tasks with a status that no dispatcher looks for: "
-            + board.some([f"{row['tasks']} in {row['status']!r} (such as {row['id']})" for row in rows]),
+            + some([f"{row['tasks']} in {row['status']!r} (such as {row['id']})" for row in rows]),
             expected=", ".join(STATUSES),
             cause="A newer Hermes wrote them, or somebody changed the rows by hand.",
             remedy="Open the board with the newest Hermes that used it. Where that does not know the status either,"
@@ -80,9 +81,7 @@ def duplicate_keys(board: Board) -> Iterator[Finding]:
         yield board.finding(
             "board-duplicate-keys",
             measured=f"{_number(rows, 'idempotency key')} of more than one task: "
-            + board.some(
-                [f"{row['idempotency_key']!r} of {row['tasks']} ({row['one']}, {row['other']})" for row in rows]
-            ),
+            + some([f"{row['idempotency_key']!r} of {row['tasks']} ({row['one']}, {row['other']})" for row in rows]),
             expected="one task for each key",
             cause="Hermes looks for the key before its transaction begins: who asks at the same time makes another.",
             remedy="Archive the tasks that are doubles: each of them is, or was, done on its own.",
@@ -101,10 +100,10 @@ def dangling_links(board: Board) -> Iterator[Finding]:
         yield board.finding(
             "board-dangling-links",
             measured=f"{_number(rows, 'link')} to a task that is not there, {blocking} of them hold a task back: "
-            + board.some([f"{row['parent_id']} → {row['child_id']}" for row in rows]),
+            + some([f"{row['parent_id']} → {row['child_id']}" for row in rows]),
             expected="both ends on this board",
             cause="A task was deleted and its links were not, or rows were lost when a damaged board was repaired.",
-            remedy="Unlink them in Hermes (`hermes kanban unlink`), or import the board: holdfast leaves such links out.",
+            remedy="Unlink them in Hermes (`hermes kanban unlink`). An import into holdfast leaves them out.",
             links=[f"{row['parent_id']} → {row['child_id']}" for row in rows[: board.SHOWN]],
             count=len(rows),
         )
@@ -120,7 +119,7 @@ def circles(board: Board) -> Iterator[Finding]:
         yield board.finding(
             "board-circle",
             measured=f"{_number(closing, 'link')} that closes a circle of tasks: "
-            + board.some([f"{parent} → {child}" for parent, child in closing]),
+            + some([f"{parent} → {child}" for parent, child in closing]),
             expected="no task that waits, in the end, for itself",
             cause="Links were added from two sides, or by hand; nothing in the circle can ever become ready.",
             remedy="Unlink one of them in Hermes (`hermes kanban unlink`).",
@@ -140,9 +139,9 @@ def gates(board: Board) -> Iterator[Finding]:
     if late:
         yield board.finding(
             "board-never-promoted",
-            measured=f"{_number(late, 'task')} in `todo` though every parent is over: {board.some(late)}",
+            measured=f"{_number(late, 'task')} in `todo` though every parent is over: {some(late)}",
             expected="`ready`, within a tick of the last parent's end",
-            cause="Whoever ended the last parent was stopped before it looked at the children, and no dispatcher has since.",
+            cause="Whoever ended the last parent was stopped before it came to the children; no dispatcher has since.",
             remedy="Start the gateway: each tick of its dispatcher looks at them. By hand: `hermes kanban promote`.",
             confidence=Confidence.LIKELY,
             tasks=board.first(late),
@@ -153,10 +152,10 @@ def gates(board: Board) -> Iterator[Finding]:
         yield board.finding(
             "board-ready-too-early",
             measured=f"{_number(early, 'task')} in `ready` while a parent is open: "
-            + board.some([f"{row['id']} (waits for {row['parent']})" for row in early]),
+            + some([f"{row['id']} (waits for {row['parent']})" for row in early]),
             expected="`todo` until every parent is over",
             cause="The link came after the task was ready, or rows were lost and put back.",
-            remedy="Look at them before they are claimed: `hermes kanban show`. Linking the parent again moves them back.",
+            remedy="Look at them before they are claimed: `hermes kanban show`. A parent linked again moves them back.",
             confidence=Confidence.LIKELY,
             tasks=board.first([str(row["id"]) for row in early]),
             count=len(early),

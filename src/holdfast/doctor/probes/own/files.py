@@ -1,4 +1,4 @@
-"""What else lies in a state directory: receipts, the log, the write-ahead log of ``state.db``, copies in ``backups/``."""
+"""What else lies in a state directory: receipts, the write-ahead log of ``state.db``, copies in ``backups/``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from holdfast import lockfiles
 from holdfast.doctor.homes.look import SqlLook
 from holdfast.doctor.model import Confidence, Finding, Json, Status
 from holdfast.doctor.probes.own import places
+from holdfast.doctor.probes.wording import sentence, some
 from holdfast.quantities import duration
 from holdfast.receipts import keeping
 from holdfast.receipts.model import Receipt
@@ -53,12 +54,14 @@ def _unfinished(receipt: Receipt, age_ms: int) -> Finding:
         id="own-receipt-unfinished",
         status=Status.WARN,
         path=receipt.at,
-        measured=f"{receipt.title!r} was stopped after {receipt.steps_done} of {len(receipt.steps)} steps,"
-        f" {duration(age_ms)} ago, and nobody is at it",
-        expected="all of its steps done, or all of them undone",
+        measured=sentence(
+            f"{receipt.title!r} was stopped after {receipt.steps_done} of {len(receipt.steps)} steps,"
+            f" {duration(age_ms)} ago, and nobody is at it"
+        ),
+        expected="All of its steps done, or all of them undone.",
         confidence=Confidence.CERTAIN,
         cause="Who carried it out was killed, or a disk was full.",
-        remedy=f"`holdfast undo {receipt.id}` puts back what it did, `holdfast undo {receipt.id} --finish` does the rest.",
+        remedy=f"`holdfast undo {receipt.id}` puts back what it did; with `--finish` it does the rest.",
         details={"receipt": receipt.id, "steps_done": receipt.steps_done, "steps": len(receipt.steps)},
     )
 
@@ -68,8 +71,8 @@ def _unreadable(at: str, why: str) -> Finding:
         id="own-receipt-unreadable",
         status=Status.WARN,
         path=at,
-        measured=f"its receipt cannot be read: {why}",
-        expected="a receipt that says what was done, and how it is undone",
+        measured=sentence(f"its receipt cannot be read: {why}"),
+        expected="A receipt that says what was done, and how it is undone.",
         confidence=Confidence.CERTAIN,
         cause="Something else wrote it, or the disk lost it.",
         remedy="Copies of what it took away lie beside it: keep the folder until the home was looked through.",
@@ -89,9 +92,13 @@ def log_of_state(look: SqlLook) -> Iterator[Finding]:
         id="own-wal",
         status=Status.FAIL if full else Status.WARN,
         path=f"{state.path}-wal",
-        measured=f"{size / _MIB:.0f} MiB" + (f"; kept from being reset by {', '.join(map(str, held))}" if held else ""),
-        expected=f"{limits.wal_soft_bytes // _MIB} MiB or little more; at {limits.wal_hard_bytes // _MIB} MiB"
-        " writes are refused",
+        measured=sentence(
+            f"{size / _MIB:.0f} MiB" + (f"; kept from being reset by {', '.join(map(str, held))}" if held else "")
+        ),
+        expected=sentence(
+            f"{limits.wal_soft_bytes // _MIB} MiB or little more; at {limits.wal_hard_bytes // _MIB} MiB"
+            " writes are refused"
+        ),
         confidence=Confidence.CERTAIN,
         cause="A reader does not end." if held else "A reader did not end for long; nobody has written since.",
         remedy="End the reader that is named: the next writer resets the log."
@@ -125,13 +132,11 @@ def copies(look: SqlLook) -> Iterator[Finding]:
             id="own-backups",
             status=Status.WARN,
             path=folder,
-            measured=f"{total / _MIB:.0f} MiB"
-            + (
-                f", {len(abandoned)} of its copies begun and never ended: {', '.join(abandoned[:_SHOWN])}"
-                if abandoned
-                else ""
+            measured=sentence(
+                f"{total / _MIB:.0f} MiB"
+                + (f", {len(abandoned)} of its copies begun and never ended: {some(abandoned)}" if abandoned else "")
             ),
-            expected=f"at most {_BACKUPS_BYTES // _MIB} MiB, and no copy without an end",
+            expected=sentence(f"at most {_BACKUPS_BYTES // _MIB} MiB, and no copy without an end"),
             confidence=Confidence.CERTAIN,
             cause="Somebody put files there, or the process that made a copy was killed.",
             remedy="`holdfast backup` takes away what was never ended, and all but the newest copies. What others put"

@@ -15,6 +15,7 @@ from holdfast.doctor.homes.look import SqlLook
 from holdfast.doctor.model import Confidence, Database, Finding, Json, Status
 from holdfast.doctor.probes.own.places import SEARCH_DB, STATE_DB, database
 from holdfast.doctor.probes.reading import reading
+from holdfast.doctor.probes.wording import sentence, some
 from holdfast.ingest import ledger, rules
 from holdfast.ingest.model import LedgerRow
 from holdfast.quantities import duration
@@ -85,13 +86,15 @@ def _behind(state: Database, home: Home, missed: Iterable[str], *, is_whole: boo
         id="own-index-behind",
         status=Status.WARN,
         path=state.path,
-        measured=f"{len(paths)} rollouts of {home.path} are not in the index as they are, though each was there more than"
-        f" {duration(_WHILE_INDEXED_MS)} before it was last indexed: {', '.join(paths[:_SHOWN])}"
-        + ("" if is_whole else "; not all of the home was looked at"),
-        expected="every rollout that was there, as it was then",
+        measured=sentence(
+            f"{len(paths)} rollouts of {home.path} are not in the index as they are, though each was there"
+            f" {duration(_WHILE_INDEXED_MS)} before the home was last indexed: {some(paths)}"
+            + ("" if is_whole else "; not all of the home was looked at")
+        ),
+        expected="Every rollout that was there, as it was then.",
         confidence=Confidence.LIKELY,
         cause="They were put there with old times (a copy, a restored backup), or rows of the index were lost.",
-        remedy="`holdfast reindex` folds every file again; names and archive marks stay.",
+        remedy="`holdfast threads reindex` folds every file again; names and archive marks stay.",
         repair="refold",
         details={"home": home.path, "count": len(paths), "paths": shown},
     )
@@ -102,11 +105,11 @@ def _home_gone(state: Database, home: Home) -> Finding:
         id="own-home-gone",
         status=Status.WARN,
         path=state.path,
-        measured=f"the indexed home {home.path} is not there",
-        expected="a directory",
+        measured=sentence(f"the indexed home {home.path} is not there"),
+        expected="A directory.",
         confidence=Confidence.CERTAIN,
         cause="It was moved, or the disk it is on is not mounted.",
-        remedy="Mount it, or index it where it is now with `holdfast index HOME`: a moved home is known again by its files.",
+        remedy="Mount it, or index it where it is now (`holdfast index HOME`): it is known again by its files.",
         details={"home": home.path},
     )
 
@@ -158,8 +161,8 @@ def _finding(index: Database, measured: str, **details: Json) -> Finding:
         id="own-search-behind",
         status=Status.WARN,
         path=index.path,
-        measured=measured,
-        expected=f"the words of every thread, within {duration(_FED_MS)}",
+        measured=sentence(measured),
+        expected=sentence(f"the words of every thread, within {duration(_FED_MS)}"),
         confidence=Confidence.LIKELY,
         cause="No handle that feeds it was open for long enough, or its feeding fails.",
         remedy="Searches miss what is not in. `holdfast threads search` brings it up; all of it can be made again.",

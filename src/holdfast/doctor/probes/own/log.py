@@ -11,6 +11,7 @@ from holdfast import lockfiles
 from holdfast.doctor.homes.look import SqlLook
 from holdfast.doctor.model import Confidence, Finding, Json, Status
 from holdfast.doctor.probes.own import places
+from holdfast.doctor.probes.wording import sentence, some
 from holdfast.logs import account, caps, gone, hiding, ids, limits, reading, room
 from holdfast.logs.format import is_segment
 from holdfast.logs.reading import Segment, SegmentFile
@@ -35,7 +36,7 @@ def strangers(look: SqlLook) -> Iterator[Finding]:
         yield _finding(
             "own-log-strangers",
             folder,
-            measured=f"{len(found)} files that are no part of the log, {size / _MIB:.1f} MiB: {_some(sorted(found))}",
+            measured=f"{len(found)} files that are no part of the log, {size / _MIB:.1f} MiB: {some(sorted(found))}",
             expected="segments, and the few small files beside them",
             cause="Somebody put them there. They do not count for the limits of the log, and never go by themselves.",
             remedy="Move them elsewhere if they are wanted.",
@@ -75,7 +76,7 @@ def refused(look: SqlLook) -> Iterator[Finding]:
         yield _finding(
             "own-log-refused",
             folder,
-            measured=f"{count} records were not taken, the last time {duration(int(ago_s * 1000))} ago: {books.last_error}",
+            measured=f"{count} records were not taken, the last {duration(int(ago_s * 1000))} ago: {books.last_error}",
             expected="a log that can be written",
             cause="The disk is full, read-only, or failing; programs went on without their log.",
             remedy="Make room, or give the directory back to its owner; writers try again by themselves.",
@@ -103,7 +104,7 @@ def lost_records(look: SqlLook) -> Iterator[Finding]:
         yield _finding(
             "own-log-damaged",
             folder,
-            measured=f"{sum(found.values())} bytes in {len(found)} segments are no records any more: {_some(found)}"
+            measured=f"{sum(found.values())} bytes in {len(found)} segments are no records any more: {some(found)}"
             + ("" if is_whole else "; older segments were not looked at"),
             expected="frames and their summaries, without a gap",
             cause="The disk lost them, or something else wrote into the segment.",
@@ -138,12 +139,6 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         return []
 
 
-def _some(names: object) -> str:
-    all_of_them = list(names)  # type: ignore[call-overload]
-    more = len(all_of_them) - _SHOWN
-    return ", ".join(all_of_them[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
 def _finding(
     id: str,
     path: str,
@@ -159,8 +154,8 @@ def _finding(
         id=id,
         status=Status.WARN,
         path=path,
-        measured=measured,
-        expected=expected,
+        measured=sentence(measured),
+        expected=sentence(expected),
         confidence=confidence,
         cause=cause,
         remedy=remedy,

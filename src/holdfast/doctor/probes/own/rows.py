@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from holdfast import findings, schema
-from holdfast.board.probes import PARTS as board_probes
+from holdfast.board import probes as board
 from holdfast.cache.probes import probes as cache_probes
 from holdfast.doctor.homes.look import SqlLook
 from holdfast.doctor.model import Confidence, Finding, Json, Status
 from holdfast.doctor.probes.own.places import CACHE_DB, STATE_DB, database
 from holdfast.doctor.probes.reading import Reading, reading
+from holdfast.doctor.probes.wording import sentence
 from holdfast.engine import Read
 from holdfast.errors import Damaged, Refused, Unsupported
 from holdfast.findings import Sure
@@ -36,7 +37,7 @@ ROOMS: Final[dict[str, tuple[Probes, ...]]] = {
     "files": (ingest_probes,),
     "tools": (tool_probes,),
     "memories": (memory_probes,),
-    "board": board_probes,
+    "board": board.PARTS,
 }
 """Of ``state.db``, by the name of their probe: ``own-holds``, ... Each is asked of one moment."""
 
@@ -92,15 +93,15 @@ def shape(look: SqlLook) -> Iterator[Finding]:
                 id="own-shape",
                 status=status,
                 path=found.path,
-                measured=why,
-                expected=f"the {len(schema.migrations(tree))} migrations of this version, by their words",
+                measured=sentence(why),
+                expected=f"The {len(schema.migrations(tree))} migrations of this version, by their words.",
                 confidence=Confidence.CERTAIN,
                 cause="It was last opened by another version of holdfast."
                 if status == Status.PARTIAL
                 else "The file is not what holdfast made of it.",
                 remedy="Open it with the version of holdfast that is to use it: an older shape is brought forward then."
                 if status == Status.PARTIAL
-                else "Leave it as it is, and put back the newest copy in backups/ with `holdfast backup restore`.",
+                else "Leave it as it is. `holdfast restore` puts a copy from backups/ in its place, and keeps it.",
                 row="F15",
                 details={"migrations": len(schema.migrations(tree))},
             )
@@ -143,8 +144,8 @@ def told(path: str, said: Iterable[findings.Finding]) -> Iterator[Finding]:
             id=f"own-{code}",
             status=Status.FAIL if code in _FAILS else Status.WARN,
             path=path,
-            measured=shown + (f"; and {more} more" if more > 0 else ""),
-            expected=first.expected,
+            measured=sentence(shown + (f"; and {more} more" if more > 0 else "")),
+            expected=sentence(first.expected),
             confidence=Confidence.CERTAIN if first.sure == Sure.CERTAIN else Confidence.LIKELY,
             cause=_FOLLOWS,
             remedy=first.remedy,
