@@ -33,11 +33,22 @@ class Append(msgspec.Struct, frozen=True, tag="append"):
 
 
 class Rewrite(msgspec.Struct, frozen=True, tag="rewrite"):
-    """A file gets ``data`` for its content, all at once. ``shared`` as for ``Append``."""
+    """A file gets ``data`` for its content, all at once. ``shared`` as for ``Append``, ``mtime_ns`` as for ``Move``,
+    but None is the time it is done.
+    """
 
     path: str
     data: bytes
     shared: bool = False
+    mtime_ns: int | None = None
+
+
+class Mode(msgspec.Struct, frozen=True, tag="mode"):
+    """Who may read and write a file or a folder: its permission bits, ``before`` and ``after``."""
+
+    path: str
+    before: int
+    after: int
 
 
 class Blob(msgspec.Struct, frozen=True, tag="blob"):
@@ -82,7 +93,7 @@ class Replace(msgspec.Struct, frozen=True, tag="replace"):
     what: str
 
 
-Change = Move | Remove | Append | Rewrite | Rows | Replace
+Change = Move | Remove | Append | Rewrite | Mode | Rows | Replace
 
 
 class Seen(msgspec.Struct, frozen=True):

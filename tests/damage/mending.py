@@ -6,7 +6,12 @@ import hashlib
 import os
 from pathlib import Path
 
+import pytest
+
+from holdfast.doctor import applying, planning
 from holdfast.doctor.model import Confidence, Finding, Report, Status, Target
+from holdfast.doctor.planning import Wishes
+from processes import children
 
 
 def finding(path, repair, **details):
@@ -81,3 +86,32 @@ for line in iter(hear, "end"):
 def read_by_its_owner(start, path):
     """What a stock sqlite3 in another process says of it."""
     return start(READ, path).line()
+
+
+@pytest.fixture
+def start():
+    with children("") as start:
+        yield start
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Where a database is, and where the receipts are."""
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home" / "logs_2.sqlite", str(tmp_path / "receipts")
+
+
+@pytest.fixture
+def mend(place):
+    """Plan, keep the plan as a file, read it back and carry it out."""
+    path, folder = place
+
+    def mend(*repairs, live=False, on_progress=None, wishes=None, **details):
+        found = [finding(path, each, **details) for each in repairs]
+        planned = planning.plan(report(path, *found), folder, wishes or Wishes(live=live))
+        planning.save(planned, str(path.parent / "plan.json"))
+        return applying.apply(
+            planning.load(str(path.parent / "plan.json")), live=live, receipts_folder=folder, on_progress=on_progress
+        )
+
+    return mend

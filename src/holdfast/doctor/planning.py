@@ -37,7 +37,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 
     ``only``: findings or repairs, by name; empty: all. Of a log database ``keep_days``
     and ``keep_rows`` stay (the newest), or with ``empty_logs`` nothing. ``drop_triggers``:
-    the triggers that may go.
+    the triggers that may go. ``maps``: ``OLD=NEW``, where a home or a project went.
     """
 
     only: tuple[str, ...] = ()
@@ -45,6 +45,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     keep_rows: int | None = None
     empty_logs: bool = False
     drop_triggers: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
     live: bool = False
 
 
@@ -174,6 +175,7 @@ def _with(finding: Finding, wishes: Wishes) -> Finding:
         "keep_days": wishes.keep_days,
         "keep_rows": wishes.keep_rows,
         "drop_triggers": list(wishes.drop_triggers),
+        "maps": list(wishes.maps),
     }
     return msgspec.structs.replace(finding, details=finding.details | said)
 

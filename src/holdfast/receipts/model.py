@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from holdfast.changes import Append, Blob, Change, Move, Plan, Remove, Replace, Rewrite, Row, Rows, Seen, Value
+from holdfast.changes import Append, Blob, Change, Mode, Move, Plan, Remove, Replace, Rewrite, Row, Rows, Seen, Value
 
 FILE = "receipt.json"
 
@@ -113,6 +113,8 @@ def _words(plan: Plan, change: Change) -> tuple[str, str]:
                 f"rewrite {path}: {size} bytes become {len(data)}",
                 f"put the {size} bytes of the copy back to {path}",
             )
+        case Mode(path, was, will):
+            return f"give {path} the mode {will:04o}, from {was:04o}", f"give {path} the mode {was:04o} back"
         case Rows(path, rows):
             what = [_row_words(row) for row in rows if row.after is not None]
             gone = Counter(row.table for row in rows if row.after is None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, NamedTuple, Protocol
 
 from holdfast import folders
-from holdfast.changes import Append, Move, Plan, Remove, Replace, Rewrite, Rows, Seen, paths_of
+from holdfast.changes import Append, Mode, Move, Plan, Remove, Replace, Rewrite, Rows, Seen, paths_of
 from holdfast.errors import Refused
 from holdfast.receipts import families
 from holdfast.receipts.families import seen
@@ -64,6 +65,8 @@ def standing(plan: Plan, step: Step, databases: Databases | None) -> Standing:
             return _of_append(plan, step, step.change)
         case Rewrite():
             return _of_rewrite(plan, step, step.change)
+        case Mode():
+            return _of_mode(step.change)
         case Rows():
             return Standing(given(databases).standing(step.change))
         case Replace():
@@ -111,7 +114,9 @@ def do(receipt: Receipt, step: Step, note: Note, hands: Hands) -> None:
                 step.put = new
                 note()
 
-            _replace(receipt, path, data, None, note_put)
+            _replace(receipt, path, data, step.change.mtime_ns, note_put)
+        case Mode(path, _, after):
+            _set_mode(path, after)
         case Rows():
             given(hands.databases).turn(step.change)
         case Replace():
@@ -152,6 +157,8 @@ def undo(receipt: Receipt, step: Step, note: Note, hands: Hands) -> None:
             old = _content(os.path.join(receipt.at, step.copy))
             mtime_ns = None if tail else plan.before(path).mtime_ns
             _replace(receipt, path, old + tail, mtime_ns, note_put_back)
+        case Mode(path, before_mode, _):
+            _set_mode(path, before_mode)
         case Rows():
             given(hands.databases).turn(step.change, back=True)
         case Replace():
@@ -205,6 +212,17 @@ def _of_rewrite(plan: Plan, step: Step, rewrite: Rewrite) -> Standing:
     content = _content(rewrite.path)
     whole = content.startswith(rewrite.data) if rewrite.shared else content == rewrite.data
     return Standing.AFTER if whole else Standing.CHANGED
+
+
+def _of_mode(mode: Mode) -> Standing:
+    try:
+        info = os.lstat(mode.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Standing.CHANGED
+    now = stat.S_IMODE(info.st_mode)
+    if stat.S_ISLNK(info.st_mode) or now not in (mode.before, mode.after):
+        return Standing.CHANGED
+    return Standing.BEFORE if now == mode.before else Standing.AFTER
 
 
 def _is(noted: Seen | None, now: Seen) -> bool:
@@ -271,6 +289,11 @@ def _replace(receipt: Receipt, path: str, content: bytes, mtime_ns: int | None, 
         os.fsync(file.fileno())
     note(seen(partial))
     os.rename(partial, path)
+
+
+def _set_mode(path: str, mode: int) -> None:
+    # By its name: closing a descriptor of a database would cancel the locks this process has on it.
+    os.chmod(path, mode)
 
 
 def _cut(path: str, before: Seen) -> None:
