@@ -479,4 +479,6 @@ def test_what_was_not_looked_at_in_time_is_said(start, path):
     (seen,) = looking.look([target], scan_ms=0, between=lambda: None, scheduled_in=())
 
     assert not seen.processes.is_whole
-    assert "were not looked at" in seen.processes.left[0]
+    (finding,) = (f for probe in RAW for f in probe.run(seen) if f.id == "processes-not-all-seen")
+    assert finding.status is Status.PARTIAL
+    assert "were not looked at" in finding.measured

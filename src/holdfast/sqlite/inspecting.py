@@ -47,6 +47,7 @@ _ENDED_MS = 200  # when the watchdog bites: what is left is for the interrupt to
 _PAGE_ROWS = 500
 _PAGE_ROWS_MAX = 20_000
 _PAGE_MS = 50
+_PAUSE_S = 0.002  # between two pages, in which a log can be begun anew
 _PROBLEMS_MAX = 20
 _READS_MAX = 4
 _INDEX_OF_BYTES_MAX = 256 * settings.MIB
@@ -167,6 +168,8 @@ class Inspection:
                 yield page
             if rows < wanted:
                 return
+            if not self._lockless:
+                time.sleep(_PAUSE_S)
             after = page[-1]["rowid"]
             left = None if left is None else left - rows
             took_ms = (time.monotonic_ns() - begun_ns) / 1e6
