@@ -90,8 +90,10 @@ def test_a_log_that_nobody_copies_is_starved_without_a_reader(start, path):
     writer = damage.growing(start, path, 66)
     damage.grow(writer)
 
-    finding = found(path)["wal-starved"]
+    findings = found(path)
 
+    assert set(findings) == {"wal-starved"}
+    finding = findings["wal-starved"]
     assert finding.details["pinned_by"] == {}
     assert "No read was open" in finding.measured
 
@@ -204,6 +206,13 @@ def test_a_log_that_its_last_user_deleted_is_no_finding(start, path):
     assert found(path, between=close) == {}
 
 
+def test_a_deleted_log_that_is_let_go_is_no_finding(start, path):
+    child = damage.at_work(start, path)
+    damage.delete_log(path)
+
+    assert found(path, between=child.kill) == {}
+
+
 def test_databases_in_use_at_their_old_place_are_found(start, path):
     child = damage.at_work(start, path)
 
@@ -232,6 +241,20 @@ def test_write_transactions_that_end_are_no_finding(start, path):
         assert child.line() == "holds"
 
     assert found(path, between=commit) == {}
+
+
+def test_a_write_transaction_of_a_process_at_work_is_no_finding_before_five_seconds(start, path):
+    child = damage.hold_write(start, path)
+
+    def work():
+        child.tell("work")
+        assert child.line() == "worked"
+
+    seen = look(path, between=work)
+
+    assert judged(seen) == {}
+    later = replace(seen.later, at_ns=seen.at_ns + 10 * HALF_A_SECOND_NS)
+    assert set(judged(replace(seen, later=later))) == {"write-lock-held"}
 
 
 @pytest.mark.parametrize("wal", [True, False])
