@@ -173,15 +173,15 @@ def test_a_plan_does_one_thing_a_file_and_the_worst_first(place):
 def test_what_does_not_fit_on_the_disk_is_left_out_with_the_figures(place, monkeypatch):
     path, folder = place
     damage.free_pages(path)
-    rest = os.statvfs_result((4_096, 4_096, 10**6, 2_100, 2_100, 10**6, 10**6, 10**6, 0, 255))  # 8.6 MB are free
+    rest = os.statvfs_result((4_096, 4_096, 10**6, 2_100, 2_100, 10**6, 10**6, 10**6, 0, 255))  # 8.2 MiB are free
     planned = planning.plan(report(path, finding(path, "compact")), folder)
     monkeypatch.setattr(os, "statvfs", lambda path: rest)
 
     left = planning.plan(report(path, finding(path, "compact")), folder)
 
     assert not left.steps
-    assert "for copies and new content, and 8.6 MB are free there" in left.left_out[0].why
-    with pytest.raises(Full, match=r"8\.6 MB are free there; nothing was changed"):
+    assert "for copies and new content, and 8.2 MiB are free there" in left.left_out[0].why
+    with pytest.raises(Full, match=r"8\.2 MiB are free there; nothing was changed"):
         applying.apply(planned, receipts_folder=folder)
 
 
