@@ -229,7 +229,14 @@ while True:
         path,
     )
     assert child.line() == "holds"
+    fall_asleep(child)
     return child
+
+
+def fall_asleep(child: Child) -> None:
+    """Wait until it waits for the next word."""
+    while Path(f"/proc/{child.pid}/stat").read_text().rpartition(") ")[2][0] != "S":
+        os.sched_yield()
 
 
 # --- F02, F18 to F25 -------------------------------------------------------------
