@@ -129,7 +129,7 @@ def holds_secret(line: str) -> bool:
     return False
 
 
-_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[^\s(){}\[\],]{10,}|[^\s/:@]+:[^\s/@:]+")
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[^\s(){}\[\],]{8,}|[^\s/:@]*:[^\s/:@]+")
 
 
 def _hinted(low: str, shapes: _Shapes) -> Iterator[re.Pattern[str]]:
