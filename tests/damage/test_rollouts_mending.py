@@ -9,8 +9,6 @@ import pytest
 
 from holdfast.errors import Refused
 from holdfast.rollouts import mending
-from holdfast.rollouts.blocks import fold_block
-from holdfast.rollouts.facts import ThreadFacts
 from holdfast.rollouts.mending import mended, mended_file
 from homes import line
 
@@ -52,9 +50,8 @@ def test_any_damage_leaves_whole_lines_all_that_were_and_where_they_were():
 
         found = mended(text)
 
-        facts = ThreadFacts()
-        fold_block(facts, found.data)
-        assert (facts.lines_unread, facts.lines_repaired) == (0, 0), (SEED, number)
+        # Damage may leave JSON that only says something else: that stays, as what it is.
+        assert all(_is_line(each) for each in found.data.split(b"\n") if each.strip()), (SEED, number)
         assert not found.data or found.data.endswith(b"\n")
         assert mended(found.data).mends == ()
         # A line that stands in the damaged text between newlines stands there still, and in the same place.

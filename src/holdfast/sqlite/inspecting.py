@@ -151,9 +151,9 @@ class Inspection:
         try:
             self._connect()
         except UnreadError as error:
-            if error.unread.how is not How.CORRUPT:
+            if error.unread.how not in (How.CORRUPT, How.UNREADABLE):
                 raise
-            self._connect()  # a header or a schema that somebody wrote just then is whole by now
+            self._connect()  # what somebody wrote or removed just then is whole, or gone, by now
 
     def _connect(self) -> None:
         name, first, self._lockless = ways_in.find(self.path, index_is_useless=self._index_is_useless)

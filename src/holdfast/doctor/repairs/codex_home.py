@@ -61,6 +61,11 @@ def is_about(finding: Finding, target: Target) -> bool:
     )
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number of things, in words."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def text_of(arguments: Mapping[str, Json], name: str) -> str:
     """Return a text of a plan's arguments. Raises ``Refused`` for anything else."""
     found = arguments.get(name)
@@ -107,10 +112,11 @@ def rows_by_id(look: foreign.Look) -> dict[str, Record]:
 def scans(home: str) -> dict[bytes, list[Scan]]:
     """Return every rollout that says whose it is, by the 16 bytes of the id; the one that speaks for it first.
 
-    Reads every rollout of the home.
+    Reads every rollout of the home. One whose name is no UTF-8 is left out: no row could hold it.
     """
     found: dict[bytes, list[Scan]] = {}
-    requests = [ScanRequest(home=home, path=entry.path, zst=entry.zst, size=entry.size) for entry in walk(home)]
+    requests = [ScanRequest(home=home, path=entry.path, zst=entry.zst, size=entry.size) for entry in walk(home)
+                if paths.is_text(entry.path)]  # fmt: skip
     for scanned in scan_many(requests):
         if scanned.status == "ok" and scanned.facts is not None and scanned.facts.thread_id is not None:
             of_it = found.setdefault(scanned.facts.thread_id, [])

@@ -24,6 +24,8 @@ from holdfast.rollouts import Scan, ThreadFacts, inherit, read_names
 _EDGES = "thread_spawn_edges"
 _EDGE_COLUMNS = {"parent_thread_id", "child_thread_id", "status"}
 _GENERATIONS_MAX = 64  # of forks of forks
+_BYTES_MAX = 64 << 20
+"""Of the rows of one receipt, and so of one transaction."""
 
 
 class _Wrong(msgspec.Struct):
@@ -71,24 +73,44 @@ class RebuildThreads:
         if found.refused:
             raise Refused(found.refused)
         busy = codex_home.at_work(home, {each: found.files.get(each, []) for each in (*found.missing, *found.wrong)})
-        rows = [row for row in found.rows if str(row.key.get("id", row.key.get("child_thread_id"))) not in busy]
-        notes = (*found.notes, *(f"{each} was left to {who}, who is writing it" for each, who in busy.items()))
+        rows, left = _fitting(row for row in found.rows if _thread_of(row) not in busy)
+        more = (f"Left for the next time: {codex_home.counted(len(left), 'thread')}.",) if left else ()
+        notes = (*more, *found.notes, *(f"{each} was left to {who}, who is writing it" for each, who in busy.items()))
         receipt = None
         if rows:
             work.tell("writing rows", 0, len(rows))
             plan = codex_home.plan(f"rebuild rows of threads of {home}", home, [Rows(action.path, tuple(rows))])
             receipt = work.change(plan)
         after = _compare(action.path, home, scans)
-        added = len([each for each in found.missing if each not in busy])
-        changed = {each: columns for each, columns in found.wrong.items() if each not in busy}
+        done = {_thread_of(row) for row in rows}
+        added = len([each for each in found.missing if each in done])
+        changed = {each: columns for each, columns in found.wrong.items() if each in done}
         return Outcome(
-            said=f"{added} rows were added and {len(changed)} set right{_by_column(changed.values())}",
+            said=f"{codex_home.counted(added, 'row')} added and {len(changed)} set right{_by_column(changed.values())}",
             gone=not set(after.missing) - set(busy) and not set(after.wrong) - set(busy),
             before=_figures(found),
             after=_figures(after),
             receipt=receipt,
             notes=notes,
         )
+
+
+def _thread_of(row: Row) -> str:
+    return str(row.key["id" if row.table == "threads" else "child_thread_id"])
+
+
+def _fitting(rows: Iterable[Row]) -> tuple[list[Row], set[str]]:
+    """Return the rows that one receipt may hold, and the threads whose rows it does not."""
+    kept: list[Row] = []
+    left: set[str] = set()
+    size = 0
+    for row in rows:
+        size += sum(len(value) if isinstance(value, str) else 8 for value in (row.after or {}).values())
+        if size > _BYTES_MAX or _thread_of(row) in left:
+            left.add(_thread_of(row))
+        else:
+            kept.append(row)
+    return kept, left
 
 
 def _figures(found: _Wrong) -> dict[str, Json]:
@@ -132,7 +154,9 @@ def _compare(path: str, home: str, scans: Mapping[bytes, list[Scan]]) -> _Wrong:
     known = {ids.text(id16) for id16 in scans}
     found.fileless = [thread_id for thread_id in rows if thread_id not in known]
     if found.fileless:
-        found.notes += (f"{len(found.fileless)} rows have no rollout in this home. They stay: it may lie elsewhere.",)
+        found.notes += (
+            f"Left as they are, without a rollout in this home: {codex_home.counted(len(found.fileless), 'row')}.",
+        )
     return found
 
 
