@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import healthy
 import pytest
+from healthy_written import written
 
 from holdfast.doctor.examining import examine
 from holdfast.doctor.model import Status
@@ -26,7 +27,7 @@ def test_nothing_is_said_of_a_home_with_nothing_wrong(healthy_homes):
 def test_nothing_is_said_of_it_while_it_is_written(healthy_homes):
     _, homes = healthy_homes
     busy = [home for home in homes if home.writer]
-    with healthy.written(busy):
+    with written(busy):
         assert said_of(busy) == (Status.OK, (), ())
 
 
@@ -36,6 +37,6 @@ def test_nothing_is_said_of_many_more_also_by_a_deep_look(tmp_path, capsys):
         with capsys.disabled():
             print(f"\nseed {healthy.SEED + seed}")
         homes = healthy.make(tmp_path / str(seed), healthy.SEED + seed)
-        with healthy.written(homes):
+        with written(homes):
             assert said_of(homes, deep=True) == (Status.OK, (), ())
             assert said_of(homes) == (Status.OK, (), ())
