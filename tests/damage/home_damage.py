@@ -104,11 +104,6 @@ def leases_of_the_dead(home: Path) -> None:
     )
 
 
-def backfill_of_the_dead(home: Path) -> None:
-    """Who read all rollouts into the rows was killed."""
-    sql(home / "state_5.sqlite", ("UPDATE backfill_state SET status = 'running', updated_at = 1000", []))
-
-
 # --- rollouts ------------------------------------------------------------------------
 
 

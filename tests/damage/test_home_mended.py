@@ -100,6 +100,12 @@ def codex(request, tmp_path):
     return home
 
 
+@pytest.fixture
+def newest(tmp_path):
+    """A home of the newest version, where the version makes no difference."""
+    return damage.codex(oracle.VERSIONS[-1], tmp_path)
+
+
 home_version: dict[Path, str] = {}
 
 
@@ -188,31 +194,31 @@ def test_healthy_rows_are_left_as_they_are(doctor, codex):
     assert damage.threads(codex) == before
 
 
-def test_a_rollout_that_lies_among_the_archived_ones_has_a_row_that_says_so(doctor, codex):
-    damage.archived_by_hand(codex)
-    before = damage.threads(codex)
+def test_a_rollout_that_lies_among_the_archived_ones_has_a_row_that_says_so(doctor, newest):
+    damage.archived_by_hand(newest)
+    before = damage.threads(newest)
 
-    outcome = doctor.mend(codex, "rebuild-threads")
+    outcome = doctor.mend(newest, "rebuild-threads")
 
-    changed = {id: row for id, row in damage.threads(codex).items() if row != before[id]}
+    changed = {id: row for id, row in damage.threads(newest).items() if row != before[id]}
     ((id, row),) = changed.items()
-    assert row["archived"] == 1 and row["rollout_path"] == str(damage.rollout(codex, id))
+    assert row["archived"] == 1 and row["rollout_path"] == str(damage.rollout(newest, id))
     doctor.undo(outcome)
-    assert damage.threads(codex) == before
+    assert damage.threads(newest) == before
 
 
-def test_a_newer_codex_that_needs_what_we_do_not_know_gets_no_row(doctor, codex):
-    db = codex / "state_5.sqlite"
+def test_a_newer_codex_that_needs_what_we_do_not_know_gets_no_row(doctor, newest):
+    db = newest / "state_5.sqlite"
     damage.sql(db, ("ALTER TABLE threads ADD COLUMN mood TEXT NOT NULL DEFAULT 'calm'", []))
     damage.sql(
         db, ("UPDATE _sqlx_migrations SET version = 99 WHERE version = (SELECT max(version) FROM _sqlx_migrations)", [])
     )
-    damage.rows_lost(codex)
+    damage.rows_lost(newest)
 
-    outcome = doctor.mend(codex, "rebuild-threads")
+    outcome = doctor.mend(newest, "rebuild-threads")
 
     assert outcome.gone and any("newer Codex" in note for note in outcome.notes)
-    assert {row["mood"] for row in damage.threads(codex).values()} == {"calm"}
+    assert {row["mood"] for row in damage.threads(newest).values()} == {"calm"}
     # Now as one that has no default for it.
     damage.sql(
         db,
@@ -222,12 +228,12 @@ def test_a_newer_codex_that_needs_what_we_do_not_know_gets_no_row(doctor, codex)
             [],
         ),
     )
-    damage.rows_lost(codex)
-    before = damage.threads(codex)
+    damage.rows_lost(newest)
+    before = damage.threads(newest)
 
     with pytest.raises(Refused, match="mood"):
-        doctor.mend(codex, "rebuild-threads")
-    assert damage.threads(codex) == before
+        doctor.mend(newest, "rebuild-threads")
+    assert damage.threads(newest) == before
 
 
 HOLDS = """
@@ -244,18 +250,18 @@ for line in iter(hear, "end"):
 """
 
 
-def test_beside_its_owner_rows_come_back_but_those_of_threads_being_written(doctor, codex, start):
-    locked, opened, *_ = sorted(damage.threads(codex))
-    owner = start(HOLDS, codex, locked, damage.rollout(codex, opened))
+def test_beside_its_owner_rows_come_back_but_those_of_threads_being_written(doctor, newest, start):
+    locked, opened, *_ = sorted(damage.threads(newest))
+    owner = start(HOLDS, newest, locked, damage.rollout(newest, opened))
     assert owner.line() == "open"
     owner.tell("DELETE FROM threads")
     assert owner.line() == "[]"
 
-    outcome = doctor.mend(codex, "rebuild-threads")
+    outcome = doctor.mend(newest, "rebuild-threads")
 
     owner.tell("SELECT count(*) FROM threads")
     assert owner.line() == f"[({outcome.before['missing'] - 2},)]"
-    assert not {locked, opened} & damage.threads(codex).keys()
+    assert not {locked, opened} & damage.threads(newest).keys()
     assert sum(f"pid {owner.pid}" in note for note in outcome.notes) == 2
 
 
@@ -290,7 +296,7 @@ def test_a_row_with_another_name_keeps_it(doctor, codex):
 
     outcome = doctor.mend(codex, "restore-names")
 
-    assert outcome.receipt is None and "keep it" in outcome.notes[0]
+    assert outcome.receipt is None and "which they keep" in outcome.notes[0]
 
 
 @pytest.mark.parametrize("version", oracle.VERSIONS)
@@ -328,29 +334,29 @@ def test_a_home_that_moved_is_followed_without_a_word_when_nothing_is_at_the_old
         assert row["rollout_path"] == str(damage.rollout(home, id))
 
 
-def test_what_is_at_its_old_place_is_re_rooted_only_when_the_user_says_so(doctor, codex, tmp_path):
+def test_what_is_at_its_old_place_is_re_rooted_only_when_the_user_says_so(doctor, newest, tmp_path):
     copy = tmp_path / "copy"
-    shutil.copytree(codex, copy)
+    shutil.copytree(newest, copy)
     before = damage.threads(copy)
 
-    outcome = doctor.mend(copy, "reroot", roots={str(codex): 48}, rows=48)
+    outcome = doctor.mend(copy, "reroot", roots={str(newest): 48}, rows=48)
     assert outcome.receipt is None and damage.threads(copy) == before
 
-    outcome = doctor.mend(copy, "reroot", roots={str(codex): 48}, rows=48, maps=[f"{codex}={copy}"])
+    outcome = doctor.mend(copy, "reroot", roots={str(newest): 48}, rows=48, maps=[f"{newest}={copy}"])
     assert outcome.gone
     assert {Path(row["rollout_path"]).is_relative_to(copy) for row in damage.threads(copy).values()} == {True}
     doctor.undo(outcome)
     assert damage.threads(copy) == before
 
 
-def test_nothing_is_re_rooted_when_nobody_says_where_to(doctor, codex, tmp_path):
+def test_nothing_is_re_rooted_when_nobody_says_where_to(doctor, newest, tmp_path):
     for maps, why in (
         ([], "--map"),
         ([f"/no/such={tmp_path}/nowhere"], "no folder"),
         (["/a"], "OLD=NEW"),
         ([f"/={tmp_path}"], "which folder"),
     ):
-        planned = doctor.plan(codex, "reroot", maps=maps)
+        planned = doctor.plan(newest, "reroot", maps=maps)
         assert not planned.steps and why in planned.left_out[0].why
 
 
@@ -518,14 +524,14 @@ JOBS = ("SELECT * FROM jobs ORDER BY job_key", [])
 
 
 @pytest.mark.parametrize("used", [True, False])
-def test_leases_of_codex_that_are_over_end_and_one_that_may_be_somebodys_does_not(doctor, codex, start, used):
-    damage.leases_of_the_dead(codex)
-    db = codex / "memories_1.sqlite"
+def test_leases_of_codex_that_are_over_end_and_one_that_may_be_somebodys_does_not(doctor, newest, start, used):
+    damage.leases_of_the_dead(newest)
+    db = newest / "memories_1.sqlite"
     before = damage.sql(db, JOBS)
     if used:
-        assert start(OPEN, codex / "state_5.sqlite").line()
+        assert start(OPEN, newest / "state_5.sqlite").line()
 
-    outcome = doctor.mend(codex, "release-leases", db)
+    outcome = doctor.mend(newest, "release-leases", db)
 
     a, b, c, d = damage.sql(db, JOBS)
     assert outcome.gone and d == before[3]
@@ -652,15 +658,15 @@ def test_an_index_of_words_is_made_anew(doctor, rollout, state_dir):
         assert [hit.thread.id for hit in state.threads.search("begin")] == [id]
 
 
-def test_what_others_could_read_is_its_owners_alone_and_modes_come_back(doctor, codex):
-    db = codex / "state_5.sqlite"
-    os.chmod(codex, 0o755)
+def test_what_others_could_read_is_its_owners_alone_and_modes_come_back(doctor, newest):
+    db = newest / "state_5.sqlite"
+    os.chmod(newest, 0o755)
     os.chmod(db, 0o664)
-    file = damage.rollout(codex, min(damage.threads(codex)))
+    file = damage.rollout(newest, min(damage.threads(newest)))
 
-    outcome = doctor.mend(codex, "private-modes", files=[str(codex), str(db), str(file)])
+    outcome = doctor.mend(newest, "private-modes", files=[str(newest), str(db), str(file)])
 
-    modes = [stat.S_IMODE(each.stat().st_mode) for each in (codex, db, file)]
+    modes = [stat.S_IMODE(each.stat().st_mode) for each in (newest, db, file)]
     assert outcome.gone and modes == [0o700, 0o600, 0o600]
     doctor.undo(outcome)
-    assert [stat.S_IMODE(each.stat().st_mode) for each in (codex, db)] == [0o755, 0o664]
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (newest, db)] == [0o755, 0o664]

@@ -122,6 +122,14 @@ def both_through_sqlite(path):
     yield finding(path, id="through-sqlite")
 
 
+def machine(path):
+    yield finding("/proc")
+
+
+def machine_again(path):
+    yield finding("/proc")
+
+
 def joined(path):
     yield finding(path, 5, status=Status.FAIL, details={"a": 1, "b": 1})
 

@@ -55,6 +55,10 @@ def test_what_both_phases_found_of_one_file_is_one_finding():
     assert (found.status, found.repair, found.details) == (Status.FAIL, "compact", {"a": 1, "b": 2})
 
 
+def test_what_is_true_of_the_machine_is_told_once():
+    assert [each.path for each in look("/machine", "/machine_again", "/finds").findings] == ["/proc", "/finds"]
+
+
 def test_the_worst_comes_first_and_says_how_it_is_overall():
     report = look("/finds", "/fails", "/raises")
 

@@ -37,6 +37,7 @@ Looked = Callable[[str, str, int, int], None]
 class _Seen:
     targets: tuple[Target, ...] = ()
     findings: list[Finding] = field(default_factory=list)
+    told: set[tuple[str, str, str]] = field(default_factory=set)
     parts: dict[str, list[Part]] = field(default_factory=dict)
     cut: list[Cut] = field(default_factory=list)
 
@@ -180,8 +181,10 @@ class _Phase:
                     self._tell(self._units, unit)
                     return time.monotonic_ns() + (self._units[unit].limit_ms + _GRACE_MS) * 1_000_000
             case wire.Found(finding):
-                if len(seen.findings) < FINDINGS_MAX:
+                told = (finding.id, finding.path, finding.measured)
+                if len(seen.findings) < FINDINGS_MAX and told not in seen.told:  # of the machine: once for each target
                     seen.findings.append(finding)
+                seen.told.add(told)
             case wire.Weighed(target, part):
                 seen.parts.setdefault(target, []).append(part)
             case wire.Stopped(cut):

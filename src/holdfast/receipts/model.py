@@ -10,6 +10,8 @@ import msgspec
 from holdfast.changes import Append, Blob, Change, Mode, Move, Plan, Remove, Replace, Rewrite, Row, Rows, Seen, Value
 
 FILE = "receipt.json"
+_ROWS_TOLD = 20
+"""Rows whose columns a step names one by one; more are counted."""
 
 
 class Standing(StrEnum):
@@ -116,13 +118,18 @@ def _words(plan: Plan, change: Change) -> tuple[str, str]:
         case Mode(path, was, will):
             return f"give {path} the mode {will:04o}, from {was:04o}", f"give {path} the mode {was:04o} back"
         case Rows(path, rows):
-            what = [_row_words(row) for row in rows if row.after is not None]
-            gone = Counter(row.table for row in rows if row.after is None)
-            what += [f"delete {count} of {table}" for table, count in gone.items()]
+            sets = [row for row in rows if row.before is not None and row.after is not None]
+            what = [_row_words(row) for row in sets] if len(sets) <= _ROWS_TOLD else _counted("set", sets)
+            what += _counted("add", [row for row in rows if row.before is None])
+            what += _counted("delete", [row for row in rows if row.after is None])
             return f"in {path}: {'; '.join(what)}", f"put {len(rows)} rows of {path} back as they were"
         case Replace(path, members, what_for):
             size = sum(plan.before(member).size for member in members)
             return what_for, f"put the {size} bytes of the copy back into {path}"
+
+
+def _counted(verb: str, rows: list[Row]) -> list[str]:
+    return [f"{verb} {count} of {table}" for table, count in Counter(row.table for row in rows).items()]
 
 
 def _row_words(row: Row) -> str:

@@ -100,7 +100,12 @@ def _fixed(body: bytes, at: int, *, is_tail: bool) -> tuple[bytes, list[Mend], b
         return body, [Mend("the last line lacked its newline", at + len(body), 0)], False
     if is_tail and not body.strip(b"\0"):
         return b"", [Mend("NUL bytes behind the last line", at, len(body))], False
-    parts = list(_parts(body))
+    parts: list[tuple[bytes, str]] = []
+    for part, kind in _parts(body):
+        if kind == "none" and parts and parts[-1][1] == "none":
+            parts[-1] = (parts[-1][0] + part, "none")
+        else:
+            parts.append((part, kind))
     mends: list[Mend] = []
     out: list[bytes] = []
     grew = False

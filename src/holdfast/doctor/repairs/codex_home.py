@@ -61,6 +61,11 @@ def is_about(finding: Finding, target: Target) -> bool:
     )
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number of things, in words."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def text_of(arguments: Mapping[str, Json], name: str) -> str:
     """Return a text of a plan's arguments. Raises ``Refused`` for anything else."""
     found = arguments.get(name)

@@ -56,8 +56,8 @@ class MendRollouts:
         return Action(
             repair=self.name,
             path=finding.path,
-            what=f"Make {len(files)} torn rollouts ({size_text(size)}) whole lines again: {first}. What is half a line"
-            " at an end is cut off; what is no line in between becomes blanks."
+            what=f"Make {codex_home.counted(len(files), 'torn rollout')} ({size_text(size)}) whole lines again:"
+            f" {first}. What is half a line at an end is cut off; what is no line in between becomes blanks."
             + (f" {more} more are for the next plan." if more > 0 else ""),
             keeps="Every line that can be read, where it is, and the time of the file. A copy of each file as it was is"
             " kept with the receipt.",
@@ -87,14 +87,18 @@ class MendRollouts:
                 return Outcome(said="no rollout is torn any more", gone=True)
             changes = [Rewrite(each.path, each.mended.data, mtime_ns=each.mtime_ns) for each in torn]
             plan = codex_home.plan(
-                f"mend {len(torn)} rollouts of {home}", home, changes, [each.thread_id for each in torn]
+                f"mend {codex_home.counted(len(torn), 'rollout')} of {home}",
+                home,
+                changes,
+                [each.thread_id for each in torn],
             )
             work.tell("copied")
             receipt = work.change(plan)
         notes += [_told(each) for each in torn[:_TOLD_MAX]]
         still = [each.path for each in torn if _is_torn(each.path)]
+        places = sum(len(each.mended.mends) for each in torn)
         return Outcome(
-            said=f"{len(torn)} rollouts were mended, {sum(len(each.mended.mends) for each in torn)} places in all",
+            said=f"mended: {codex_home.counted(len(torn), 'rollout')}, {codex_home.counted(places, 'place')} in all",
             gone=not still and len(torn) == len(files) == action.arguments.get("count", len(files)),
             before={"torn": len(files)},
             after={"torn": len(files) - len(torn) + len(still)},

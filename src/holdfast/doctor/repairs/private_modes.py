@@ -33,7 +33,7 @@ class PrivateModes:
         return Action(
             repair=self.name,
             path=finding.path,
-            what=f"Take the group's and others' rights from {len(open_ones)} files and folders: {first}"
+            what=f"Take the group's and others' rights from {codex_home.counted(len(open_ones), 'path')}: {first}"
             + (f" and {len(open_ones) - 3} more." if len(open_ones) > 3 else "."),
             keeps="What is in them, and the owner's rights. A process of another user can open them no more.",
             live=True,

@@ -74,7 +74,7 @@ class RebuildThreads:
             raise Refused(found.refused)
         busy = codex_home.at_work(home, {each: found.files.get(each, []) for each in (*found.missing, *found.wrong)})
         rows, left = _fitting(row for row in found.rows if _thread_of(row) not in busy)
-        more = (f"The rows of {len(left)} threads are for the next time: one receipt holds so many.",) if left else ()
+        more = (f"Left for the next time: {codex_home.counted(len(left), 'thread')}.",) if left else ()
         notes = (*more, *found.notes, *(f"{each} was left to {who}, who is writing it" for each, who in busy.items()))
         receipt = None
         if rows:
@@ -86,7 +86,7 @@ class RebuildThreads:
         added = len([each for each in found.missing if each in done])
         changed = {each: columns for each, columns in found.wrong.items() if each in done}
         return Outcome(
-            said=f"{added} rows were added and {len(changed)} set right{_by_column(changed.values())}",
+            said=f"{codex_home.counted(added, 'row')} added and {len(changed)} set right{_by_column(changed.values())}",
             gone=not set(after.missing) - set(busy) and not set(after.wrong) - set(busy),
             before=_figures(found),
             after=_figures(after),
@@ -154,7 +154,9 @@ def _compare(path: str, home: str, scans: Mapping[bytes, list[Scan]]) -> _Wrong:
     known = {ids.text(id16) for id16 in scans}
     found.fileless = [thread_id for thread_id in rows if thread_id not in known]
     if found.fileless:
-        found.notes += (f"{len(found.fileless)} rows have no rollout in this home. They stay: it may lie elsewhere.",)
+        found.notes += (
+            f"Left as they are, without a rollout in this home: {codex_home.counted(len(found.fileless), 'row')}.",
+        )
     return found
 
 

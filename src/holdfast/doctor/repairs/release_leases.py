@@ -69,14 +69,14 @@ class ReleaseLeases:
             rows, released, left = _look(action.path, kind, root)
             if not rows:
                 return Outcome(said="no lease of the dead is left", gone=not left, notes=tuple(left[:_TOLD_MAX]))
-            title = f"release {len(released)} leases in {action.path}"
+            title = f"release {codex_home.counted(len(released), 'lease')} in {action.path}"
             try:
                 receipt = work.change(codex_home.plan(title, root, [Rows(action.path, tuple(rows))]))
             except Stale:
                 continue  # somebody wrote in between: an event has the next number, or the task is done
             again, still, _ = _look(action.path, kind, root)
             return Outcome(
-                said=f"{len(released)} leases were ended: {', '.join(released[:_TOLD_MAX])}",
+                said=f"ended: {codex_home.counted(len(released), 'lease')}: {', '.join(released[:_TOLD_MAX])}",
                 gone=not again and not left,
                 before={"stale": len(released) + len(left)},
                 after={"stale": len(still) + len(left)},
@@ -122,7 +122,8 @@ def _own(path: str) -> Outcome:
         released = [each.resource for each in dead if holds.release(tx, each)]
         left = [each for each in _dead(tx) if not holds.over(each, now_ms=tx.now_ms)]
     return Outcome(
-        said=f"{len(released)} holds of the dead were ended" + (f": {', '.join(released)}" if released else ""),
+        said=f"ended: {codex_home.counted(len(released), 'hold')} of the dead"
+        + (f": {', '.join(released)}" if released else ""),
         gone=not left,
         before={"stale": len(dead)},
         after={"stale": len(left)},

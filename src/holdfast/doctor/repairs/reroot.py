@@ -65,12 +65,14 @@ class Reroot:
         rows, left = _moved(action.path, home, said, seen)
         receipt = None
         if rows:
-            plan = codex_home.plan(f"re-root {len(rows)} threads of {home}", home, [Rows(action.path, tuple(rows))])
+            plan = codex_home.plan(
+                f"re-root {codex_home.counted(len(rows), 'thread')} of {home}", home, [Rows(action.path, tuple(rows))]
+            )
             receipt = work.change(plan)
         again, _ = _moved(action.path, home, said, seen)
         more = () if len(left) <= _TOLD_MAX else (f"And {len(left) - _TOLD_MAX} more.",)
         return Outcome(
-            said=f"the rows of {len(rows)} threads follow",
+            said=f"the rows of {codex_home.counted(len(rows), 'thread')} follow",
             gone=not again and not left,
             before={"stale": len(rows) + len(left)},
             after={"stale": len(again) + len(left)},

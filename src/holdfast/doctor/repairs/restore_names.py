@@ -43,12 +43,18 @@ class RestoreNames:
         rows, others = _lost(action.path, home)
         receipt = None
         if rows:
-            plan = codex_home.plan(f"restore {len(rows)} names in {home}", home, [Rows(action.path, tuple(rows))])
+            plan = codex_home.plan(
+                f"restore {codex_home.counted(len(rows), 'name')} in {home}", home, [Rows(action.path, tuple(rows))]
+            )
             receipt = work.change(plan)
-        notes = () if not others else (f"{others} rows have another name than the file, and keep it.",)
+        notes = (
+            ()
+            if not others
+            else (f"With another name than in the file, which they keep: {codex_home.counted(others, 'row')}.",)
+        )
         left, _ = _lost(action.path, home)
         return Outcome(
-            said=f"{len(rows)} names were put back",
+            said=f"put back: {codex_home.counted(len(rows), 'name')}",
             gone=not left,
             before={"lost": len(rows)},
             after={"lost": len(left)},

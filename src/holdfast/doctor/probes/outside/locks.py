@@ -66,8 +66,8 @@ def _held(look: RawLook, family: Family, pid: int) -> Finding:
         row="F07",
         status=Status.WARN,
         path=family.database.path,
-        measured=f"{words.one(pid, look.processes)} has the write lock for {look.seconds:.1f} s or longer, and committed"
-        f" nothing in that time{', in which it slept' if slept else ''}.",
+        measured=f"{words.one(pid, look.processes)} has the write lock for {look.seconds:.1f} s or longer, and"
+        f" committed nothing in that time{', in which it slept' if slept else ''}.",
         expected="A write transaction ends within a part of a second; nobody else can write until then.",
         confidence=Confidence.CERTAIN,
         cause="A transaction was left open while the process waits for something else: a model, a network, a person."
