@@ -34,6 +34,8 @@ class SqlLook:
         self.deadline_ns = time.monotonic_ns() + 5_000_000_000 if deadline_ns is None else deadline_ns
         self.unread: dict[str, Unread] = {}
         self.told: set[tuple[str, str]] = set()
+        self.large: list[tuple[Database, str]] = []
+        """Tables that were too large to be checked in one read."""
         self.path = target.path
         """Of the database that was asked for last."""
         self._open: Inspection | None = None

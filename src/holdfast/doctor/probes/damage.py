@@ -14,22 +14,31 @@ from holdfast.sqlite import paging, whole
 from holdfast.sqlite.inspecting import How, UnreadError
 
 _SHOWN = 5
+_TELL_NS = 150_000_000
 _YOUNG_S = 60
 """A file of 0 bytes so young may be a database that is just being made."""
 
 
 @unread.probe
 def malformed(look: SqlLook) -> Iterator[Finding]:
-    """Find damage in each database of the target. With ``deep`` in a copy of each, and complete."""
-    large: list[tuple[Database, str]] = []
+    """Find damage in each database of the target. With ``deep`` in a copy of each, and complete.
+
+    Tables that are too large for one read are left to ``large_tables``.
+    """
     for database in look.target.databases:
-        yield from _checked(look, database, large)
-    # What is large takes what time is left.
-    for database in dict.fromkeys(database for database, _ in large):
-        yield from _read_through(look, database, [table for of, table in large if of is database])
+        yield from _checked(look, database)
 
 
-def _checked(look: SqlLook, database: Database, large: list[tuple[Database, str]]) -> Iterator[Finding]:
+@unread.probe
+def large_tables(look: SqlLook) -> Iterator[Finding]:
+    """Read through what ``malformed`` left, as far as there is time for it, and say what was not read to its end."""
+    # It is the last to run, takes all the time there is, and must have told by then.
+    look.deadline_ns -= min(_TELL_NS, max(0, look.deadline_ns - time.monotonic_ns()) // 4)
+    for database in dict.fromkeys(database for database, _ in look.large):
+        yield from _read_through(look, database, [table for of, table in look.large if of is database])
+
+
+def _checked(look: SqlLook, database: Database) -> Iterator[Finding]:
     if _is_empty(database.path):
         yield from _empty(database.path)
         return
@@ -64,7 +73,7 @@ def _checked(look: SqlLook, database: Database, large: list[tuple[Database, str]
                 if error.unread.how is How.CORRUPT:
                     problems[table] = [error.unread.why]
                 elif error.unread.how is How.SLOW and not look.is_over():
-                    large.append((database, table))
+                    look.large.append((database, table))
                 else:
                     raise
     except UnreadError as error:

@@ -1,4 +1,4 @@
-"""Every probe that opens databases, in the order they run: first whether they can be read at all."""
+"""Every probe that opens databases, in the order they run: first whether they can be read, last what takes longest."""
 
 from __future__ import annotations
 
@@ -32,4 +32,5 @@ SQLITE: tuple[Probe[SqlLook], ...] = (
     Probe("torn-rollouts", codex_files.torn_rollouts, kinds=("codex",), limit_ms=1_500),
     *HERMES,
     *OWN,
+    Probe("large-tables", damage.large_tables, rows=("F14",), limit_ms=1_500),
 )
