@@ -1,7 +1,7 @@
 """Runs the benches one after the other and writes one Markdown table.
 
-    python -m bench [all | index listing search show startup contention million claiming]
-                    [--n 10000] [--rounds 3] [--no-peer] [--out FILE]
+    python -m bench [all | index listing search show startup contention million claiming salvage]
+                    [--n 10000] [--rounds 3] [--quick] [--no-peer] [--out FILE]
 
 Exits 1 when a target was missed or something could not be measured.
 """
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import board, claiming, contention, homes, index, listing, measure, million, search, show, startup
+from bench import board, claiming, contention, homes, index, listing, measure, million, salvage, search, show, startup
 
 Bench = Callable[[int, bool], list[measure.Result]]
 ROUNDS = {"claiming": 3}
@@ -26,6 +26,7 @@ BENCHES: dict[str, Bench] = {
     "million": lambda _n, _peer: million.measured([1_000, 100_000, 1_000_000], 5),
     "board": lambda _, peer: board.measured([1_000, 10_000, 100_000], 3, 2.0, peer),
     "claiming": lambda _, peer: claiming.measured([1, 4, 8, 16], ROUNDS["claiming"], 2.0, peer),
+    "salvage": salvage.measured,
     "startup": lambda _, peer: startup.measured(50_000, 15, peer),
 }
 
@@ -37,6 +38,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", default=["all"], help=f"all, or some of: {', '.join(BENCHES)}")
     parser.add_argument("--n", type=int, default=10_000, help="size of the home for index, search and show")
     parser.add_argument("--rounds", type=int, help="rounds of claiming; 3 when not given")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the file for salvage")
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--out", type=Path, help="the Markdown file; in the cache when not given")
     given = parser.parse_args()
@@ -45,6 +47,7 @@ def main() -> int:
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
     if given.rounds:
         ROUNDS["claiming"] = given.rounds
+    salvage.QUICK["quick"] = given.quick
     results = []
     for name in names:
         print(f"running {name}", file=sys.stderr, flush=True)

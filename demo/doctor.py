@@ -98,7 +98,8 @@ def damaged(stage: Stage) -> Path:
 
 
 def run(stage: Stage, home: Path, *arguments: str, shown: int = 0) -> str:
-    return stage.holdfast(home, "doctor", str(home), *arguments, shown=shown, codes=(0, 1, 2)) or "{}"
+    patience = ["--limit", "20"] if "--json" in arguments else []
+    return stage.holdfast(home, "doctor", str(home), *arguments, *patience, shown=shown, codes=(0, 1, 2)) or "{}"
 
 
 def hashes(home: Path) -> dict[str, str]:

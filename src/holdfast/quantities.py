@@ -38,12 +38,12 @@ def duration(ms: int) -> str:
 
 
 def size_text(size: int) -> str:
-    """Return bytes as people say them: ``812 bytes``, ``4.1 kB``, ``219.0 GB``."""
-    if size < 1_000:
+    """Return bytes as people say them: ``812 bytes``, ``4.1 KiB``, ``219.0 GiB``."""
+    if size < 1_024:
         return f"{size} bytes"
-    scaled = size / 1_000
-    for unit in ("kB", "MB", "GB"):
-        if scaled < 1_000:
+    scaled = size / 1_024
+    for unit in ("KiB", "MiB", "GiB"):
+        if scaled < 1_024:
             return f"{scaled:.1f} {unit}"
-        scaled /= 1_000
-    return f"{scaled:.1f} TB"
+        scaled /= 1_024
+    return f"{scaled:.1f} TiB"

@@ -14,6 +14,9 @@ import apsw
 import pytest
 from cli_helpers import COMMAND, process, seen, terminal, without_style
 
+from holdfast.logs.redact import GONE
+from secret_corpus import PARTS, SECRETS
+
 KEYS = {"schema", "overall", "findings", "targets", "cut", "parts", "duration_ms"}
 FINDING = {
     "id", "row", "status", "path", "measured", "expected", "confidence", "cause", "remedy", "repair", "details",
@@ -29,6 +32,12 @@ def database(path, rows=2_000, **pragmas):
     with connection:
         connection.executemany("INSERT INTO notes VALUES (?, ?)", ((n, "x" * 400) for n in range(rows)))
     return connection
+
+
+def doctor(*arguments, **environment):
+    """Run it with more time than it needs: these machines are busy with other tests."""
+    more = [] if "--apply" in arguments else ["--limit", "60"]
+    return process("doctor", *arguments, *more, **environment)
 
 
 @pytest.fixture
@@ -58,7 +67,7 @@ def locked(tmp_path):
 
 def test_what_is_whole_is_one_screen_and_nothing_is_touched(whole, nobody):
     before = seen(whole.parent)
-    answer = process("doctor", whole)
+    answer = doctor(whole)
 
     assert (answer.code, answer.err) == (0, "")
     assert len(answer.lines) <= 24 and answer.lines[-1] == "Nothing is wrong."
@@ -67,7 +76,7 @@ def test_what_is_whole_is_one_screen_and_nothing_is_touched(whole, nobody):
 
 
 def test_a_home_is_looked_at_without_a_trace(home, untouched):
-    answer = process("doctor", "--json")
+    answer = doctor("--json")
 
     assert answer.json["targets"][0]["path"] == str(home)
     assert {each["id"] for each in answer.json["findings"]} == {"stale-paths"}  # it was recorded elsewhere
@@ -75,7 +84,7 @@ def test_a_home_is_looked_at_without_a_trace(home, untouched):
 
 
 def test_the_document_has_the_promised_keys(damaged):
-    answer = process("doctor", damaged, "--json")
+    answer = doctor(damaged, "--json")
 
     assert set(answer.json) == KEYS
     assert set(answer.json["findings"][0]) == FINDING
@@ -83,18 +92,16 @@ def test_the_document_has_the_promised_keys(damaged):
 
 
 def test_what_is_locked_is_partial_and_never_damaged(locked):
-    answer = process("doctor", locked, "--json")
+    answer = doctor(locked, "--json")
 
     found = {each["id"]: each["status"] for each in answer.json["findings"]}
     assert found == {"database-locked": "partial", "write-lock-held": "warn"}
     assert answer.code == 2
-    assert process("doctor", locked, "--only", "database-locked").code == 3
 
 
 def test_only_what_was_asked_for_is_told(home):
-    assert process("doctor", "--only", "F14").code == 0
-    assert process("doctor", "--only", "STALE-PATHS", "--json").json["findings"][0]["id"] == "stale-paths"
-    assert process("doctor", "--only", "reroot", "--json").json["findings"][0]["id"] == "stale-paths"
+    assert doctor("--only", "F14").code == 0
+    assert doctor("--only", "STALE-PATHS", "--only", "F05", "--json").json["findings"][0]["id"] == "stale-paths"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +113,7 @@ def test_only_what_was_asked_for_is_told(home):
         (["--apply", "p.json", "/tmp"], "PATHs"),
         (["--apply", "p.json", "--deep"], "belong to --plan"),
         (["--yes"], "nothing else asks"),
+        (["--live", "--report", "x.html"], "one after the other"),
         (["--empty-logs"], "add --plan"),
         (["--apply", "/nowhere/p.json"], "cannot be read"),
         (["--deap"], "--deep"),
@@ -119,18 +127,18 @@ def test_what_makes_no_sense_is_refused_before_anything_is_looked_at(cli, argume
 
 
 def test_the_usual_places_are_looked_at_and_what_is_not_there_is_none(nobody):
-    answer = process("doctor")
+    answer = doctor()
 
     assert answer.code == 0
     assert "Nothing was found to look at" in answer.out
     (nobody / ".codex" / "sessions" / "2026").mkdir(parents=True)
-    assert process("doctor", "--json").json["targets"][0]["kind"] == "codex"
+    assert doctor("--json").json["targets"][0]["kind"] == "codex"
 
 
 def test_a_page_is_written_for_this_user_alone_and_replaced_by_the_next(damaged, tmp_path):
     page = tmp_path / "page.html"
     for _ in range(2):
-        assert process("doctor", damaged, "--report", page).code == 1
+        assert doctor(damaged, "--report", page).code == 1
 
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     assert "malformed" in page.read_text()
@@ -140,7 +148,7 @@ def test_a_page_is_written_for_this_user_alone_and_replaced_by_the_next(damaged,
 @pytest.mark.parametrize("option", ["--report", "--plan"])
 def test_no_file_of_another_kind_is_ever_replaced(damaged, whole, option):
     before = seen(whole.parent)
-    answer = process("doctor", damaged, option, whole)
+    answer = doctor(damaged, option, whole)
 
     assert answer.code == 64
     assert "no file that this command wrote" in answer.err
@@ -149,21 +157,21 @@ def test_no_file_of_another_kind_is_ever_replaced(damaged, whole, option):
 
 def test_a_plan_is_written_shown_carried_out_and_undone(damaged, tmp_path, state_dir):
     plan, bytes_before = tmp_path / "plan.json", damaged.read_bytes()
-    planned = process("doctor", damaged, "--plan", plan)
+    planned = doctor(damaged, "--plan", plan)
     assert planned.code == 1
     assert "1. salvage" in planned.out and f"doctor --apply {plan}" in planned.out
     assert stat.S_IMODE(plan.stat().st_mode) == 0o600
     assert damaged.read_bytes() == bytes_before
 
-    asked = process("doctor", "--apply", plan)
+    asked = doctor("--apply", plan)
     assert asked.code == 64 and "--yes" in asked.err
     assert damaged.read_bytes() == bytes_before
 
-    applied = process("doctor", "--apply", plan, "--yes")
+    applied = doctor("--apply", plan, "--yes")
     assert applied.code == 0
     assert "before" in applied.out and "after" in applied.out
     (undo,) = [line.split()[-1] for line in applied.lines if "holdfast undo" in line]
-    assert process("doctor", damaged).code == 0
+    assert doctor(damaged).code == 0
 
     assert process("undo", undo).code == 0
     assert damaged.read_bytes() == bytes_before
@@ -171,8 +179,8 @@ def test_a_plan_is_written_shown_carried_out_and_undone(damaged, tmp_path, state
 
 def test_a_plan_as_a_document(damaged, tmp_path):
     plan = tmp_path / "plan.json"
-    planned = process("doctor", damaged, "--plan", plan, "--json").json
-    applied = process("doctor", "--apply", plan, "--yes", "--json")
+    planned = doctor(damaged, "--plan", plan, "--json").json
+    applied = doctor("--apply", plan, "--yes", "--json")
 
     assert set(planned) == KEYS | {"plan"}
     assert planned["plan"]["file"] == str(plan)
@@ -183,7 +191,7 @@ def test_a_plan_as_a_document(damaged, tmp_path):
 
 def test_on_a_terminal_it_asks_before_it_changes_something(damaged, tmp_path):
     plan, bytes_before = tmp_path / "plan.json", damaged.read_bytes()
-    process("doctor", damaged, "--plan", plan)
+    doctor(damaged, "--plan", plan)
     shown = terminal("doctor", "--apply", plan, answer="n\n")
 
     assert "Do this?" in shown.out and "1. " in shown.out
@@ -194,8 +202,8 @@ def test_somebody_who_has_it_open_is_named_and_nothing_is_changed(damaged, tmp_p
     plan, bytes_before = tmp_path / "plan.json", damaged.read_bytes()
     holder = apsw.Connection(str(damaged))
     holder.execute("SELECT count(*) FROM sqlite_master").fetchall()
-    process("doctor", damaged, "--plan", plan)
-    answer = process("doctor", "--apply", plan, "--yes")
+    doctor(damaged, "--plan", plan)
+    answer = doctor("--apply", plan, "--yes")
     holder.close()
 
     assert answer.code == 75
@@ -203,21 +211,21 @@ def test_somebody_who_has_it_open_is_named_and_nothing_is_changed(damaged, tmp_p
     assert damaged.read_bytes() == bytes_before
 
 
-@pytest.mark.parametrize("columns", [30, 80, 120])
-def test_on_a_terminal_every_line_fits_and_only_there_are_colours(damaged, columns):
-    sent = terminal("doctor", damaged, columns=columns).out
+@pytest.mark.parametrize(("columns", "colour"), [(30, {}), (120, {"NO_COLOR": "1"})])
+def test_on_a_terminal_every_line_fits_and_there_are_colours_for_who_wants_them(damaged, columns, colour):
+    sent = terminal("doctor", damaged, columns=columns, **colour).out
     shown = [line.rpartition("\r")[2] for line in without_style(sent).splitlines()]
 
-    assert "\x1b[31m" in sent and "malformed" in sent
+    assert "malformed" in sent
+    assert ("\x1b[31m" in sent) == (not colour)
     assert max(len(line) for line in shown if "\x1b" not in line) <= columns
-    assert "\x1b[31m" not in terminal("doctor", damaged, NO_COLOR="1").out
-    assert "\x1b" not in process("doctor", damaged).out
 
 
 def test_where_letters_are_ascii_so_is_the_page(damaged):
-    answer = process("doctor", damaged, LC_ALL="C")
+    answer = doctor(damaged, LC_ALL="C")
 
     assert answer.out.isascii() and "####" in answer.out
+    assert "\x1b" not in answer.out
 
 
 def test_ctrl_c_leaves_no_process_and_says_that_nothing_was_changed(whole):
@@ -236,22 +244,19 @@ def test_ctrl_c_leaves_no_process_and_says_that_nothing_was_changed(whole):
 
 
 def test_no_secret_is_in_anything_it_prints_or_writes(tmp_path):
-    from secret_corpus import PARTS, SECRETS
+    folder = tmp_path / "".join(SECRETS["openai"])
+    folder.mkdir()
+    (folder / "notes.db").write_bytes(b"no database " * 1000)
+    plan, page = tmp_path / "plan.json", tmp_path / "page.html"
+    told = [
+        doctor(folder / "notes.db").out,
+        doctor(folder / "notes.db", "--plan", plan, "--report", page, "--json").out,
+        plan.read_text(),
+        page.read_text(),
+    ]
 
-    for number, name in enumerate(("openai", "github", "env")):
-        said = "".join(SECRETS[name]).replace("/", ":")
-        folder = tmp_path / f"{number} {said}"
-        folder.mkdir()
-        (folder / "notes.db").write_bytes(b"no database " * 1000)
-        plan, page = tmp_path / f"{number}.json", tmp_path / f"{number}.html"
-        told = [
-            process("doctor", folder / "notes.db").out,
-            process("doctor", folder / "notes.db", "--json").out,
-            process("doctor", folder / "notes.db", "--plan", plan, "--report", page).out,
-        ]
-        told += [path.read_text() for path in (plan, page)]
-        assert all("notes.db" in text for text in told[:2])
-        assert not [part for part in PARTS for text in told if part in text]
+    assert all(GONE in text for text in told)
+    assert not [part for part in PARTS for text in told if part in text]
 
 
 def test_bare_holdfast_and_status_point_at_it(home):

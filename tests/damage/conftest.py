@@ -2,10 +2,11 @@
 
 import healthy
 import pytest
+from mending import mend, place, start
 
 from index_helpers import child, homes, plain_dir, state_dir
 
-__all__ = ["child", "homes", "plain_dir", "state_dir"]
+__all__ = ["child", "homes", "mend", "place", "plain_dir", "start", "state_dir"]
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,13 @@ def _cut(share: float) -> Callable[[File, random.Random], None]:
     return damage
 
 
+def _cut_at(size: int) -> Callable[[File, random.Random], None]:
+    def damage(file: File, draw: random.Random) -> None:
+        del file.bytes[size:]
+
+    return damage
+
+
 def _doubled_child(file: File, draw: random.Random) -> None:
     """Two entries of an interior page lead to one child."""
     at = file.middle("notes", "internal") if ("notes", "internal") in file._pages else 0
@@ -185,6 +192,8 @@ PATTERNS: dict[str, Callable[[File, random.Random], None]] = {
     "a leaf that says it is none": _in_leaf("notes", 0, b"\x05"),
     "a record with no end": _record_header,
     "cut in the middle": _cut(0.5),
+    "cut in its header": _cut_at(17),
+    "cut in its first page": _cut_at(1_000),
     "its last pages are missing": _cut(0.95),
     "the map of pointers is zeros": lambda file, draw: file.put(PAGE, bytes(PAGE)),
 }

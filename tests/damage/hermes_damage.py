@@ -139,6 +139,7 @@ def put_aside(root: Path) -> None:
     """It was called damaged three times."""
     for n in range(3):
         (root / f"kanban.db.corrupt.{n}ab34.bak").write_bytes(b"SQLite format 3\0" + bytes(100_000))
+        (root / f"kanban.db.corrupt.{n}ab34.bak-wal").write_bytes(bytes(1_000))
 
 
 FOUND: dict[Damage, set[str]] = {

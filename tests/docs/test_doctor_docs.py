@@ -17,6 +17,7 @@ from holdfast.doctor.model import EXIT_CODES, Cut, Database, Finding, Part, Targ
 from holdfast.doctor.probes.raw import RAW
 from holdfast.doctor.probes.through_sqlite import SQLITE
 from holdfast.doctor.repairs import repair
+from holdfast.sqlite.unread import How
 from homes import MadeHome
 from processes import children
 
@@ -47,6 +48,19 @@ def test_every_finding_of_the_source_is_on_the_page():
 
     assert sorted(ids() - named) == []
     assert len(ids()) >= 20
+
+
+def test_no_finding_of_the_page_is_made_up():
+    tables = PAGE.partition("## Every finding")[2].partition("## The catalogue")[0]
+    told = {
+        name
+        for first in re.findall(r"^\| (`[^|]*) \|", tables, re.MULTILINE)
+        for name in re.findall(r"`([^`]+)`", first)
+    }
+    said = "\n".join(path.read_text(encoding="utf-8") for path in PROBES.rglob("*.py"))
+
+    there = ids() | {f"database-{how}" for how in How}
+    assert sorted(name for name in told - there if f'"{name}"' not in said and "*" not in name) == []
 
 
 def test_every_row_is_in_the_catalogue_and_says_what_finds_it():

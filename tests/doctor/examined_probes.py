@@ -1,7 +1,7 @@
 """A process that looks, with probes that behave as their names say: ``-m examined_probes raw|sqlite``.
 
 Each path that is asked for names a behaviour: ``/spins`` has a probe that never ends. The probes
-of a phase run in the order of the paths; ``/both`` has one in each phase, all others only in the raw one.
+of a phase run in the order of the paths; ``/both`` and ``/joined`` have one in each phase, all others in the raw one.
 """
 
 from __future__ import annotations
@@ -118,6 +118,26 @@ def both(path):
     yield finding(path)
 
 
+def both_through_sqlite(path):
+    yield finding(path, id="through-sqlite")
+
+
+def machine(path):
+    yield finding("/proc")
+
+
+def machine_again(path):
+    yield finding("/proc")
+
+
+def joined(path):
+    yield finding(path, 5, status=Status.FAIL, details={"a": 1, "b": 1})
+
+
+def joined_through_sqlite(path):
+    yield finding(path, 7, repair="compact", details={"b": 2})
+
+
 def plan(phase, request, tell):
     if phase == "raw":
         if "/nowhere" in request.paths:
@@ -125,15 +145,16 @@ def plan(phase, request, tell):
         if "/mute" in request.paths:
             signal.pause()
         tell(wire.Recognised(tuple(Target(kind="codex", path=path) for path in request.paths)))
-    paths = request.paths if phase == "raw" else tuple(t.path for t in request.targets if t.path == "/both")
-    return [work(path) for path in paths]
+    if phase == "raw":
+        return [work(path) for path in request.paths]
+    return [work(t.path, "_through_sqlite") for t in request.targets if t.path in ("/both", "/joined")]
 
 
-def work(path):
+def work(path, phase=""):
     limit_ms = 60_000 if path == "/endless" else LIMIT_MS
     unit = wire.Unit(probe=path.strip("/"), path=path, limit_ms=limit_ms, shared=path in ("/shared", "/gathers"))
     name = {"shared": "hangs", "endless": "hangs"}.get(unit.probe, unit.probe)
-    return looking.Work(unit, lambda: globals()[name](path))
+    return looking.Work(unit, lambda: globals()[name + phase](path))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 import apsw
 import pytest
 
-from holdfast.sqlite import taking, whole
+from holdfast.sqlite import paging, taking, whole
 from holdfast.sqlite.inspecting import How, Inspection, UnreadError
 from homes import seen
 from processes import children
@@ -155,7 +155,7 @@ def test_no_read_begins_after_the_deadline(tmp_path):
 def test_a_large_table_is_read_in_many_reads_that_see_what_is_written_between(tmp_path):
     made(tmp_path / "a.db", rows=3_000)
     with inspected(tmp_path / "a.db") as found:
-        pages = found.pages("notes", ["body"])
+        pages = paging.pages(found, "notes", ["body"])
         first = next(pages)
         writer = apsw.Connection(str(tmp_path / "a.db"))
         writer.execute("DELETE FROM notes WHERE id > 2900")
@@ -171,7 +171,7 @@ def test_pages_that_take_too_long_get_smaller_until_they_do_not(tmp_path):
     slow = " AND ".join(["(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
                          " SELECT count(*) FROM n WHERE i + notes.id > 0) > 0"])  # fmt: skip
     with Inspection(str(path), in_a_minute(), read_ms=40) as found:
-        pages = list(found.pages("notes", ["id"], slow))
+        pages = list(paging.pages(found, "notes", ["id"], slow))
 
     assert [row["id"] for page in pages for row in page] == list(range(1, 601))
     assert len(pages) > 2
@@ -192,9 +192,9 @@ def test_one_moment_is_of_one_moment(tmp_path, neighbour):
 def test_a_sample_is_from_everywhere_and_a_small_table_is_its_own_sample(tmp_path):
     made(tmp_path / "a.db", rows=5_000)
     with inspected(tmp_path / "a.db") as found:
-        sample = [row["id"] for row in found.sample("notes", ["id"], most=320)]
+        sample = [row["id"] for row in paging.sample(found, "notes", ["id"], most=320)]
 
-    assert len(sample) <= 340
+    assert len(sample) <= 320
     assert min(sample) == 1
     assert max(sample) > 4_500
 

@@ -89,6 +89,8 @@ def _check(paths: tuple[str, ...], asked: dict[str, Any]) -> None:
             raise click.UsageError("--plan writes a plan and --apply carries one out: one after the other")
         if looks or plans:
             raise click.UsageError("--apply does what is in the plan; PATHs and what to look at belong to --plan")
+    elif asked["live"] and asked["plan_to"] is None and asked["page"] is not None:
+        raise click.UsageError("--report shows what was seen, and --live mends it: one after the other")
     elif asked["yes"] and (asked["plan_to"] is not None or not asked["live"]):
         raise click.UsageError("--yes is for --apply and --live: nothing else asks")
     elif plans and asked["plan_to"] is None:

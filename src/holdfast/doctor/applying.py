@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import msgspec
 
@@ -84,46 +85,37 @@ def apply(
     for step in chosen:
         _check_seen(step.action, touched, live=live)
         _check_room(step.action, receipts_folder)
-    unseen = 0
-    if not live:
-        for path in dict.fromkeys(path for step in chosen for path in step.action.exclusive):
-            with hold(path) as held:
-                unseen = max(unseen, held.unseen)
-    done: list[Done] = []
-    for step in plan.steps:
-        if step not in chosen:
-            done.append(_done(step, why="not safe while others run"))
-            continue
-        try:
-            outcome = _one(known[step.number], step, touched, receipts_folder, written, live, tell)
-        except HoldfastError as error:
-            if not any(each.outcome for each in done):
-                raise
-            done.append(_done(step, why=str(error)))
-            return Applied(live=live, steps=tuple(done), stopped=str(error), remedy=error.remedy, unseen=unseen)
-        done.append(_done(step, outcome=outcome))
-        touched |= {seen.path: families.seen(seen.path) for seen in step.action.seen}
-    return Applied(live=live, steps=tuple(done), unseen=unseen)
-
-
-def _one(
-    known: Repair,
-    step: Step,
-    touched: dict[str, Seen],
-    folder: str,
-    written: list[str],
-    live: bool,
-    tell: OnProgress,
-) -> Outcome:
-    action = step.action
+    exclusive = [path for step in chosen for path in step.action.exclusive]
     with ExitStack() as stack:
-        held = {} if live else {path: stack.enter_context(hold(path)) for path in action.exclusive}
-        # Once more, now that nobody can change them: what was looked at before may have gone by.
-        _check_seen(action, touched, live=live)
-        work = _Work(folder, written, live, held, lambda point, done, all_: tell(step.number, point, done, all_))
-        stack.callback(work.tidy)
-        work.tell("checked")
-        return known.carry_out(action, work)
+        held = stack.enter_context(hold(*(() if live else dict.fromkeys(exclusive))))
+        unseen = max((each.unseen for each in held.values()), default=0)
+        done: list[Done] = []
+        for step in plan.steps:
+            if step not in chosen:
+                done.append(_done(step, why="not safe while others run"))
+                continue
+            work: _Work | None = None
+            try:
+                if not live and set(held) != set(step.action.exclusive):
+                    # A step that works as a neighbour must be let in.
+                    stack.close()
+                    held = stack.enter_context(hold(*step.action.exclusive))
+                work = _Work(receipts_folder, written, live, held, partial(tell, step.number))
+                # Once more, now that nobody can change them: what was looked at before may have gone by.
+                _check_seen(step.action, touched, live=live)
+                work.tell("checked")
+                outcome = known[step.number].carry_out(step.action, work)
+            except HoldfastError as error:
+                if not any(each.outcome for each in done):
+                    raise
+                done.append(_done(step, why=str(error)))
+                return Applied(live=live, steps=tuple(done), stopped=str(error), remedy=error.remedy, unseen=unseen)
+            finally:
+                if work is not None:
+                    work.tidy()
+            done.append(_done(step, outcome=outcome))
+            touched |= {seen.path: families.seen(seen.path) for seen in step.action.seen}
+        return Applied(live=live, steps=tuple(done), unseen=unseen)
 
 
 class _Work:
@@ -143,7 +135,7 @@ class _Work:
     def scratch(self) -> str:
         if self._scratch is None:
             folders.make(self.receipts_folder)
-            self._scratch = tempfile.mkdtemp(dir=self.receipts_folder, prefix=".work-")
+            self._scratch = tempfile.mkdtemp(dir=self.receipts_folder, prefix=f"{keeping.HALF}work-")
         return self._scratch
 
     def tidy(self) -> None:

@@ -37,6 +37,7 @@ Looked = Callable[[str, str, int, int], None]
 class _Seen:
     targets: tuple[Target, ...] = ()
     findings: list[Finding] = field(default_factory=list)
+    told: set[tuple[str, str, str]] = field(default_factory=set)
     parts: dict[str, list[Part]] = field(default_factory=dict)
     cut: list[Cut] = field(default_factory=list)
 
@@ -61,12 +62,21 @@ def examine(
     deadline_ns = began_ns + max(limit_ms - _OURS_MS, limit_ms // 2) * 1_000_000
     raw_ns = began_ns + int((deadline_ns - began_ns) * _RAW_SHARE)
     seen = _Seen()
+    raw = 0
     named = tuple(os.path.abspath(os.path.expanduser(path)) for path in paths)
     for phase, until_ns in (("raw", raw_ns), ("sqlite", deadline_ns)):
+        raw = len(seen.findings)
         _Phase(phase, module, seen, on_progress).run(
-            wire.Request(paths=named, targets=seen.targets, deep=deep, deadline_ns=until_ns)
+            wire.Request(
+                paths=named,
+                targets=seen.targets,
+                deep=deep,
+                patience=max(1.0, limit_ms / LIMIT_MS),
+                deadline_ns=until_ns,
+            )
         )
-    findings = tuple(sorted(seen.findings, key=lambda finding: _WORST[finding.status]))
+    joined = _joined(seen.findings[:raw], seen.findings[raw:])
+    findings = tuple(sorted(joined, key=lambda finding: _WORST[finding.status]))
     cut = tuple(dict.fromkeys(seen.cut))
     return redacting.report(
         Report(
@@ -80,6 +90,26 @@ def examine(
             parts={path: tuple(parts) for path, parts in seen.parts.items()},
         )
     )
+
+
+def _joined(raw: Sequence[Finding], through_sqlite: Sequence[Finding]) -> list[Finding]:
+    """Return all findings; what both phases found of one file is one finding, which says what each measured."""
+    found = list(raw)
+    places = {(finding.id, finding.path): number for number, finding in enumerate(raw)}
+    for finding in through_sqlite:
+        number = places.pop((finding.id, finding.path), None)
+        if number is None:
+            found.append(finding)
+            continue
+        first = found[number]
+        main, other = (finding, first) if finding.repair or not first.repair else (first, finding)
+        found[number] = msgspec.structs.replace(
+            main,
+            status=min(main.status, other.status, key=_WORST.__getitem__),
+            measured=f"{first.measured} {finding.measured}",
+            details=other.details | main.details,
+        )
+    return found
 
 
 class _Phase:
@@ -151,8 +181,10 @@ class _Phase:
                     self._tell(self._units, unit)
                     return time.monotonic_ns() + (self._units[unit].limit_ms + _GRACE_MS) * 1_000_000
             case wire.Found(finding):
-                if len(seen.findings) < FINDINGS_MAX:
+                told = (finding.id, finding.path, finding.measured)
+                if len(seen.findings) < FINDINGS_MAX and told not in seen.told:  # of the machine: once for each target
                     seen.findings.append(finding)
+                seen.told.add(told)
             case wire.Weighed(target, part):
                 seen.parts.setdefault(target, []).append(part)
             case wire.Stopped(cut):

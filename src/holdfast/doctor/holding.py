@@ -45,41 +45,63 @@ class Held:
 
     def prove(self) -> None:
         """Look again at what every process has open. Raises ``Busy`` with names."""
-        found, self.unseen = openers(identities(self.path), except_fds=self.own_fds)
-        if found:
-            raise _in_use(self.path, found)
+        self.unseen = _prove((self.path,), self.own_fds)
 
 
 @contextmanager
-def hold(path: str) -> Iterator[Held]:
-    """Hold the database at ``path`` against everybody, and show that nobody has it.
+def hold(*paths: str) -> Iterator[dict[str, Held]]:
+    """Hold the databases at ``paths`` against everybody, and show that nobody has them.
 
-    Raises ``Busy`` with the names of who has it open, ``Refused`` when it has other names or is no plain file,
-    ``Unsupported`` where this cannot be shown. Costs a ``stat`` for each descriptor of each process, twice.
+    Raises ``Busy`` with the names of who has one open, ``Refused`` when it has other names or is no plain file,
+    ``Unsupported`` where this cannot be shown. Costs a ``stat`` for each descriptor of each process, twice: 6 s for
+    a million of them.
     """
-    check_names(path)
-    filesystems.check(path)
+    for path in paths:
+        check_names(path)
+        filesystems.check(path)
+    if not paths:
+        yield {}
+        return
     if not hasattr(fcntl, "F_OFD_SETLK") or not os.path.isdir("/proc/self/fd"):
         raise Unsupported("whether somebody has a database open cannot be shown on this machine")
-    held = Held(path)
-    held.prove()  # first: closing a descriptor of a file this process has in SQLite would cancel its locks
+    _prove(paths, set())  # first: closing a descriptor of a file this process has in SQLite would cancel its locks
+    own_fds: set[int] = set()
     with ExitStack() as opened:
-        for name, first, size in ((path, _PENDING, _RANGE), (f"{path}-shm", _SHM_LOCKS, _SHM_RANGE)):
-            try:
-                fd = os.open(name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise Refused(f"{name} cannot be written: {error.strerror}") from error
-            opened.callback(os.close, fd)
-            held.own_fds.add(fd)
-            lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, first, size, 0)
-            try:
-                fcntl.fcntl(fd, fcntl.F_OFD_SETLK, lock)
-            except (BlockingIOError, PermissionError):
-                raise _in_use(path, _lockers(name)) from None
-        held.prove()
-        yield held
+        for path in paths:
+            for name, first, size in ((path, _PENDING, _RANGE), (f"{path}-shm", _SHM_LOCKS, _SHM_RANGE)):
+                fd = _locked(path, name, first, size)
+                if fd >= 0:
+                    opened.callback(os.close, fd)
+                    own_fds.add(fd)
+        unseen = _prove(paths, own_fds)
+        yield {path: Held(path, unseen, own_fds) for path in paths}
+
+
+def _locked(path: str, name: str, first: int, size: int) -> int:
+    try:
+        fd = os.open(name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return -1
+    except OSError as error:
+        raise Refused(f"{name} cannot be written: {error.strerror}") from error
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, first, size, 0))
+    except OSError as error:
+        os.close(fd)
+        if isinstance(error, BlockingIOError | PermissionError):
+            raise _in_use(path, _lockers(name)) from None
+        raise Unsupported(f"{name} cannot be locked: {error.strerror}") from error
+    return fd
+
+
+def _prove(paths: Sequence[str], own_fds: set[int]) -> int:
+    """Raise ``Busy`` when somebody has one of the databases open; return how many could not be looked at."""
+    of = {identity: path for path in paths for identity in identities(path)}
+    found, unseen = openers(set(of), except_fds=own_fds)
+    if found:
+        path = of[found[0][1]]
+        raise _in_use(path, [who for who, identity in found if of[identity] == path])
+    return unseen
 
 
 def check_names(path: str) -> None:
@@ -112,12 +134,12 @@ def identities(path: str) -> set[Identity]:
     return found
 
 
-def openers(wanted: set[Identity], *, except_fds: Sequence[int] | set[int] = ()) -> tuple[list[Holder], int]:
+def openers(wanted: set[Identity], *, except_fds: set[int]) -> tuple[list[tuple[Holder, Identity]], int]:
     """Return who has one of these files open, this process included, and how many processes could not be looked at.
 
     ``except_fds`` are descriptors of this process that do not count. Raises ``Busy`` when there is too much to see.
     """
-    found: list[Holder] = []
+    found: list[tuple[Holder, Identity]] = []
     unseen = 0
     until = time.monotonic() + _SCAN_S
     for name in os.listdir("/proc"):
@@ -127,28 +149,28 @@ def openers(wanted: set[Identity], *, except_fds: Sequence[int] | set[int] = ())
             raise Busy(f"{_SCAN_S:.0f} s were not enough to see what every process has open; nothing was changed")
         pid = int(name)
         try:
-            has = _has(pid, wanted, set(except_fds) if pid == os.getpid() else set())
+            has = _has(pid, wanted, except_fds if pid == os.getpid() else set())
         except FileNotFoundError:
             continue  # it has ended
         except OSError:
             unseen += 1
             continue
-        if has:
-            found.append(Holder(pid, *lockfiles.process(pid)))
+        if has is not None:
+            found.append((Holder(pid, *lockfiles.process(pid)), has))
     return found, unseen
 
 
-def _has(pid: int, wanted: set[Identity], except_fds: set[int]) -> bool:
+def _has(pid: int, wanted: set[Identity], except_fds: set[int]) -> Identity | None:
     folder = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for number in os.listdir(folder):
             with suppress(OSError):  # closed since
                 info = os.stat(number, dir_fd=folder)
                 if (info.st_dev, info.st_ino) in wanted and int(number) not in except_fds:
-                    return True
+                    return info.st_dev, info.st_ino
     finally:
         os.close(folder)
-    return False
+    return None
 
 
 def lockless(path: str) -> list[Holder]:
@@ -157,8 +179,8 @@ def lockless(path: str) -> list[Holder]:
         info = os.stat(f"{path}-shm")
     except OSError:
         return []
-    found, _ = openers({(info.st_dev, info.st_ino)})
-    return [each for each in found if not _has_lock(each.pid, (info.st_dev, info.st_ino))]
+    found, _ = openers({(info.st_dev, info.st_ino)}, except_fds=set())
+    return [each for each, _ in found if not _has_lock(each.pid, (info.st_dev, info.st_ino))]
 
 
 def _has_lock(pid: int, wanted: Identity) -> bool:

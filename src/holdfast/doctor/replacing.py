@@ -67,9 +67,8 @@ class Hand:
     def put_back(self, receipt: Receipt, step: Step, note: Callable[[], None]) -> None:
         """See ``receipts.Replacing``."""
         path, swap, copy = _parts(receipt, step)
-        with self._holding(path) as held:
+        with self._holding(path):
             _now(receipt, step)
-            held.prove()
             for end, found in swap.before.items():
                 if not os.path.exists(copy + end) or families.sum_of(copy + end) != found:
                     raise Refused(f"the copy {copy}{end} is not what was copied: {path} was left as it is")
@@ -82,7 +81,7 @@ class Hand:
             yield self._held[path]
         else:
             with hold(path) as held:
-                yield held
+                yield held[path]
 
     def _put(self, path: str, new: str, swap: Swap, *, marked: bool) -> None:
         def tell(done: int, total: int) -> None:

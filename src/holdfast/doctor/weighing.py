@@ -20,13 +20,13 @@ def weigh(target: Target) -> Iterator[Part]:
     seen: set[tuple[int, int]] = set()
     for database in target.databases:
         for ending in _FAMILY:
-            yield from _file(database.path + ending, seen)
+            yield from _file(database.path + ending, target, seen)
     try:
         top = os.lstat(target.path)
     except OSError:
         return
     if not stat.S_ISDIR(top.st_mode):
-        yield from _file(target.path, seen)
+        yield from _file(target.path, target, seen)
         return
     for entry in sorted(os.scandir(target.path), key=lambda entry: entry.name):
         size = _below(entry.path, top.st_dev, seen)
@@ -36,10 +36,11 @@ def weigh(target: Target) -> Iterator[Part]:
             )
 
 
-def _file(path: str, seen: set[tuple[int, int]]) -> Iterator[Part]:
+def _file(path: str, target: Target, seen: set[tuple[int, int]]) -> Iterator[Part]:
     size = _own(path, None, seen)
     if size:
-        yield Part(name=os.path.basename(path), path=path, bytes=size)
+        is_below = path.startswith(target.path + "/")
+        yield Part(name=path[len(target.path) + 1 :] if is_below else os.path.basename(path), path=path, bytes=size)
 
 
 def _own(path: str, device: int | None, seen: set[tuple[int, int]]) -> int:

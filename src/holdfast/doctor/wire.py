@@ -16,12 +16,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be looked at. ``deadline_ns``: on ``time.monotonic_ns``, which all processes of a boot share.
 
     ``first``: the unit to begin with; those before it were done, or ended a process before this one. ``folder``: where
-    copies may be made, and nothing else written; empty: nowhere.
+    copies may be made, and nothing else written; empty: nowhere. ``patience``: so many times its usual limit may each
+    probe take.
     """
 
     paths: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
     deep: bool = False
+    patience: float = 1.0
     deadline_ns: int
     first: int = 0
     folder: str = ""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _WEIGHING_MS = 1_500
 _FILES_MS = 700  # to read what lies beside the databases, apart from processes and the wait between two samples
-_DEEP = 10  # times as long may a probe take
 
 
 def planned(phase: str, request: wire.Request, tell: Teller) -> Sequence[Work]:
@@ -37,7 +36,7 @@ def _raw(targets: Sequence[Target], request: wire.Request) -> Iterator[Work]:
     from holdfast.doctor.weighing import weigh
 
     left_ms = max(0, request.deadline_ns - time.monotonic_ns()) // 1_000_000
-    scan_ms = min(look.SCAN_MS, left_ms // 2)
+    scan_ms = min(int(look.SCAN_MS * request.patience), left_ms // 2)
     sample_ms = min(look.DEEP_SAMPLE_MS if request.deep else look.SAMPLE_MS, left_ms // 4)
     looks = functools.cache(lambda: look.look(targets, scan_ms=scan_ms, sample_ms=sample_ms))
 
@@ -46,17 +45,17 @@ def _raw(targets: Sequence[Target], request: wire.Request) -> Iterator[Work]:
         return ()
 
     if targets and RAW:
-        limit_ms = scan_ms + sample_ms + _FILES_MS
+        limit_ms = scan_ms + sample_ms + int(_FILES_MS * request.patience)
         yield Work(wire.Unit(probe="processes-and-files", path="", limit_ms=limit_ms, shared=True), gather)
     for number, target in enumerate(targets):
         for probe in RAW:
             if target.kind in probe.kinds:
                 yield Work(
-                    wire.Unit(probe=probe.name, path=target.path, limit_ms=_limit_ms(probe.limit_ms, request)),
+                    wire.Unit(probe=probe.name, path=target.path, limit_ms=int(probe.limit_ms * request.patience)),
                     lambda probe=probe, number=number: probe.run(looks()[number]),  # type: ignore[misc]
                 )
     for target in targets:
-        unit = wire.Unit(probe="where-the-bytes-are", path=target.path, limit_ms=_WEIGHING_MS)
+        unit = wire.Unit(probe="where-the-bytes-are", path=target.path, limit_ms=int(_WEIGHING_MS * request.patience))
         yield Work(unit, functools.partial(weigh, target))
 
 
@@ -71,7 +70,7 @@ def _through_sqlite(request: wire.Request) -> Iterator[Work]:
         looks.append(SqlLook(target, deep=request.deep, deadline_ns=request.deadline_ns))
         for probe in SQLITE:
             if target.kind in probe.kinds:
-                limit_ms = _limit_ms(probe.limit_ms, request)
+                limit_ms = int(probe.limit_ms * request.patience)
                 unit = wire.Unit(probe=probe.name, path=target.path, limit_ms=limit_ms)
                 yield Work(unit, functools.partial(_asked, probe, tuple(looks), limit_ms, request.deadline_ns))
 
@@ -87,10 +86,6 @@ def _asked(probe: Probe[SqlLook], looks: Sequence[SqlLook], limit_ms: int, deadl
     except BaseException:
         look.close()  # it may be in the middle of a read, which would hold the log back for all others
         raise
-
-
-def _limit_ms(limit_ms: int, request: wire.Request) -> int:
-    return limit_ms * _DEEP if request.deep else limit_ms
 
 
 def _recognised(paths: Sequence[str]) -> Iterator[Target]:

@@ -23,7 +23,9 @@ BYTES_MAX = 1 << 30
 """Receipts that are done go, the oldest first, beyond so many or so many bytes; the newest, and those stopped
 in the middle, never."""
 
-_HALF = ".half-"
+HALF = ".half-"
+"""What begins so goes after an hour: its maker was killed, and nothing was done yet."""
+
 _HOUR_S = 3_600
 
 
@@ -50,7 +52,7 @@ def write(
         steps=steps_of(plan),
         folders=_missing_folders(plan),
     )
-    half = os.path.join(folder, _HALF + receipt.id)
+    half = os.path.join(folder, HALF + receipt.id)
     os.mkdir(half, 0o700)
     try:
         for number, step in enumerate(receipt.steps):
@@ -217,7 +219,7 @@ def _let_old_ones_go(folder: str, kept: int, bytes_max: int, spared: Sequence[st
     for name in os.listdir(folder):
         half = os.path.join(folder, name)
         with suppress(OSError):
-            if name.startswith(_HALF) and time.time() - os.stat(half).st_mtime > _HOUR_S:
+            if name.startswith(HALF) and time.time() - os.stat(half).st_mtime > _HOUR_S:
                 shutil.rmtree(half, ignore_errors=True)  # its maker was killed, and had changed nothing yet
 
 

@@ -1,31 +1,36 @@
 """A new database file, filled with tables and rows that come from elsewhere: what a salvage writes.
 
 Nobody else knows of the file while it grows, so its journal is in memory, and it
-waits for the disk once, at the end. Rows are refused one by one, never in silence.
+waits for the disk once, at the end. Rows are refused one by one, never in silence;
+or they come many at a time from pages that are ``shown`` to SQLite, all of them or none.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import apsw
 
-from holdfast.errors import Refused
+from holdfast.errors import HoldfastError, Refused
 from holdfast.sqlite import codes
+from holdfast.sqlite.shown import NAME, Shown
 
+READABLE = "holdfast_readable"
 _SETTINGS = """
     PRAGMA page_size = {page_bytes};
     PRAGMA encoding = '{encoding}';
     PRAGMA auto_vacuum = {auto_vacuum};
     PRAGMA journal_mode = MEMORY;
-    PRAGMA synchronous = FULL;
+    PRAGMA synchronous = OFF;
     PRAGMA foreign_keys = OFF;
     PRAGMA ignore_check_constraints = ON;
     PRAGMA locking_mode = EXCLUSIVE;
+    PRAGMA cache_size = -32768;
 """
 
 
@@ -39,6 +44,8 @@ class Column:
     key: int
     generated: bool
     stored: bool
+    default: str | None = None
+    """In SQL. A row that is older than the column has it."""
 
 
 class Filling:
@@ -49,7 +56,9 @@ class Filling:
             raise Refused(f"{path} is there already", remedy="Name a file that does not exist.")
         self.path = path
         self._finished = False
-        self._connection = apsw.Connection(path)
+        self._shown: Shown | None = None
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+        self._connection = apsw.Connection(os.path.abspath(path), flags)
         self._connection.execute(
             _SETTINGS.format(page_bytes=page_bytes, encoding=encoding, auto_vacuum=auto_vacuum)
         ).fetchall()
@@ -61,7 +70,7 @@ class Filling:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._connection.close(True)
+        self._close(force=True)
         if not self._finished:
             for each in (self.path, f"{self.path}-journal"):
                 if os.path.lexists(each):
@@ -87,11 +96,20 @@ class Filling:
     def columns(self, table: str) -> list[Column]:
         """Return the columns of a table, in order."""
         rows = self._connection.execute(
-            'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?) ORDER BY cid', (table,)
+            "SELECT name, type, \"notnull\", pk, hidden, dflt_value FROM pragma_table_xinfo(?, 'main') ORDER BY cid",
+            (table,),
         ).fetchall()
         return [
-            Column(str(name), str(kind), bool(must), int(str(key)), hidden in (2, 3), hidden != 2)
-            for name, kind, must, key, hidden in rows
+            Column(
+                str(name),
+                str(kind),
+                bool(must),
+                int(str(key)),
+                hidden in (2, 3),
+                hidden != 2,
+                None if default is None else str(default),
+            )
+            for name, kind, must, key, hidden, default in rows
         ]
 
     def is_without_rowid(self, table: str) -> bool:
@@ -99,37 +117,91 @@ class Filling:
         found = self._connection.execute("SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (table,))
         return bool(next(iter(found), (0,))[0])
 
+    def has_key_index(self, table: str) -> bool:
+        """Return True when the primary key of a table is an index beside it: then no column of it is the rowid."""
+        found = self._connection.execute("SELECT 1 FROM pragma_index_list(?, 'main') WHERE origin = 'pk'", (table,))
+        return next(iter(found), None) is not None
+
+    def show(self, page_bytes: int, pages: int, read: Callable[[int], bytes]) -> None:
+        """Let ``copy`` read from a database whose pages ``read`` returns, by number. Before any row is put in."""
+        self._connection.execute("COMMIT")
+        # What it is called with was made a str for it; SQLite itself takes any bytes for a text.
+        self._connection.create_scalar_function(READABLE, lambda *_: 1, deterministic=True)
+        self._shown = Shown(self._connection, page_bytes, pages, read)
+        self._connection.execute("BEGIN")
+
+    def copy(self, table: str, sql: str, rows: int) -> bool:
+        """Execute an INSERT from the ``table`` that is shown; return False, and change nothing, unless all went well.
+
+        That is: SQLite finds the table sound (pages, cells, overflow chains,
+        rowids in order), the target takes each row, there are ``rows``, and what
+        ``sql`` calls ``READABLE`` with are texts that can be read, or no texts.
+        """
+        run = self._connection.execute
+        try:
+            run("COMMIT")  # what is shown may change only where no transaction is open
+            if run(f"PRAGMA {NAME}.quick_check({table})").fetchall() != [("ok",)]:
+                return False
+            run("BEGIN")
+            run(sql)
+            if self._connection.changes() != rows:
+                return False
+            run("COMMIT")
+            return True
+        except (apsw.CorruptError, apsw.NotADBError, apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError):
+            return False
+        except UnicodeDecodeError:
+            return False
+        except apsw.Error as error:
+            raise self._ours(error) from error
+        finally:
+            with suppress(apsw.Error):
+                if self._connection.in_transaction:
+                    run("ROLLBACK")
+                run("BEGIN")
+
     def insert(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[int, str]]:
         """Insert rows; return which were refused, by their place, and why. One that is refused costs two tries."""
         try:
             with self._connection:
                 self._connection.executemany(sql, rows)
             return []
-        except (apsw.ConstraintError, apsw.MismatchError):
+        except (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError):
             refused = []
             for place, each in enumerate(rows):
                 if (why := self._tell(sql, each)) is not None:
                     refused.append((place, why))
             return refused
         except apsw.Error as error:
-            raise codes.translate(error, self.path) from error
+            raise self._ours(error) from error
 
-    def finish(self) -> list[str]:
+    def finish(self, user_version: int = 0, application_id: int = 0) -> list[str]:
         """Commit, wait for the disk, and return what ``integrity_check`` has to say; [] when all is well."""
         try:
-            self._connection.execute("COMMIT")
-            said = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(20)")]
+            self._connection.execute("COMMIT; PRAGMA main.synchronous = FULL").fetchall()
+            # This commit waits for the disk: for its own page, and for all others of the file.
+            numbers = f"PRAGMA main.user_version = {user_version}; PRAGMA main.application_id = {application_id}"
+            self._connection.execute(f"BEGIN IMMEDIATE; {numbers}; COMMIT").fetchall()
+            said = [str(row[0]) for row in self._connection.execute("PRAGMA main.integrity_check(20)")]
         except apsw.Error as error:
-            raise codes.translate(error, self.path) from error
-        self._connection.close()
+            raise self._ours(error) from error
+        self._close()
         self._finished = True
         return [] if said == ["ok"] else said
+
+    def _close(self, force: bool = False) -> None:
+        self._connection.close(force)
+        if self._shown is not None:
+            self._shown.close()
+
+    def _ours(self, error: apsw.Error) -> HoldfastError:
+        return codes.translate(error, self.path, self._connection.system_errno)
 
     def _tell(self, sql: str, values: Sequence[Any]) -> str | None:
         try:
             self._connection.execute(sql, tuple(values)).fetchall()
         except (apsw.FullError, apsw.IOError) as error:
-            raise codes.translate(error, self.path) from error
+            raise self._ours(error) from error
         except (apsw.Error, ValueError) as error:
             return str(error)
         return None

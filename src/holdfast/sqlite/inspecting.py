@@ -4,14 +4,7 @@ For a process of its own, like ``taking``: the header is read by bytes, and the 
 such a descriptor would cancel the locks of everything else in the process. One that root
 may start calls ``taking.leave_owners`` before.
 
-How it is opened depends on what lies beside it:
-
-* an index (``-shm``): somebody has it open, or had. As in ``taking``, with
-  ``readonly_shm``, and without a checkpoint at the end;
-* a log without an index: nobody has it open. The index is made in our memory, by a
-  connection without locks; the files are looked at again after each read;
-* neither, in WAL mode: ``immutable``, and looked at again after each read;
-* no WAL mode: with the shared lock of any reader.
+How it is opened depends on what lies beside it (``ways_in``).
 
 Each statement is a read transaction of its own, and ends within ``READ_MS``. Corrupt
 is only what SQLite calls so twice, on two connections, in files nobody wrote meanwhile.
@@ -19,8 +12,6 @@ is only what SQLite calls so twice, on two connections, in files nobody wrote me
 
 from __future__ import annotations
 
-import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,8 +21,8 @@ from typing import Self
 
 import apsw
 
-from holdfast.errors import Busy, Refused
-from holdfast.sqlite import creation, settings, taken, taking, unread
+from holdfast.errors import Busy
+from holdfast.sqlite import settings, taken, taking, unread, ways_in
 from holdfast.sqlite.unread import How, Unread, UnreadError
 from holdfast.sqlite.watchdog import Watchdog
 
@@ -44,15 +35,8 @@ READ_MS = 250
 """The longest a read transaction may be."""
 
 _ENDED_MS = 200  # when the watchdog bites: what is left is for the interrupt to be heard
-_PAGE_ROWS = 500
-_PAGE_ROWS_MAX = 20_000
-_PAGE_MS = 50
 _PROBLEMS_MAX = 20
 _READS_MAX = 4
-_INDEX_OF_BYTES_MAX = 256 * settings.MIB
-"""Of a log whose index we make ourselves: 1 s, and nothing can interrupt it."""
-_INDEX_BYTES = 32 * 1024
-_WRITE_VERSION = 18  # the byte of the header
 
 
 class Inspection:
@@ -123,78 +107,14 @@ class Inspection:
         found = self.rows("SELECT name, pk FROM pragma_table_info(?)", (table,))
         return {str(row["name"]): bool(row["pk"]) for row in found}
 
-    def pages(
-        self, table: str, columns: Sequence[str], where: str = "1", *, most: int | None = None
-    ) -> Iterator[list[Row]]:
-        """Yield the rows of a table with their ``rowid``, in its order, some at a time: each page is of its own moment.
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody can be kept waiting by a read: nobody has it open, and no lock is taken."""
+        return self._lockless
 
-        How many at a time is found out: as many as 50 ms give. ``most``: rows at all.
-        Ends with ``UnreadError`` (slow) at the deadline; what was yielded counts.
-        """
-        names = ", ".join(("rowid AS rowid", *map(quoted, columns)))
-        yield from self._paged(f"SELECT {names} FROM {quoted(table)}", where, most=most)
-
-    def touched(self, table: str, columns: Sequence[str]) -> Iterator[int]:
-        """Read every value of a table, as ``pages`` does, and yield how many rows were read each time.
-
-        A page that is damaged raises ``UnreadError`` (corrupt).
-        """
-        # A cast, since the length of a blob is known without its pages.
-        lengths = " + ".join(f"ifnull(length(CAST({quoted(name)} AS TEXT)), 0)" for name in columns) or "0"
-        each = f"SELECT rowid AS rowid, {lengths} AS chars FROM {quoted(table)}"
-        for page in self._paged(each, "1", summed=True):
-            yield _counted(page)
-
-    def _paged(self, each: str, where: str, *, most: int | None = None, summed: bool = False) -> Iterator[list[Row]]:
-        after: Value = None
-        count, left = _PAGE_ROWS, most
-        while left is None or left > 0:
-            wanted = count if left is None else min(count, left)
-            begin = "" if after is None else "rowid > ? AND "
-            text = f"{each} WHERE {begin}({where}) ORDER BY rowid LIMIT {wanted}"
-            if summed:
-                text = f"SELECT max(rowid) AS rowid, count(*) AS rows, sum(chars) AS chars FROM ({text})"
-            begun_ns = time.monotonic_ns()
-            try:
-                page = self.rows(text, () if after is None else (after,))
-            except UnreadError as error:
-                if error.unread.how is not How.SLOW or count == 1 or time.monotonic_ns() >= self._deadline_ns():
-                    raise
-                count = max(1, count // 8)
-                continue
-            rows = _counted(page) if summed else len(page)
-            if rows:
-                yield page
-            if rows < wanted:
-                return
-            after = page[-1]["rowid"]
-            left = None if left is None else left - rows
-            took_ms = (time.monotonic_ns() - begun_ns) / 1e6
-            count = min(
-                _PAGE_ROWS_MAX, count * 2 if took_ms < _PAGE_MS / 2 else max(1, int(count * _PAGE_MS / took_ms))
-            )
-
-    def sample(self, table: str, columns: Sequence[str], *, most: int, places: int = 16) -> list[Row]:
-        """Return up to ``most`` rows, from ``places`` places that are evenly spread over the rowids.
-
-        Ends early at the deadline, with what it has.
-        """
-        low, high = (self.value(f"SELECT {end}(rowid) FROM {quoted(table)}") for end in ("min", "max"))
-        if not isinstance(low, int) or not isinstance(high, int):
-            return []
-        found: dict[Value, Row] = {}
-        step = max(1, (high - low + 1) // places)
-        names = ", ".join(("rowid AS rowid", *map(quoted, columns)))
-        each = max(1, most // places)
-        text = f"SELECT {names} FROM {quoted(table)} WHERE rowid >= ? ORDER BY rowid LIMIT {each}"
-        for start in range(low, high + 1, step):
-            try:
-                found.update((row["rowid"], row) for row in self.rows(text, (start,)))
-            except UnreadError as error:
-                if error.unread.how is How.SLOW and found:
-                    break
-                raise
-        return list(found.values())
+    def is_over(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic_ns() >= self._deadline_ns()
 
     def check(self, table: str) -> list[str]:
         """Return what ``quick_check`` finds wrong with the pages of a table: up to 20 sentences, empty when nothing.
@@ -231,12 +151,12 @@ class Inspection:
         try:
             self._connect()
         except UnreadError as error:
-            if error.unread.how is not How.CORRUPT:
+            if error.unread.how not in (How.CORRUPT, How.UNREADABLE):
                 raise
-            self._connect()  # a header or a schema that somebody wrote just then is whole by now
+            self._connect()  # what somebody wrote or removed just then is whole, or gone, by now
 
     def _connect(self) -> None:
-        name, first, self._lockless = self._way_in()
+        name, first, self._lockless = ways_in.find(self.path, index_is_useless=self._index_is_useless)
         self._stamps = taking.stamps(self.path)
         self._patience.deadline_ns = min(self._deadline_ns(), settings.deadline(READ_MS))
         try:
@@ -250,37 +170,6 @@ class Inspection:
             raise UnreadError(unread.of(error)) from error
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._watchdog = Watchdog(self._connection)
-
-    def _way_in(self) -> tuple[str, str, bool]:
-        """Return the name to open it by, what is run first, and whether nothing keeps writers from what is read."""
-        head = self._head()
-        wal_bytes, index_bytes = _size(f"{self.path}-wal"), _size(f"{self.path}-shm")
-        if wal_bytes and (index_bytes < _INDEX_BYTES or self._index_is_useless):
-            if wal_bytes > _INDEX_OF_BYTES_MAX:
-                why = f"its log of {wal_bytes} bytes has no index that can be used, and making one takes too long"
-                raise UnreadError(Unread(How.SLOW, 0, why))
-            # In exclusive mode the index of a log is in memory, and without the locks of this VFS nobody is kept out.
-            return creation.uri(self.path, immutable=False) + "?vfs=unix-none", "PRAGMA locking_mode = EXCLUSIVE", True
-        if index_bytes < _INDEX_BYTES and head[_WRITE_VERSION] == taking.WAL_VERSION:
-            return creation.uri(self.path, immutable=True), "", True
-        return creation.uri(self.path, immutable=False) + "?readonly_shm=1", "", False
-
-    def _head(self) -> bytes:
-        """Return the header of what is certainly a database by its first bytes."""
-        try:
-            found = os.stat(self.path)
-            if not stat.S_ISREG(found.st_mode):
-                raise UnreadError(Unread(How.UNREADABLE, 0, "it is no plain file"))
-            if found.st_size == 0:
-                # SQLite removes the log of such a file when it opens it.
-                raise UnreadError(Unread(How.UNREADABLE, 0, "it has 0 bytes: no database was made of it"))
-            head = taking.header(self.path)
-        except (OSError, Refused) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise UnreadError(Unread(How.UNREADABLE, 0, why)) from error
-        if not head.startswith(taking.MAGIC) or len(head) <= _WRITE_VERSION:
-            raise UnreadError(Unread(How.CORRUPT, apsw.SQLITE_NOTADB, "it does not begin like a SQLite database"))
-        return head
 
     def _reopen(self) -> None:
         self.close()
@@ -375,14 +264,3 @@ class Inspection:
 def quoted(name: str) -> str:
     """Return a name as SQL quotes it."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def _counted(page: list[Row]) -> int:
-    return int(str(page[0]["rows"]))
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0

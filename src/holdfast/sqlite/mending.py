@@ -73,7 +73,6 @@ def beside(path: str) -> Iterator[apsw.Connection]:
         raise codes.translate(error, path) from error
     try:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        settings.run_all(connection, "PRAGMA wal_autocheckpoint = 0;")
         yield connection
     except apsw.Error as error:
         raise codes.translate(error, path, connection.system_errno) from error

@@ -88,7 +88,7 @@ def header(path: str) -> bytes:
 
 def check_room(path: str, folder: str) -> None:
     """Raise ``Full`` when a copy of ``path`` does not fit into ``folder``."""
-    size = sum(os.stat(path + end).st_size for end in _SIDECARS if os.path.exists(path + end))
+    size = sum(seen[2] for seen in stamps(path) if seen is not None)
     found = os.statvfs(folder)
     if (free := found.f_bavail * found.f_frsize) < size + _ROOM_BYTES:
         raise Full(
@@ -102,7 +102,7 @@ def take(path: str, copy: str, *, pages_a_step: int = -1, deadline_ns: int | Non
 
     With ``pages_a_step`` in many short reads: it begins anew whenever somebody writes meanwhile, up to the deadline.
     """
-    in_wal_mode = header(path)[18] == WAL_VERSION
+    in_wal_mode = header(path)[18:19] == bytes([WAL_VERSION])
     has_index = os.path.exists(f"{path}-shm")
     if not in_wal_mode or has_index:
         name = creation.uri(path, immutable=False) + ("?readonly_shm=1" if in_wal_mode else "")

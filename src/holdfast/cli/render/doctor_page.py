@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html import escape
 
@@ -85,7 +86,7 @@ def _picture(section: Section) -> Iterator[str]:
 
 def _finding(finding: Finding, section: Section) -> Iterator[str]:
     where = examined.shown_path(finding.path, section)
-    yield f'<article class="{finding.status}" id="{_text(finding.id)}"><h3><b class="{finding.status}">'
+    yield f'<article class="{finding.status}"><h3><b class="{finding.status}">'
     yield f"{_text(finding.id)}</b> {_text(finding.row)} <span class=soft>{_text(where)}</span></h3><dl>"
     sure = "" if finding.confidence is Confidence.CERTAIN else f" ({finding.confidence})"
     for label, text in (
@@ -94,7 +95,7 @@ def _finding(finding: Finding, section: Section) -> Iterator[str]:
         ("Because", finding.cause + sure),
         ("Do", finding.remedy),
     ):
-        yield f"<dt>{label}</dt><dd>{_text(text)}</dd>"
+        yield f"<dt>{label}</dt><dd>{_sentence(text)}</dd>"
     yield "</dl>"
     if finding.details:
         import json
@@ -103,6 +104,10 @@ def _finding(finding: Finding, section: Section) -> Iterator[str]:
         yield escape(safe.block(json.dumps(finding.details, indent=1, ensure_ascii=False)))
         yield "</pre></details>"
     yield "</article>"
+
+
+def _sentence(given: str) -> str:
+    return re.sub("`([^`]+)`", r"<code>\1</code>", _text(given))
 
 
 def _text(given: str) -> str:

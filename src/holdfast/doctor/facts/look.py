@@ -18,6 +18,7 @@ from holdfast.doctor.model import Target
 
 SCAN_MS = 1_200
 """The longest the look at all processes may take."""
+DEEP_SCAN_MS = 20_000
 SAMPLE_MS = 500
 DEEP_SAMPLE_MS = 10_000
 
@@ -27,11 +28,7 @@ WIDE = ("/", "/etc", "/home", "/tmp", "/usr", "/var")
 
 @dataclass(frozen=True, slots=True)
 class RawLook:
-    """One look. ``later`` is a second one, of the same files and of the processes that had to do with them.
-
-    ``processes.left`` is not empty when the look at processes was not brought to its end: whoever runs the probes
-    says so, as a part that was cut.
-    """
+    """One look. ``later`` is a second one, of the same files and of the processes that had to do with them."""
 
     target: Target
     families: tuple[Family, ...]

@@ -171,7 +171,7 @@ class _Scan:
             self._left.append(
                 f"{missed:,} of {total:,} descriptors, in {len(left):,} of {len(self._tables):,} processes,"
                 " were not looked at within the time given"
-                + ("; a look at one of them did not come back" if hangs else "")
+                + ("; a look at one of them did not come back." if hangs else ".")
             )
 
 

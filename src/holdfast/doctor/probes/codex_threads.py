@@ -15,6 +15,7 @@ from holdfast.doctor.homes.look import SqlLook
 from holdfast.doctor.model import Confidence, Finding, Json, Status
 from holdfast.doctor.probes import unread
 from holdfast.rollouts import Entry, paths
+from holdfast.sqlite import paging
 from holdfast.sqlite.inspecting import Inspection, Row
 
 _YOUNG_S = 600
@@ -88,7 +89,7 @@ def _sorted(home: _Home, inspection: Inspection) -> _Sorted:
     has = inspection.columns("threads")
     columns = [name for name in ("id", "rollout_path", "archived", "cwd", "created_at") if name in has]
     found = _Sorted([], [], [], Counter(), set())
-    for page in inspection.pages("threads", columns):
+    for page in paging.pages(inspection, "threads", columns):
         for row in page:
             found.ids.add(str(row["id"]))
             found.cwds[str(row.get("cwd") or "")] += 1

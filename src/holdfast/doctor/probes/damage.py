@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from holdfast.doctor.homes.look import SqlLook
 from holdfast.doctor.model import Confidence, Database, Finding, Json, Status
 from holdfast.doctor.probes import unread
-from holdfast.sqlite import whole
+from holdfast.sqlite import paging, whole
 from holdfast.sqlite.inspecting import How, UnreadError
 
 _SHOWN = 5
@@ -85,7 +85,7 @@ def _read_through(look: SqlLook, database: Database, tables: list[str]) -> Itera
     for table in tables:
         rows = 0
         try:
-            for read in inspection.touched(table, list(inspection.columns(table))):
+            for read in paging.touched(inspection, table, list(inspection.columns(table))):
                 rows += read
         except UnreadError as error:
             if error.unread.how is How.CORRUPT:

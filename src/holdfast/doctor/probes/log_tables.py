@@ -18,6 +18,7 @@ from holdfast.doctor.model import Confidence, Database, Finding, Json, Status
 from holdfast.doctor.probes import unread
 from holdfast.logs import redact
 from holdfast.quantities import duration
+from holdfast.sqlite import paging
 from holdfast.sqlite.inspecting import How, Inspection, Row, UnreadError, quoted
 
 _TABLE = "logs"
@@ -205,7 +206,7 @@ def log_rows(look: SqlLook) -> Iterator[Finding]:
         if body is None:
             continue
         wanted = [*_COLUMNS, body]
-        rows = inspection.sample(_TABLE, wanted, most=_SAMPLE)
+        rows = paging.sample(inspection, _TABLE, wanted, most=_SAMPLE)
         if rows:
             yield from _about_itself(database, rows, body)
             yield from _with_secrets(database, rows if look.deep else rows[::_EACH], body)

@@ -8,6 +8,7 @@ from holdfast.doctor.probes.outside import generations, locks, names, places, us
 from holdfast.doctor.probes.probe import Probe
 
 RAW: tuple[Probe[RawLook], ...] = (
+    Probe("processes", users.not_all_seen),
     Probe("deleted-files", generations.deleted, rows=("F04",)),
     Probe("disk", places.full, rows=("F17",)),
     Probe("mount", places.network, rows=("F12",)),

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from itertools import chain, count
 
 from holdfast.doctor.salvage.pages import Value
 from holdfast.sqlite.filling import Filling
 
 NAME = "lost_and_found"
 _BATCH = 500
+_BATCH_BYTES = 8 << 20
+_COLUMNS_MAX = 1_000  # SQLite has no more than 2,000
 
 
 class LostAndFound:
     """Makes its table with the first row, and widens it as needed."""
 
-    def __init__(self, filling: Filling) -> None:
+    def __init__(self, filling: Filling, taken: Container[str]) -> None:
+        """``taken``: names of tables, in lower case. One of the source may be what an earlier salvage left."""
         self._filling = filling
+        self.name = next(name for name in chain((NAME,), (f"{NAME}_{n}" for n in count(2))) if name not in taken)
+        self._bytes = 0
         self._width = -1
         self._waiting: list[tuple[Value, ...]] = []
         self.rows = 0
@@ -28,24 +34,26 @@ class LostAndFound:
         if table is not None:
             self.refused[table] += 1
         self.rows += 1
-        self._waiting.append((page, table, why, rowid, len(values), *values))
-        if len(self._waiting) >= _BATCH:
+        self._waiting.append((page, table, why, rowid, len(values), *values[:_COLUMNS_MAX]))
+        self._bytes += sum(len(value) for value in values if isinstance(value, str | bytes))
+        if len(self._waiting) >= _BATCH or self._bytes >= _BATCH_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write what waits."""
         if not self._waiting:
             return
-        width = max(row[4] for row in self._waiting if isinstance(row[4], int))
+        width = max(len(row) - 5 for row in self._waiting)
         if self._width < 0:
             self._filling.create(
-                f"CREATE TABLE {NAME} (page INTEGER, of_table TEXT, why TEXT, rowid_was INTEGER, fields INTEGER)"
+                f"CREATE TABLE {self.name} (page INTEGER, of_table TEXT, why TEXT, rowid_was INTEGER, fields INTEGER)"
             )
             self._width = 0
         for place in range(self._width, width):
-            self._filling.create(f"ALTER TABLE {NAME} ADD COLUMN c{place}")
+            self._filling.create(f"ALTER TABLE {self.name} ADD COLUMN c{place}")
         self._width = max(self._width, width)
         marks = ", ".join("?" * (5 + self._width))
         padded = [row + (None,) * (5 + self._width - len(row)) for row in self._waiting]
-        self._filling.insert(f"INSERT INTO {NAME} VALUES ({marks})", padded)
+        self._filling.insert(f"INSERT INTO {self.name} VALUES ({marks})", padded)
         self._waiting.clear()
+        self._bytes = 0

@@ -8,9 +8,9 @@ here, never an exception: a salvage meets all of it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 Value: TypeAlias = int | float | str | bytes | None
 Encoding: TypeAlias = Literal["utf-8", "utf-16-le", "utf-16-be"]
@@ -28,16 +28,16 @@ _COLUMNS_MAX = 32_767
 _INT_BYTES = (0, 1, 2, 3, 4, 6, 8)
 
 
-class Sized(Protocol):
-    """Bytes, or a file mapped into memory."""
+class Overflow(Protocol):
+    """Where rows go on that have no room in their page."""
 
-    def __len__(self) -> int: ...
+    def whole(self, first: int, count: int) -> list[bytes] | None:
+        """Return the pages of a chain that begins at ``first`` and has ``count`` of them; None: there is no such."""
+        ...
 
-    def __getitem__(self, at: slice, /) -> bytes: ...
-
-
-Fetch = Callable[[int], bytes | None]
-"""Return a page by its number, or None when the file has none."""
+    def beginning(self, first: int, count: int) -> list[bytes]:
+        """Return those before the place where it breaks."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,10 @@ class FileHeader:
     pages: int
     freelist: int
     encoding: Encoding
+    auto_vacuum: int = 0
+    """0: none, 1: full, 2: incremental."""
+    user_version: int = 0
+    application_id: int = 0
 
     @property
     def usable(self) -> int:
@@ -66,24 +70,32 @@ def file_header(data: bytes) -> FileHeader | None:
         return None
     pages, freelist = struct.unpack_from(">II", data, 28)
     encoding = _ENCODINGS.get(int.from_bytes(data[56:60], "big"), "utf-8")
-    return FileHeader(page_bytes, data[20], pages, freelist, encoding)
+    largest_root, user_version, incremental, application_id = struct.unpack_from(">I4xiIi", data, 52)
+    auto_vacuum = 0 if not largest_root else 2 if incremental else 1
+    return FileHeader(page_bytes, data[20], pages, freelist, encoding, auto_vacuum, user_version, application_id)
 
 
-def guessed_header(data: Sized, tries: int = 4_096) -> FileHeader:
-    """Return what a file whose first page is lost seems to be: the page size at which most pages look like one."""
+def guessed_header(pieces: Iterable[tuple[int, bytes]], file_bytes: int) -> FileHeader:
+    """Return what a file whose first page is lost seems to be: the page size at which most pages look like one.
+
+    ``pieces``: some parts of the file, each with where it begins, a multiple of 64 KiB.
+    """
+    pieces = list(pieces)
     best = (0, -4_096)
     for page_bytes in (512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536):
-        starts = range(page_bytes, len(data) - page_bytes + 1, page_bytes)[:tries]
-        found = (parse(2, data[at : at + page_bytes], page_bytes) for at in starts)
+        found = (
+            parse(2, piece[at : at + page_bytes], page_bytes)
+            for begin, piece in pieces
+            for at in range(0 if begin else page_bytes, len(piece) - page_bytes + 1, page_bytes)
+        )
         # Cells are put in from the end of a page: what lies in the first half is of smaller pages.
         fits = sum(page is not None and max(page.cells, default=0) > page_bytes // 2 for page in found)
         best = max(best, (fits * page_bytes, -page_bytes))  # by the bytes they cover; the smaller size when equal
     page_bytes = -best[1]
-    return FileHeader(page_bytes, 0, len(data) // page_bytes, 0, "utf-8")
+    return FileHeader(page_bytes, 0, file_bytes // page_bytes, 0, "utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """A page that looks like one of a b-tree: where its cells are. ``right`` is 0 on a leaf."""
 
     number: int
@@ -145,8 +157,18 @@ def children(page: Page, data: bytes) -> list[tuple[int, int | None]]:
     return [*found, (page.right, None)]
 
 
+def local_size(size: int, kind: int, usable: int) -> int:
+    """Return how many of ``size`` bytes of payload lie in their page: sqlite.org/fileformat2.html, section 1.6."""
+    most = usable - 35 if kind == LEAF else (usable - 12) * 64 // 255 - 23
+    if size <= most:
+        return size
+    least = (usable - 12) * 32 // 255 - 23
+    local = least + (size - least) % (usable - 4)
+    return local if local <= most else least
+
+
 def payload(
-    data: bytes, at: int, size: int, kind: int, usable: int, fetch: Fetch, *, cut: bool = False
+    data: bytes, at: int, size: int, kind: int, usable: int, overflow: Overflow, *, cut: bool = False
 ) -> bytes | None:
     """Return the ``size`` bytes of payload that begin at ``at`` and may go on in overflow pages.
 
@@ -154,59 +176,56 @@ def payload(
     """
     if not 0 <= size < _PAYLOAD_MAX:
         return None
-    most = usable - 35 if kind == LEAF else (usable - 12) * 64 // 255 - 23
-    if size <= most:
+    local = local_size(size, kind, usable)
+    if local == size:
         return data[at : at + size] if at + size <= usable else None
-    least = (usable - 12) * 32 // 255 - 23
-    local = least + (size - least) % (usable - 4)
-    local = local if local <= most else least
     if at + local + 4 > usable:
         return None
-    parts = [data[at : at + local]]
-    left, after = size - local, int.from_bytes(data[at + local : at + local + 4], "big")
-    while left > 0:  # as many pages as the size says: a ring ends, too
-        page = fetch(after) if after >= 2 else None
-        if page is None:
-            return b"".join(parts) if cut else None
-        parts.append(page[4 : 4 + min(left, usable - 4)])
-        left -= usable - 4
-        after = int.from_bytes(page[:4], "big")
-    if after and not cut:
-        return None
+    first, count = int.from_bytes(data[at + local : at + local + 4], "big"), -(-(size - local) // (usable - 4))
+    pages = overflow.whole(first, count)
+    if pages is None:
+        if not cut:
+            return None
+        pages = overflow.beginning(first, count)
+    parts = [data[at : at + local], *(page[4:usable] for page in pages)]
+    parts[-1] = parts[-1][: size - local - (len(pages) - 1) * (usable - 4)] if pages else parts[-1]
     return b"".join(parts)
 
 
 def row(
-    data: bytes, at: int, usable: int, fetch: Fetch, encoding: Encoding, *, cut: bool = False
+    data: bytes, at: int, usable: int, overflow: Overflow, encoding: Encoding, *, cut: bool = False
 ) -> tuple[int, tuple[Value, ...]] | None:
     """Return the rowid and the values of the cell at ``at`` of a table's leaf; None when it does not hold a row.
 
-    With ``cut``: of a row that goes on in a page that is lost, the values before that.
+    With ``cut``: what there is of a row that goes on in a page that is lost.
     """
     try:
         size, at = varint(data, at)
         rowid, at = varint(data, at)
     except IndexError:
         return None
-    found = payload(data, at, size, LEAF, usable, fetch, cut=cut)
+    found = payload(data, at, size, LEAF, usable, overflow, cut=cut)
     values = None if found is None else record(found, encoding, cut=cut)
     return None if values is None else (rowid, values)
 
 
-def entry(data: bytes, at: int, page: Page, usable: int, fetch: Fetch, encoding: Encoding) -> tuple[Value, ...] | None:
+def entry(
+    data: bytes, at: int, page: Page, usable: int, overflow: Overflow, encoding: Encoding
+) -> tuple[Value, ...] | None:
     """Return the values of the cell at ``at`` of an index, or of a table WITHOUT ROWID; None when it holds none."""
     try:
         size, at = varint(data, at + (4 if page.kind == INDEX_INTERIOR else 0))
     except IndexError:
         return None
-    found = payload(data, at, size, page.kind, usable, fetch)
+    found = payload(data, at, size, page.kind, usable, overflow)
     return None if found is None else record(found, encoding)
 
 
 def record(data: bytes, encoding: Encoding = "utf-8", *, cut: bool = False) -> tuple[Value, ...] | None:
     """Return the values of a record; None unless its header describes exactly its bytes, in text that can be read.
 
-    With ``cut``: the values that are whole, however few the bytes.
+    With ``cut``: the values that are there, however few the bytes. The last may be
+    the beginning of what it was, and a text that cannot be read comes as its bytes.
     """
     kinds = _kinds(data)
     if kinds is None:
@@ -219,28 +238,38 @@ def record(data: bytes, encoding: Encoding = "utf-8", *, cut: bool = False) -> t
             if kind >= 12:
                 end = at + (kind - 12) // 2
                 if end > size:
+                    if cut and size > at:
+                        values.append(data[at:].decode(encoding, "ignore") if kind & 1 else data[at:])
                     break
-                values.append(data[at:end].decode(encoding) if kind & 1 else data[at:end])
+                values.append(_text(data[at:end], encoding, cut) if kind & 1 else data[at:end])
             elif kind == 7:
                 end = at + 8
                 values.append(struct.unpack_from(">d", data, at)[0])
             elif kind <= 6:
                 end = at + _INT_BYTES[kind]
+                if end > size:
+                    break
                 values.append(int.from_bytes(data[at:end], "big", signed=True) if kind else None)
             else:  # 8 and 9; 10 and 11 are never written
                 end = at
-                values.append(kind - 8)
                 if kind > 9:
                     return None
-            if end > size:
-                values.pop()
-                break
+                values.append(kind - 8)
             at = end
         else:
             return tuple(values) if at == size else None
     except (UnicodeDecodeError, struct.error):
         pass
     return tuple(values) if cut else None
+
+
+def _text(data: bytes, encoding: Encoding, cut: bool) -> Value:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        if cut:
+            return data
+        raise
 
 
 def _kinds(data: bytes) -> tuple[int, list[int]] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from holdfast.doctor.salvage import pages
 from holdfast.doctor.salvage.image import Image
-from holdfast.doctor.salvage.walk import Walk
+from holdfast.doctor.salvage.walk import Tree, Walk
 
 _NAME = re.compile(
     r"CREATE\s+(?:\w+\s+)?(TABLE|INDEX|TRIGGER|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?[\"'`\[]?([^\"'`\]\s(]+)", re.IGNORECASE
@@ -30,14 +30,16 @@ class Schema:
 def schema(image: Image, walk: Walk, known: Sequence[str]) -> Schema:
     """Read the schema, and add what of ``known`` is missing in it."""
     found = Schema()
-    tree = walk.table(1)
+    tree = Tree(1)
+    leaves = list(walk.leaves(tree))
     if image.guessed:
         found.odd.append(f"the first page is lost; its pages seem to have {image.header.page_bytes} bytes")
     elif tree.gaps:
         found.odd.append(f"{len(tree.gaps)} pages of the schema are lost")
-    for page in tree.leaves:
-        data = image.page(page.number)
-        assert data is not None  # it was parsed
+    for leaf in leaves:
+        data = image.page(leaf.number)
+        page = None if data is None else pages.parse(leaf.number, data, image.header.usable)
+        assert data is not None and page is not None  # it was parsed
         for at in page.cells:
             row = pages.row(data, at, image.header.usable, walk.overflow, image.header.encoding)
             if row is None or len(row[1]) != 5:

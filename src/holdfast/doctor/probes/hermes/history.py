@@ -12,10 +12,10 @@ from holdfast.doctor.probes.hermes.boards import SQL, Board
 from holdfast.doctor.probes.wording import some
 
 _RUNS = ("id", "task_id", "status", "started_at", "ended_at")
+# Not of `task_attachments`: Hermes itself leaves those of a task that is deleted.
 _BELONGINGS = {
     "task_comments": "comments_without_task",
     "task_runs": "runs_without_task",
-    "task_attachments": "attachments_without_task",
     "kanban_notify_subs": "subscriptions_without_task",
 }
 _HOUR_S = 3_600
@@ -114,12 +114,13 @@ def belongings(board: Board) -> Iterator[Finding]:
 def quarantine(board: Board) -> Iterator[Finding]:
     """Find copies that Hermes put aside when it took the board for damaged."""
     folder = os.path.dirname(board.path)
-    copies: dict[str, int] = {}
+    copies, size = list[str](), 0
     with os.scandir(folder) as entries:
         for entry in entries:
             if rules.QUARANTINED.match(entry.name) and entry.is_file(follow_symlinks=False):
-                copies[entry.name] = entry.stat(follow_symlinks=False).st_blocks * 512
-    size = sum(copies.values())
+                size += entry.stat(follow_symlinks=False).st_blocks * 512
+                if not entry.name.endswith(("-wal", "-shm")):
+                    copies.append(entry.name)
     if copies:
         large = size > _QUARANTINE_BYTES or len(copies) > _QUARANTINE_FILES
         yield board.finding(

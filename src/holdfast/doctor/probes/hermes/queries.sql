@@ -82,8 +82,5 @@ SELECT count(*) AS found, min(task_id) AS one FROM task_comments WHERE task_id N
 -- name: runs_without_task
 SELECT count(*) AS found, min(task_id) AS one FROM task_runs WHERE task_id NOT IN (SELECT id FROM tasks)
 
--- name: attachments_without_task
-SELECT count(*) AS found, min(task_id) AS one FROM task_attachments WHERE task_id NOT IN (SELECT id FROM tasks)
-
 -- name: subscriptions_without_task
 SELECT count(*) AS found, min(task_id) AS one FROM kanban_notify_subs WHERE task_id NOT IN (SELECT id FROM tasks)

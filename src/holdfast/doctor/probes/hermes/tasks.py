@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from functools import cache
 
 from holdfast.board.exchange.rules import parents_first
@@ -162,9 +162,9 @@ def gates(board: Board) -> Iterator[Finding]:
         )
 
 
-def _number(found: object, what: str) -> str:
-    count = len(found)  # type: ignore[arg-type]
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _number(found: Sized, what: str) -> str:
+    count = len(found)
+    return f"{'at least ' if count == Board.LISTED else ''}{count} {what}{'' if count == 1 else 's'}"
 
 
 def process_of(host: str, pid: object, run_started_s: object) -> rules.Process:

@@ -33,7 +33,7 @@ def write_held(look: RawLook) -> Iterator[Finding]:
         if stopped:
             yield _stopped_holder(look, family, stopped)
         for pid in sorted(_writers(look.processes, family) & _writers(look.later.processes, later) - stopped.keys()):
-            if not _moved_on(family, later) and _sleeps(look, pid):
+            if not _moved_on(family, later) and (look.seconds >= LONG_S or _slept(look, pid)):
                 yield _held(look, family, pid)
 
 
@@ -50,31 +50,32 @@ def _moved_on(family: Family, later: Family) -> bool:
     return family.header != later.header
 
 
-def _sleeps(look: RawLook, pid: int) -> bool:
-    """Whether a process did nothing between the two looks, or is at one transaction for too long."""
+def _slept(look: RawLook, pid: int) -> bool:
+    """Whether a process did nothing at all between the two looks."""
     assert look.later is not None
     before, after = look.processes.all.get(pid), look.later.processes.all.get(pid)
-    if look.seconds >= LONG_S:
-        return True
     if before is None or after is None:
         return False
     return after.state not in "RD" and before.cpu_ticks == after.cpu_ticks
 
 
 def _held(look: RawLook, family: Family, pid: int) -> Finding:
+    slept = _slept(look, pid)
     return Finding(
         id="write-lock-held",
         row="F07",
         status=Status.WARN,
         path=family.database.path,
-        measured=f"{words.one(pid, look.processes)} has the write lock for {look.seconds:.1f} s or longer, committed"
-        " nothing in that time, and was asleep.",
+        measured=f"{words.one(pid, look.processes)} has the write lock for {look.seconds:.1f} s or longer, and"
+        f" committed nothing in that time{', in which it slept' if slept else ''}.",
         expected="A write transaction ends within a part of a second; nobody else can write until then.",
         confidence=Confidence.CERTAIN,
-        cause="A transaction was left open while the process waits for something else: a model, a network, a person.",
+        cause="A transaction was left open while the process waits for something else: a model, a network, a person."
+        if slept
+        else "It does too much in one transaction, or the disk is slow.",
         remedy="Let that process go on or end as it usually does; what it has not committed is rolled back. Others"
         ' that say "database is locked" are not to blame, and nothing is wrong with the file.',
-        details={"pid": pid, "held_s": round(look.seconds, 1)},
+        details={"pid": pid, "held_s": round(look.seconds, 1), "slept": slept},
     )
 
 

@@ -73,6 +73,23 @@ def _version(process: Process | None) -> int | None:
     return min((library.version for library in process.libraries if library.version is not None), default=None)
 
 
+def not_all_seen(look: RawLook) -> Iterator[Finding]:
+    """Say what of the processes was not looked at, once for all targets: there may be holders among them."""
+    if not look.is_first or look.processes.is_whole:
+        return
+    yield Finding(
+        id="processes-not-all-seen",
+        status=Status.PARTIAL,
+        path="/proc",
+        measured=f"{' '.join(look.processes.left)} Those who have a database locked or mapped were looked at first.",
+        expected="Every descriptor of every process of this user is looked at.",
+        confidence=Confidence.CERTAIN,
+        cause="There are very many, or the machine is busy.",
+        remedy="`holdfast doctor --deep` takes more time for them.",
+        details={"unreadable": look.processes.unreadable},
+    )
+
+
 def descriptors(look: RawLook) -> Iterator[Finding]:
     """F20: a process that uses the database will soon get no more descriptors."""
     for pid in sorted({pid for family in look.families for pid in look.processes.holders(family)}):
