@@ -15,6 +15,7 @@ from holdfast.doctor.model import Status
 from holdfast.doctor.probes import log_tables
 from holdfast.sqlite import taking
 from homes import seen
+from processes import children
 
 
 @pytest.fixture(autouse=True)
@@ -189,3 +190,58 @@ def test_one_log_file_named_by_itself_is_looked_through_as_the_log_it_is(home):
     codex_damage.kept_from_logging(home)
 
     assert [finding.id for finding in found(home / "logs_2.sqlite")] == ["strange-trigger"]
+
+
+HOLDER = """
+import sqlite3
+c = sqlite3.connect(sys.argv[1], isolation_level=None)
+c.execute("PRAGMA journal_mode = WAL")
+c.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+pause("open")
+"""
+
+
+@pytest.mark.parametrize("work", [codex_damage.killed_in_backfill, codex_damage.lease_of_the_dead])
+def test_work_that_runs_while_somebody_has_the_home_open_is_that_ones(home, work):
+    work(home)
+    with children("") as start:
+        child = start(HOLDER, home / "state_5.sqlite")
+        assert child.line() == "open"
+        assert found(home) == []
+        child.kill()
+
+    assert len(found(home)) == 1
+
+
+def test_a_busy_home_has_nothing_wrong(home):
+    with children("") as start:
+        child = start(BUSY, home)
+        assert child.line() == "at work"
+        for _ in range(3):
+            assert found(home) == []
+        child.tell("enough")
+        assert child.line() == "done"
+
+
+# Archives a thread and takes it back, as Codex does: the file, then the row; and writes a log.
+BUSY = """
+import select, sqlite3
+home = sys.argv[1]
+state, logs = (sqlite3.connect(f"{home}/{name}", isolation_level=None, timeout=30)
+               for name in ("state_5.sqlite", "logs_2.sqlite"))
+for c in (state, logs): c.execute("PRAGMA journal_mode = WAL")
+(id, path), = state.execute("SELECT id, rollout_path FROM threads WHERE archived = 0 LIMIT 1")
+at, away = path, f"{home}/archived_sessions/{os.path.basename(path)}"
+n = 0
+while n < 2 or not select.select([0], [], [], 0)[0]:
+    os.rename(at, away)
+    state.execute("UPDATE threads SET rollout_path = ?, archived = 1 - archived WHERE id = ?", (away, id))
+    at, away = away, at
+    for _ in range(50):
+        logs.execute("INSERT INTO logs (ts, ts_nanos, level, target, feedback_log_body, estimated_bytes)"
+                     " SELECT strftime('%s'), 1, 'INFO', 'busy', 'said', 100")
+    logs.execute("DELETE FROM logs WHERE id <= (SELECT max(id) FROM logs) - 3000")
+    n += 1
+    if n == 1: say("at work")
+say("done")
+"""

@@ -124,12 +124,12 @@ def holds_secret(line: str) -> bool:
     for shape in _hinted(low, shapes):
         for found in shape.finditer(line):
             given = found.group()[len(found.groupdict().get("keep") or "") :]
-            if given.startswith("-----BEGIN") or _RANDOM.fullmatch(given.split()[-1]):
+            if given.startswith("-----BEGIN") or any(map(_RANDOM.fullmatch, given.split())):
                 return True
     return False
 
 
-_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[^\s(){}\[\],]{10,}|[^\s/:@]+:[^\s/@:]+")
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[^\s(){}\[\],]{8,}|[^\s/:@]*:[^\s/:@]+")
 
 
 def _hinted(low: str, shapes: _Shapes) -> Iterator[re.Pattern[str]]:

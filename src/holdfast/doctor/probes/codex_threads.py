@@ -7,63 +7,34 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
 
-from holdfast import ids, rollouts
-from holdfast.doctor.homes import recognising
+from holdfast.doctor.homes import thread_rows
 from holdfast.doctor.homes.look import SqlLook
+from holdfast.doctor.homes.thread_rows import VERIFIED_MAX, Home, Sorted, file_of, id_of, inode_of, still_so
 from holdfast.doctor.model import Confidence, Finding, Json, Status
 from holdfast.doctor.probes import unread
 from holdfast.rollouts import Entry, paths
-from holdfast.sqlite import paging
 from holdfast.sqlite.inspecting import Inspection, Row
 
 _YOUNG_S = 600
 """A file or a row so young may wait for its other half, which Codex writes a little later."""
 
-_VERIFIED_MAX = 500
-_READ_BYTES_MAX = 1 << 20  # of a file that is read to its end; a larger one has turns
 _SHOWN = 5
 _ROOTS = 20
-
-
-class _Home(NamedTuple):
-    """What lies in a home. ``whole``: every folder of it could be listed."""
-
-    path: str
-    by_id: dict[str, list[Entry]]
-    whole: bool
-
-    def inside(self, path: str) -> str | None:
-        """Return ``path`` relative to the home, in the plain spelling; None for one that is not in it."""
-        for root in (self.path, os.path.realpath(self.path)):
-            if path.startswith(root.rstrip("/") + "/"):
-                return paths.logical(path[len(root.rstrip("/")) + 1 :])
-        return None
-
-
-class _Sorted(NamedTuple):
-    """Thread rows by what is wrong with them: each with the file that is its own, where there is one."""
-
-    missing: list[Row]
-    stale: list[tuple[Row, Entry]]
-    misplaced: list[tuple[Row, Entry]]
-    cwds: Counter[str]
-    ids: set[str]
 
 
 @unread.probe
 def threads_and_files(look: SqlLook) -> Iterator[Finding]:
     """Compare the rows of ``threads`` with the rollouts of the home. 50,000 of each: 1.5 s."""
     state = look.database("state")
-    home = _walked(look)
+    home = thread_rows.home_of(look)
     if home is None:
         return
     yield from _duplicates(home)
     inspection = None if state is None else look.open(state)
     if inspection is None or not {"id", "rollout_path", "archived"} <= inspection.columns("threads").keys():
         return  # Codex makes the rows when it starts
-    found = _sorted(home, inspection)
+    found = thread_rows.compared(home, inspection)
     if home.whole:
         yield from _without_files(inspection, home, found)
     if _backfilled(inspection):
@@ -72,81 +43,18 @@ def threads_and_files(look: SqlLook) -> Iterator[Finding]:
     yield from _stale(inspection, home, found)
 
 
-def _walked(look: SqlLook) -> _Home | None:
-    path = look.target.path
-    if not recognising.is_sessions_home(path):
-        return None
-    by_id: dict[str, list[Entry]] = {}
-    for entry in look.rollouts.entries:
-        id16 = paths.name_id(entry.path)
-        if id16 is not None:
-            by_id.setdefault(ids.text(id16), []).append(entry)
-    has_sessions = os.path.isdir(os.path.join(path, paths.SESSIONS))
-    return _Home(path, by_id, has_sessions and look.rollouts.whole)
-
-
-def _sorted(home: _Home, inspection: Inspection) -> _Sorted:
-    has = inspection.columns("threads")
-    columns = [name for name in ("id", "rollout_path", "archived", "cwd", "created_at") if name in has]
-    found = _Sorted([], [], [], Counter(), set())
-    for page in paging.pages(inspection, "threads", columns):
-        for row in page:
-            found.ids.add(str(row["id"]))
-            found.cwds[str(row.get("cwd") or "")] += 1
-            _sort(home, row, found)
-    return found
-
-
-def _sort(home: _Home, row: Row, found: _Sorted) -> None:
-    entries = home.by_id.get(str(row["id"]), [])
-    path = str(row["rollout_path"])
-    inside = home.inside(path)
-    own = next((entry for entry in entries if entry.path == inside), None)
-    if own is None and inside is None and entries:
-        own = next((entry for entry in entries if _inode(path) == entry.inode), None)
-    if own is None and not entries:
-        if _inode(path) is None:
-            found.missing.append(row)
-        return
-    entry = own or entries[0]
-    if bool(row["archived"]) != entry.archived and len(entries) == 1:
-        found.misplaced.append((row, entry))
-    elif own is None:
-        found.stale.append((row, entry))
-
-
-def _inode(path: str) -> int | None:
-    """Return the inode of a rollout in whichever spelling it is there."""
-    for spelling in (path, path + paths.ZST):
-        try:
-            return os.stat(spelling).st_ino
-        except OSError:
-            continue
-    return None
-
-
 def _backfilled(inspection: Inspection) -> bool:
     if "status" not in inspection.columns("backfill_state"):
         return True
     return inspection.value("SELECT status FROM backfill_state WHERE id = 1") in ("complete", None)
 
 
-def _again(inspection: Inspection, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that are still as they were: what changed meanwhile is somebody's work, and no fault."""
-    found = []
-    for row in rows[:_VERIFIED_MAX]:
-        now = inspection.rows("SELECT rollout_path, archived FROM threads WHERE id = ?", (row["id"],))
-        if now and all(now[0][name] == row[name] for name in ("rollout_path", "archived")):
-            found.append(row)
-    return [*found, *rows[_VERIFIED_MAX:]]
-
-
 # --- the findings ------------------------------------------------------------------
 
 
-def _without_files(inspection: Inspection, home: _Home, found: _Sorted) -> Iterator[Finding]:
+def _without_files(inspection: Inspection, home: Home, found: Sorted) -> Iterator[Finding]:
     old = [row for row in found.missing if not _is_young(row.get("created_at"))]
-    rows = [row for row in _again(inspection, old) if _inode(str(row["rollout_path"])) is None]
+    rows = [row for row in still_so(inspection, old) if inode_of(str(row["rollout_path"])) is None]
     if not rows:
         return
     yield Finding(
@@ -165,7 +73,7 @@ def _without_files(inspection: Inspection, home: _Home, found: _Sorted) -> Itera
     )
 
 
-def _without_threads(inspection: Inspection, home: _Home, found: _Sorted) -> Iterator[Finding]:
+def _without_threads(inspection: Inspection, home: Home, found: Sorted) -> Iterator[Finding]:
     strays = [
         entry
         for thread_id, entries in home.by_id.items()
@@ -173,10 +81,10 @@ def _without_threads(inspection: Inspection, home: _Home, found: _Sorted) -> Ite
         for entry in entries[:1]
         if entry.size and time.time() - entry.mtime_ns / 1e9 > _YOUNG_S
     ]
-    own = [entry for entry in strays[:_VERIFIED_MAX] if _is_whole(home.path, entry)]
+    own = [entry for entry in strays[:VERIFIED_MAX] if thread_rows.is_whole(home.path, entry)]
     known = {str(row["id"]) for row in _known(inspection, own)}
-    own = [entry for entry in own if _id(entry) not in known]
-    count = len(own) + max(0, len(strays) - _VERIFIED_MAX)
+    own = [entry for entry in own if id_of(entry) not in known]
+    count = len(own) + max(0, len(strays) - VERIFIED_MAX)
     if not count:
         return
     yield Finding(
@@ -190,15 +98,19 @@ def _without_threads(inspection: Inspection, home: _Home, found: _Sorted) -> Ite
         "made anew.",
         remedy="`holdfast doctor --plan` makes a plan that makes the rows from the rollouts.",
         repair="rebuild-threads",
-        details={"files": count, "threads": _first(_id(entry) for entry in own), "paths": _first(e.path for e in own)},
+        details={
+            "files": count,
+            "threads": _first(id_of(entry) for entry in own),
+            "paths": _first(e.path for e in own),
+        },
     )
 
 
-def _duplicates(home: _Home) -> Iterator[Finding]:
+def _duplicates(home: Home) -> Iterator[Finding]:
     twice = {key: entries for key, entries in home.by_id.items() if len(entries) > 1}
     sure: dict[str, list[Entry]] = {}
-    for thread_id, entries in list(twice.items())[:_VERIFIED_MAX]:
-        own = [entry for entry in entries if _names_itself(home.path, entry, thread_id)]
+    for thread_id, entries in list(twice.items())[:VERIFIED_MAX]:
+        own = [entry for entry in entries if thread_rows.names_itself(home.path, entry, thread_id)]
         if len(own) > 1:
             sure[thread_id] = own
     if not sure:
@@ -217,12 +129,12 @@ def _duplicates(home: _Home) -> Iterator[Finding]:
     )
 
 
-def _mismatched(inspection: Inspection, home: _Home, found: _Sorted) -> Iterator[Finding]:
+def _mismatched(inspection: Inspection, home: Home, found: Sorted) -> Iterator[Finding]:
     by_id = {str(row["id"]): entry for row, entry in found.misplaced}
     rows = [
         row
-        for row in _again(inspection, [row for row, _ in found.misplaced])
-        if os.path.exists(_file(home.path, by_id[str(row["id"])]))
+        for row in still_so(inspection, [row for row, _ in found.misplaced])
+        if os.path.exists(file_of(home.path, by_id[str(row["id"])]))
     ]
     if not rows:
         return
@@ -243,14 +155,14 @@ def _mismatched(inspection: Inspection, home: _Home, found: _Sorted) -> Iterator
     )
 
 
-def _stale(inspection: Inspection, home: _Home, found: _Sorted) -> Iterator[Finding]:
+def _stale(inspection: Inspection, home: Home, found: Sorted) -> Iterator[Finding]:
     by_id = {str(row["id"]): entry for row, entry in found.stale}
-    rows = _again(inspection, [row for row, _ in found.stale])
+    rows = still_so(inspection, [row for row, _ in found.stale])
     roots = Counter(_root(str(row["rollout_path"]), by_id[str(row["id"])]) for row in rows)
     cwds = _moved_cwds(home, found.cwds, [root for root, _ in roots.most_common() if root])
     if not rows and not cwds:
         return
-    elsewhere = [row for row in rows if _inode(str(row["rollout_path"])) is not None]
+    elsewhere = [row for row in rows if inode_of(str(row["rollout_path"])) is not None]
     said = []
     if rows:
         most = roots.most_common(1)[0][0]
@@ -296,7 +208,7 @@ def _root(path: str, entry: Entry) -> str:
     return plain[: -len(entry.path) - 1] if plain.endswith("/" + entry.path) else ""
 
 
-def _moved_cwds(home: _Home, cwds: Counter[str], roots: Sequence[str]) -> dict[str, str]:
+def _moved_cwds(home: Home, cwds: Counter[str], roots: Sequence[str]) -> dict[str, str]:
     """Return projects that are not where they were and lie at the same place beside the home, old path to new."""
     new = os.path.dirname(os.path.realpath(home.path))
     found: dict[str, str] = {}
@@ -312,31 +224,9 @@ def _moved_cwds(home: _Home, cwds: Counter[str], roots: Sequence[str]) -> dict[s
 # --- files -------------------------------------------------------------------------
 
 
-def _file(home: str, entry: Entry) -> str:
-    return f"{home}/{entry.path}{paths.ZST if entry.zst else ''}"
-
-
-def _id(entry: Entry) -> str:
-    id16 = paths.name_id(entry.path)
-    return "" if id16 is None else ids.text(id16)
-
-
-def _names_itself(home: str, entry: Entry, thread_id: str) -> bool:
-    id16 = rollouts.verify(_file(home, entry))
-    return id16 is not None and ids.text(id16) == thread_id
-
-
-def _is_whole(home: str, entry: Entry) -> bool:
-    """Whether Codex would make a row of it: it says which thread it is, and somebody said something in it."""
-    if entry.size > _READ_BYTES_MAX:
-        return _names_itself(home, entry, _id(entry))
-    scan = rollouts.scan(entry.path, home=home, zst=entry.zst)
-    return scan.status == "ok" and scan.facts is not None and bool(scan.facts.preview)
-
-
 def _known(inspection: Inspection, entries: Sequence[Entry]) -> Iterator[Row]:
     for entry in entries:
-        yield from inspection.rows("SELECT id FROM threads WHERE id = ?", (_id(entry),))
+        yield from inspection.rows("SELECT id FROM threads WHERE id = ?", (id_of(entry),))
 
 
 def _is_young(created_s: object) -> bool:
