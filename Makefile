@@ -8,7 +8,7 @@ WORKERS ?= 2
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo     a real recorded home indexed, searched and repaired; a kill -9; a log in a storm (30 s at most)"
+	@echo "make demo     a real recorded home indexed, searched and repaired; a kill -9; a log in a storm; a sick home mended (40 s at most)"
 	@echo "make test     every test"
 	@echo "make lint     ruff and mypy"
 	@echo "make torture  the long versions: thousands of kills, minutes of contention"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from demo import board, once, storm, threads, trouble, writing
+from demo import board, doctor, once, storm, threads, trouble, writing
 from demo.stage import Stage
 
 
@@ -16,6 +16,7 @@ def main() -> int:
         trouble.play(stage)
         once.play(stage)
         board.play(stage)
+        doctor.play(stage)
     return stage.finish()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -33,11 +33,22 @@ class Append(msgspec.Struct, frozen=True, tag="append"):
 
 
 class Rewrite(msgspec.Struct, frozen=True, tag="rewrite"):
-    """A file gets ``data`` for its content, all at once. ``shared`` as for ``Append``."""
+    """A file gets ``data`` for its content, all at once. ``shared`` as for ``Append``, ``mtime_ns`` as for ``Move``,
+    but None is the time it is done.
+    """
 
     path: str
     data: bytes
     shared: bool = False
+    mtime_ns: int | None = None
+
+
+class Mode(msgspec.Struct, frozen=True, tag="mode"):
+    """Who may read and write a file or a folder: its permission bits, ``before`` and ``after``."""
+
+    path: str
+    before: int
+    after: int
 
 
 class Blob(msgspec.Struct, frozen=True, tag="blob"):
@@ -71,7 +82,18 @@ class Rows(msgspec.Struct, frozen=True, tag="rows"):
     rows: tuple[Row, ...]
 
 
-Change = Move | Remove | Append | Rewrite | Rows
+class Replace(msgspec.Struct, frozen=True, tag="replace"):
+    """The database at ``path`` gets other content, in the file it has: nobody's descriptor goes astray.
+
+    ``members`` are those of its files that there were, itself first. ``what`` says it to a person.
+    """
+
+    path: str
+    members: tuple[str, ...]
+    what: str
+
+
+Change = Move | Remove | Append | Rewrite | Mode | Rows | Replace
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -105,7 +127,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     ``title`` is a sentence for a person; ``folder`` is the one it is about, and
     ``subjects`` whoever of it is concerned, by id. ``seen`` holds every path
-    that a change names, as it was.
+    that a change names, as it was. ``by``: who undoes it, the state whose ``home``
+    it is about, or the ``doctor``, who needs no state.
     """
 
     title: str
@@ -113,6 +136,7 @@ class Plan(msgspec.Struct, frozen=True):
     subjects: tuple[str, ...]
     changes: tuple[Change, ...]
     seen: tuple[Seen, ...]
+    by: Literal["home", "doctor"] = "home"
 
     def before(self, path: str) -> Seen:
         """Return how ``path`` was when this was planned."""

@@ -35,3 +35,15 @@ def duration(ms: int) -> str:
         return f"{seconds:.1f} s"
     minutes, left = divmod(int(seconds), 60)
     return f"{minutes} min {left} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size_text(size: int) -> str:
+    """Return bytes as people say them: ``812 bytes``, ``4.1 KiB``, ``219.0 GiB``."""
+    if size < 1_024:
+        return f"{size} bytes"
+    scaled = size / 1_024
+    for unit in ("KiB", "MiB", "GiB"):
+        if scaled < 1_024:
+            return f"{scaled:.1f} {unit}"
+        scaled /= 1_024
+    return f"{scaled:.1f} TiB"

@@ -6,11 +6,11 @@ import os
 import signal
 
 import pytest
-from board_made import as_seen, cards, counts, fill
-from hermes_roots import made
 
+from board_made import as_seen, cards, counts, fill
 from engines import open_engine
 from foreign_files import seen
+from hermes_roots import made
 from holdfast import board, schema
 from holdfast.board import exchange
 from holdfast.errors import Refused

@@ -6,9 +6,9 @@ import io
 import os
 
 import pytest
-from hermes_roots import recorded
 
 import holdfast
+from hermes_roots import recorded
 from holdfast.board.attaching import PART_BYTES
 from holdfast.errors import Damaged, Refused
 from holdfast.sql import statement

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from board_made import bytes_of, cards
 from hermes_roots import made, recorded
-
 from holdfast import board, holds
 from holdfast.board import exchange
 from holdfast.errors import Damaged, Refused

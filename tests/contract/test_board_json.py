@@ -8,8 +8,8 @@ import os
 
 import msgspec
 import pytest
-from board_made import as_seen, bytes_of, cards, counts, fill
 
+from board_made import as_seen, bytes_of, cards, counts, fill
 from engines import open_engine
 from holdfast import board, schema
 from holdfast.board import attaching, exchange, saying

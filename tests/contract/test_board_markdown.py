@@ -7,8 +7,8 @@ import os
 import re
 
 import pytest
-from board_made import bytes_of, cards, fill
 
+from board_made import bytes_of, cards, fill
 from holdfast import board
 from holdfast.board import attaching, exchange
 from holdfast.errors import Damaged, Refused

@@ -1,5 +1,16 @@
-"""Homes, states and processes for the tests of indexing."""
+"""Homes, states and processes for the tests of indexing, and of the doctor."""
+
+import healthy
+import pytest
+from mending import mend, place, start
 
 from index_helpers import child, homes, plain_dir, state_dir
 
-__all__ = ["child", "homes", "plain_dir", "state_dir"]
+__all__ = ["child", "homes", "mend", "place", "plain_dir", "start", "state_dir"]
+
+
+@pytest.fixture(scope="session")
+def healthy_homes(tmp_path_factory):
+    """The folder of the fifty homes with nothing wrong, and the homes. Nobody but their own writers changes them."""
+    folder = tmp_path_factory.mktemp("healthy")
+    return folder, healthy.make(folder)

@@ -49,7 +49,8 @@ def test_a_command_of_the_readme_runs(person, command):
     )
 
     # The id in the example is one of the recorded home; a thread of another home would be exit code 1.
-    assert done.returncode == 0, done.stderr
+    # The doctor's codes are answers: the recorded home lies elsewhere than its rows say.
+    assert done.returncode in (range(4) if words[1:2] == ["doctor"] else (0,)), done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from holdfast import holds
 from holdfast.board.gates import State, gate, is_open
@@ -25,6 +25,10 @@ _COUNTS = ("gates_open", "gates_vetoed", "children_open", "links")
 
 def probes(tx: Read) -> list[Finding]:
     """Return what is wrong with the boards. Reads every task, link and event once; what is right is not fetched."""
+    return [finding for part in PARTS for finding in part(tx)]
+
+
+def _tasks(tx: Read) -> list[Finding]:
     epoch = holds.epoch(tx)
     odd = tx.rows(
         SQL["odd_tasks"],
@@ -33,8 +37,7 @@ def probes(tx: Read) -> list[Finding]:
         fence_ceiling=(epoch + 1) << COUNTER_BITS,
         limit=_SHOWN_MAX,
     )
-    found = [_of_task(row, epoch, tx.now_ms) for row in odd]
-    return [*found, *_links(tx), *_runs(tx), *_owners(tx), *_requests(tx), *_events(tx), *_board_counts(tx)]
+    return [_of_task(row, epoch, tx.now_ms) for row in odd]
 
 
 def _of_task(row: Mapping[str, Any], epoch: int, now_ms: int) -> Finding:
@@ -192,6 +195,10 @@ def _board_counts(tx: Read) -> Iterator[Finding]:
             expected=str(row["tasks"]),
             remedy="Something changed tasks past the triggers that count. `board.recount_boards(tx)` counts again.",
         )
+
+
+PARTS: Final = (_tasks, _links, _runs, _owners, _requests, _events, _board_counts)
+"""What ``probes`` asks, each by itself: for who may not stay in one transaction for all of it."""
 
 
 def _status(text: str | None) -> Status | None:

@@ -39,6 +39,7 @@ def tell(given: Given) -> None:
         out.line(f"State  {safe.line(words.tilde(seen.state_dir))}" + ("" if state_exists else "  (not made yet)"))
     out.line()
     out.line(f"Next:  {next_command}")
+    out.line("       holdfast doctor    (is anything wrong here?)")
     out.line("       holdfast --help")
 
 

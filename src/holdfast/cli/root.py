@@ -15,6 +15,7 @@ COMMANDS = {
     "backup": ("holdfast.cli.backup:backup", "Copy state.db while others use it, checked."),
     "restore": ("holdfast.cli.backup:restore", "Put a backup in the place of state.db; what was there is kept."),
     "move": ("holdfast.cli.move:move", "Move the state into a PostgreSQL database, or back."),
+    "doctor": ("holdfast.cli.doctor:doctor", "Say what is wrong with homes and databases, and how to mend it."),
     "status": ("holdfast.cli.status:status", "Show what is indexed, how big it is, and what is wrong."),
     "holds": ("holdfast.cli.holds:holds", "Show who is working on what, and until when."),
     "board": ("holdfast.cli.board:board", "Share tasks among many workers: create, claim, watch, dispatch."),

@@ -17,6 +17,9 @@ from holdfast.cli.render import out, safe
 def undo(given: Given, receipt: str, dry_run: bool, finish: bool) -> None:
     """Put everything back that RECEIPT changed: an id, or the beginning of one.
 
+    Of a repair of `holdfast doctor` too, byte for byte; nobody may have the
+    database open meanwhile.
+
     When somebody changed one of the files since, nothing is undone, and the
     file is named. Lines that Codex appended to its names file since stay. A
     change that was stopped in the middle can be undone, too, or with --finish
@@ -34,7 +37,11 @@ def undo(given: Given, receipt: str, dry_run: bool, finish: bool) -> None:
     from holdfast.cli.render import receipts as render
 
     found = wanted(given, receipt)
-    if not dry_run:
+    if not dry_run and found.plan.by == "doctor":  # whose homes may be broken: no state is opened on them
+        from holdfast.doctor import undoing
+
+        found = (undoing.finish if finish else undoing.undo)(found)
+    elif not dry_run:
         with holdfast.open(found.plan.folder, state_dir=given.state_dir, search=False) as state:
             found = (state.in_home.finish if finish else state.in_home.undo)(found.id) or found
     if given.json:

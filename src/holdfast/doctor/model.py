@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 SCHEMA = 1
 """The number in a report and in a plan that names their keys; it changes when one of them changes its meaning."""
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json = Any
+"""What JSON can hold: msgspec reads no type that names itself."""
 
 Kind = Literal["holdfast", "codex", "hermes", "sqlite"]
 

@@ -18,7 +18,7 @@ from holdfast.ingest.model import Problem
 from holdfast.rollouts import ThreadFacts
 
 _SQL = sql.load("holdfast.ingest")
-_REFOLD = "`holdfast reindex` folds every file again; names and archive marks stay."
+_REFOLD = "`holdfast threads reindex` folds every file again; names and archive marks stay."
 
 
 def probes(tx: Read) -> list[Finding]:

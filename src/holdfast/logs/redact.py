@@ -9,7 +9,7 @@ host. What is not shaped like a secret (a bare password in a sentence) is not fo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -110,6 +110,30 @@ def text(line: str, also: Sequence[re.Pattern[str]] = ()) -> str:
     for shape in also:
         line = shape.sub(_put_gone, line)
     return line
+
+
+def holds_secret(line: str) -> bool:
+    """Return True when something in ``line`` is most likely a secret: to count them. ``text`` takes out any doubt.
+
+    A token by its own shape; behind the name of one, only what has letters and digits and no spaces.
+    """
+    shapes, run, tokens = _shapes()
+    low = line.lower()
+    if run.search(line) is not None and any(shape.search(line) for shape in _hinted(low, tokens)):
+        return True
+    for shape in _hinted(low, shapes):
+        for found in shape.finditer(line):
+            given = found.group()[len(found.groupdict().get("keep") or "") :]
+            if given.startswith("-----BEGIN") or any(map(_RANDOM.fullmatch, given.split())):
+                return True
+    return False
+
+
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[^\s(){}\[\],]{8,}|[^\s/:@]*:[^\s/:@]+")
+
+
+def _hinted(low: str, shapes: _Shapes) -> Iterator[re.Pattern[str]]:
+    return (shape for hints, shape in shapes if any(hint in low for hint in hints))
 
 
 def _without(line: str, low: str, shapes: _Shapes) -> str:

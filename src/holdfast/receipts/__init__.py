@@ -7,6 +7,18 @@ brings along who changes rows (``Databases``): no database is opened here.
 from holdfast.receipts.doing import carry_out, standings, undo
 from holdfast.receipts.keeping import find, listing, write
 from holdfast.receipts.model import Receipt, Standing, Step
-from holdfast.receipts.steps import Databases
+from holdfast.receipts.steps import Databases, Replacing
 
-__all__ = ["Databases", "Receipt", "Standing", "Step", "carry_out", "find", "listing", "standings", "undo", "write"]
+__all__ = [
+    "Databases",
+    "Receipt",
+    "Replacing",
+    "Standing",
+    "Step",
+    "carry_out",
+    "find",
+    "listing",
+    "standings",
+    "undo",
+    "write",
+]

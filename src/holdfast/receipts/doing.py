@@ -8,14 +8,14 @@ from contextlib import suppress
 
 from holdfast.changes import Rows, paths_of
 from holdfast.errors import Busy, Full, HalfDone, HoldfastError, Refused, Stale
-from holdfast.receipts import keeping, steps
+from holdfast.receipts import families, keeping, steps
 from holdfast.receipts.model import Receipt, Standing, Step
-from holdfast.receipts.steps import Databases
+from holdfast.receipts.steps import Databases, Hands, Replacing
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
-def carry_out(receipt: Receipt, databases: Databases | None = None) -> Receipt:
+def carry_out(receipt: Receipt, databases: Databases | None = None, replacing: Replacing | None = None) -> Receipt:
     """Do what the receipt says, or the rest of it, and return it. Two to four syncs a step.
 
     Files and rows must be as they were planned on: else ``Stale``, nothing is
@@ -27,7 +27,7 @@ def carry_out(receipt: Receipt, databases: Databases | None = None) -> Receipt:
     with keeping.sole_hand(receipt):
         if any(step.undone for step in receipt.steps):
             raise Refused(f"the receipt {receipt.id} was undone", remedy="Make the change again.")
-        began = any(step.done or step.put for step in receipt.steps)
+        began = any(step.done or step.put or (step.swap and step.swap.begun) for step in receipt.steps)
         if not began:
             began = _begun(receipt, databases)
         for number, step in enumerate(receipt.steps):
@@ -42,7 +42,7 @@ def carry_out(receipt: Receipt, databases: Databases | None = None) -> Receipt:
                 raise _half_done(receipt, number, "it was changed by somebody else")
             if now is not Standing.AFTER:
                 try:
-                    steps.do(receipt, step, lambda: keeping.put(receipt), databases)
+                    steps.do(receipt, step, lambda: keeping.put(receipt), Hands(databases, replacing))
                 except HoldfastError as error:
                     if not began and isinstance(error, Busy | Refused):  # else rows may have been changed
                         keeping.discard(receipt)
@@ -62,7 +62,7 @@ def carry_out(receipt: Receipt, databases: Databases | None = None) -> Receipt:
     return receipt
 
 
-def undo(receipt: Receipt, databases: Databases | None = None) -> Receipt:
+def undo(receipt: Receipt, databases: Databases | None = None, replacing: Replacing | None = None) -> Receipt:
     """Put everything back as it was before the receipt was carried out, as far as it was. Repeatable.
 
     Looks at all files first: when somebody changed one since, raises
@@ -87,7 +87,7 @@ def undo(receipt: Receipt, databases: Databases | None = None) -> Receipt:
             steps.clear_partial(receipt, step)
             try:
                 if steps.standing(receipt.plan, step, databases) is not Standing.BEFORE:
-                    steps.undo(receipt, step, lambda: keeping.put(receipt), databases)
+                    steps.undo(receipt, step, lambda: keeping.put(receipt), Hands(databases, replacing))
             except HoldfastError as error:
                 if not any(each.undone for each in receipt.steps):
                     raise
@@ -114,7 +114,7 @@ def _begun(receipt: Receipt, databases: Databases | None) -> bool:
     first_done = first is Standing.AFTER
     others = {path for step in receipt.steps[1:] for path in paths_of(step.change)}
     for before in receipt.plan.seen:
-        if steps.seen(before.path) != before and not (first_done and before.path not in others):
+        if families.seen(before.path) != before and not (first_done and before.path not in others):
             keeping.discard(receipt)
             raise Stale(
                 f"{before.path} was changed after this was planned; nothing was done", remedy="Give the command again."

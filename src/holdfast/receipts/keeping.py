@@ -7,31 +7,39 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import msgspec
 
 from holdfast import folders
-from holdfast.changes import Append, Move, Plan, Remove, Rewrite, paths_of
+from holdfast.changes import Append, Move, Plan, Remove, Replace, Rewrite, paths_of
 from holdfast.errors import Busy, Refused
-from holdfast.receipts.model import FILE, Receipt, steps_of
+from holdfast.receipts import families
+from holdfast.receipts.model import FILE, Receipt, Swap, steps_of
 
 KEPT = 100
 BYTES_MAX = 1 << 30
 """Receipts that are done go, the oldest first, beyond so many or so many bytes; the newest, and those stopped
 in the middle, never."""
 
-_HALF = ".half-"
+HALF = ".half-"
+"""What begins so goes after an hour: its maker was killed, and nothing was done yet."""
+
 _HOUR_S = 3_600
 
 
-def write(folder: str, plan: Plan, *, kept: int = KEPT, bytes_max: int = BYTES_MAX) -> Receipt:
+def write(
+    folder: str, plan: Plan, *, kept: int = KEPT, bytes_max: int = BYTES_MAX, spared: Sequence[str] = ()
+) -> Receipt:
     """Write the receipt of ``plan`` into ``folder``, with copies of all that will go, and return it.
 
     Nothing of the plan is done yet. Copies are hard links where that can be,
-    so a deleted rollout of any size costs a few syncs. Raises ``OSError`` when
-    a copy cannot be made: then there is no receipt, and nothing may be done.
+    so a deleted rollout of any size costs a few syncs; of a database that gets
+    other content the blocks are shared where that can be, or with a copy that is
+    the same, else they are copied. Raises ``OSError`` when
+    a copy cannot be made: then there is no receipt, and nothing may be done. Old
+    receipts go, but not those ``spared``, by id.
     """
     folders.make(folder)
     now_ms = time.time_ns() // 1_000_000
@@ -44,7 +52,7 @@ def write(folder: str, plan: Plan, *, kept: int = KEPT, bytes_max: int = BYTES_M
         steps=steps_of(plan),
         folders=_missing_folders(plan),
     )
-    half = os.path.join(folder, _HALF + receipt.id)
+    half = os.path.join(folder, HALF + receipt.id)
     os.mkdir(half, 0o700)
     try:
         for number, step in enumerate(receipt.steps):
@@ -56,6 +64,9 @@ def write(folder: str, plan: Plan, *, kept: int = KEPT, bytes_max: int = BYTES_M
                     # Never a link: whoever still has the old file open would write into the copy.
                     step.copy = f"copy-{number}"
                     copy_file(path, os.path.join(half, step.copy))
+                case Replace():
+                    step.copy = f"copy-{number}"
+                    step.swap = _keep_family(step.change, receipt.id, os.path.join(half, step.copy), folder)
         receipt.at = half
         put(receipt)
         receipt.at = os.path.join(folder, receipt.id)
@@ -64,7 +75,7 @@ def write(folder: str, plan: Plan, *, kept: int = KEPT, bytes_max: int = BYTES_M
         shutil.rmtree(half, ignore_errors=True)
         raise
     folders.sync(folder)
-    _let_old_ones_go(folder, kept, bytes_max)
+    _let_old_ones_go(folder, kept, bytes_max, spared)
     return receipt
 
 
@@ -137,11 +148,11 @@ def discard(receipt: Receipt) -> None:
 
 
 def drop_copies(receipt: Receipt) -> None:
-    """Delete the copies of a receipt that was undone: what they hold lies where it was."""
-    for step in receipt.steps:
-        if step.copy is not None:
+    """Delete the copies of a receipt that was undone, and what was to come instead: all lies where it was."""
+    for entry in os.scandir(receipt.at):
+        if entry.name != FILE:
             with suppress(OSError):
-                os.unlink(os.path.join(receipt.at, step.copy))
+                os.unlink(entry.path)
 
 
 def copy_file(source: str, target: str) -> None:
@@ -153,6 +164,21 @@ def copy_file(source: str, target: str) -> None:
         copy.flush()
         os.utime(copy.fileno(), ns=(info.st_atime_ns, info.st_mtime_ns))
         os.fsync(copy.fileno())
+
+
+def _keep_family(change: Replace, receipt_id: str, copy: str, folder: str) -> Swap:
+    others: list[str] = []
+    for name in _names(folder):
+        with suppress(OSError):  # let go just now
+            found = os.scandir(os.path.join(folder, name))
+            others += [each.path for each in found if each.name.startswith("copy-") and each.is_file()]
+    before = {}
+    for member in change.members:
+        end = member.removeprefix(change.path)
+        kept = families.keep(member, copy + end, others)
+        if os.path.getsize(copy + end):
+            before[end] = kept
+    return Swap(before=before, marker=families.marker(receipt_id))
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -181,24 +207,30 @@ def _missing_folders(plan: Plan) -> list[str]:
     return found
 
 
-def _let_old_ones_go(folder: str, kept: int, bytes_max: int) -> None:
+def _let_old_ones_go(folder: str, kept: int, bytes_max: int, spared: Sequence[str]) -> None:
     size = 0
+    counted: set[tuple[int, int]] = set()
     for number, receipt in enumerate(listing(folder)):
-        size += _size(receipt.at)
-        if number and receipt.state != "unfinished" and (number >= kept or size > bytes_max):
+        size += _size(receipt.at, counted)
+        too_much = number >= kept or size > bytes_max
+        if number and too_much and receipt.state != "unfinished" and receipt.id not in spared:
             with suppress(Busy, OSError), sole_hand(receipt):  # nobody is just undoing it
                 discard(receipt)
     for name in os.listdir(folder):
         half = os.path.join(folder, name)
         with suppress(OSError):
-            if name.startswith(_HALF) and time.time() - os.stat(half).st_mtime > _HOUR_S:
+            if name.startswith(HALF) and time.time() - os.stat(half).st_mtime > _HOUR_S:
                 shutil.rmtree(half, ignore_errors=True)  # its maker was killed, and had changed nothing yet
 
 
-def _size(at: str) -> int:
+def _size(at: str, counted: set[tuple[int, int]]) -> int:
+    size = 0
     with suppress(OSError):
-        return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(at))
-    return 0
+        for info in [entry.stat(follow_symlinks=False) for entry in os.scandir(at)]:
+            if (info.st_dev, info.st_ino) not in counted:  # two receipts may share a copy
+                counted.add((info.st_dev, info.st_ino))
+                size += info.st_size
+    return size
 
 
 def _names(folder: str) -> list[str]:

@@ -7,9 +7,11 @@ from enum import StrEnum
 
 import msgspec
 
-from holdfast.changes import Append, Blob, Change, Move, Plan, Remove, Rewrite, Row, Rows, Seen, Value
+from holdfast.changes import Append, Blob, Change, Mode, Move, Plan, Remove, Replace, Rewrite, Row, Rows, Seen, Value
 
 FILE = "receipt.json"
+_ROWS_TOLD = 20
+"""Rows whose columns a step names one by one; more are counted."""
 
 
 class Standing(StrEnum):
@@ -24,10 +26,28 @@ class Standing(StrEnum):
     """Somebody else changed them since: neither."""
 
 
+class Swap(msgspec.Struct):
+    """What is known of a database that gets other content.
+
+    ``before`` and ``after``: SHA-256 of its files that are not empty, by the end of
+    their names. ``marker``: what stands at the beginning of the file while it is
+    neither. ``new``: the new content, a file beside the receipt until it is in place.
+    """
+
+    before: dict[str, str]
+    marker: str
+    new: str | None = None
+    new_sum: str = ""
+    begun: bool = False
+    after: dict[str, str] = {}
+    seen_after: tuple[Seen, ...] = ()
+
+
 class Step(msgspec.Struct):
     """One change, and what is known of it. ``copy`` is a file beside the receipt: what the change takes away.
 
     ``put`` and ``put_back`` are the files that took the place of another, noted before they did.
+    Of a database, ``copy`` has sidecars as the database had.
     """
 
     what: str
@@ -38,6 +58,7 @@ class Step(msgspec.Struct):
     undone: bool = False
     put: Seen | None = None
     put_back: Seen | None = None
+    swap: Swap | None = None
 
 
 class Receipt(msgspec.Struct, kw_only=True):
@@ -94,11 +115,21 @@ def _words(plan: Plan, change: Change) -> tuple[str, str]:
                 f"rewrite {path}: {size} bytes become {len(data)}",
                 f"put the {size} bytes of the copy back to {path}",
             )
+        case Mode(path, was, will):
+            return f"give {path} the mode {will:04o}, from {was:04o}", f"give {path} the mode {was:04o} back"
         case Rows(path, rows):
-            what = [_row_words(row) for row in rows if row.after is not None]
-            gone = Counter(row.table for row in rows if row.after is None)
-            what += [f"delete {count} of {table}" for table, count in gone.items()]
+            sets = [row for row in rows if row.before is not None and row.after is not None]
+            what = [_row_words(row) for row in sets] if len(sets) <= _ROWS_TOLD else _counted("set", sets)
+            what += _counted("add", [row for row in rows if row.before is None])
+            what += _counted("delete", [row for row in rows if row.after is None])
             return f"in {path}: {'; '.join(what)}", f"put {len(rows)} rows of {path} back as they were"
+        case Replace(path, members, what_for):
+            size = sum(plan.before(member).size for member in members)
+            return what_for, f"put the {size} bytes of the copy back into {path}"
+
+
+def _counted(verb: str, rows: list[Row]) -> list[str]:
+    return [f"{verb} {count} of {table}" for table, count in Counter(row.table for row in rows).items()]
 
 
 def _row_words(row: Row) -> str:

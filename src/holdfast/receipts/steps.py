@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from holdfast import folders
-from holdfast.changes import Append, Move, Plan, Remove, Rewrite, Rows, Seen, paths_of
+from holdfast.changes import Append, Mode, Move, Plan, Remove, Replace, Rewrite, Rows, Seen, paths_of
 from holdfast.errors import Refused
+from holdfast.receipts import families
+from holdfast.receipts.families import seen
 from holdfast.receipts.keeping import copy_file
 from holdfast.receipts.model import Receipt, Standing, Step
 
@@ -27,12 +30,24 @@ class Databases(Protocol):
         """Have the rows as after, or ``back`` as before: all, and durably. ``Stale`` when they are neither."""
 
 
-def seen(path: str) -> Seen:
-    """Return what lies at ``path`` now."""
-    try:
-        return Seen.of(path, os.lstat(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return Seen(path)
+class Replacing(Protocol):
+    """Who gives a database other content, and holds it meanwhile. Repeatable after a kill at any point.
+
+    Raises ``HoldfastError``; with ``Busy`` and ``Refused`` its bytes are as before.
+    """
+
+    def put(self, receipt: Receipt, step: Step, note: Note) -> None:
+        """Have the new content in place, and in the step what is there then."""
+
+    def put_back(self, receipt: Receipt, step: Step, note: Note) -> None:
+        """Have the bytes of the copy in place."""
+
+
+class Hands(NamedTuple):
+    """Who does what the receipts themselves cannot."""
+
+    databases: Databases | None = None
+    replacing: Replacing | None = None
 
 
 def standing(plan: Plan, step: Step, databases: Databases | None) -> Standing:
@@ -50,8 +65,12 @@ def standing(plan: Plan, step: Step, databases: Databases | None) -> Standing:
             return _of_append(plan, step, step.change)
         case Rewrite():
             return _of_rewrite(plan, step, step.change)
+        case Mode():
+            return _of_mode(step.change)
         case Rows():
             return Standing(given(databases).standing(step.change))
+        case Replace():
+            return families.standing(plan, step)
 
 
 def given(databases: Databases | None) -> Databases:
@@ -61,7 +80,13 @@ def given(databases: Databases | None) -> Databases:
     return databases
 
 
-def do(receipt: Receipt, step: Step, note: Note, databases: Databases | None) -> None:
+def _replacing(hands: Hands) -> Replacing:
+    if hands.replacing is None:
+        raise Refused("this receipt gives a database other content, and nobody was given who could")
+    return hands.replacing
+
+
+def do(receipt: Receipt, step: Step, note: Note, hands: Hands) -> None:
     """Do one step, or the rest of it."""
     plan = receipt.plan
     match step.change:
@@ -89,13 +114,17 @@ def do(receipt: Receipt, step: Step, note: Note, databases: Databases | None) ->
                 step.put = new
                 note()
 
-            _replace(receipt, path, data, None, note_put)
+            _replace(receipt, path, data, step.change.mtime_ns, note_put)
+        case Mode(path, _, after):
+            _set_mode(path, after)
         case Rows():
-            given(databases).turn(step.change)
+            given(hands.databases).turn(step.change)
+        case Replace():
+            _replacing(hands).put(receipt, step, note)
     _sync_folders(step)
 
 
-def undo(receipt: Receipt, step: Step, note: Note, databases: Databases | None) -> None:
+def undo(receipt: Receipt, step: Step, note: Note, hands: Hands) -> None:
     """Put back what one step, or a part of it, changed."""
     plan = receipt.plan
 
@@ -128,8 +157,12 @@ def undo(receipt: Receipt, step: Step, note: Note, databases: Databases | None) 
             old = _content(os.path.join(receipt.at, step.copy))
             mtime_ns = None if tail else plan.before(path).mtime_ns
             _replace(receipt, path, old + tail, mtime_ns, note_put_back)
+        case Mode(path, before_mode, _):
+            _set_mode(path, before_mode)
         case Rows():
-            given(databases).turn(step.change, back=True)
+            given(hands.databases).turn(step.change, back=True)
+        case Replace():
+            _replacing(hands).put_back(receipt, step, note)
     _sync_folders(step)
 
 
@@ -179,6 +212,17 @@ def _of_rewrite(plan: Plan, step: Step, rewrite: Rewrite) -> Standing:
     content = _content(rewrite.path)
     whole = content.startswith(rewrite.data) if rewrite.shared else content == rewrite.data
     return Standing.AFTER if whole else Standing.CHANGED
+
+
+def _of_mode(mode: Mode) -> Standing:
+    try:
+        info = os.lstat(mode.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Standing.CHANGED
+    now = stat.S_IMODE(info.st_mode)
+    if stat.S_ISLNK(info.st_mode) or now not in (mode.before, mode.after):
+        return Standing.CHANGED
+    return Standing.BEFORE if now == mode.before else Standing.AFTER
 
 
 def _is(noted: Seen | None, now: Seen) -> bool:
@@ -245,6 +289,11 @@ def _replace(receipt: Receipt, path: str, content: bytes, mtime_ns: int | None, 
         os.fsync(file.fileno())
     note(seen(partial))
     os.rename(partial, path)
+
+
+def _set_mode(path: str, mode: int) -> None:
+    # By its name: closing a descriptor of a database would cancel the locks this process has on it.
+    os.chmod(path, mode)
 
 
 def _cut(path: str, before: Seen) -> None:

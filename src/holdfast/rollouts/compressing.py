@@ -205,6 +205,12 @@ def _packed(fd: int, size: int, level: int) -> Iterator[bytes]:
     yield packer.flush()
 
 
+def packed(text: bytes, level: int = LEVEL) -> bytes:
+    """Return ``text`` as a compressed rollout holds it."""
+    packer = _packer(level)
+    return bytes(packer.compress(text) + packer.flush())
+
+
 def _packer(level: int) -> Any:
     if sys.version_info >= (3, 14):
         from compression import zstd

@@ -37,8 +37,20 @@ class Look:
         found = self._connection.execute("SELECT name, pk FROM pragma_table_info(?)", (table,)).fetchall()
         return {str(name): bool(pk) for name, pk in found}
 
+    def required(self, table: str) -> frozenset[str]:
+        """Return the columns that every new row must be given: neither NULL nor a default will do."""
+        text = 'SELECT name FROM pragma_table_info(?) WHERE "notnull" AND dflt_value IS NULL'
+        return frozenset(str(name) for (name,) in self._connection.execute(text, (table,)))
+
+    def largest(self, table: str, column: str) -> int:
+        """Return the largest whole number in a column; 0 when there is none, or no such column."""
+        if column not in self.columns(table):
+            return 0
+        found = self._connection.execute(f"SELECT max({_quoted(column)}) FROM {_quoted(table)}").fetchall()[0][0]
+        return found if isinstance(found, int) else 0
+
     def rows(self, table: str, where: Mapping[str, Value]) -> list[dict[str, Value]]:
-        """Return the rows that have these values, by column."""
+        """Return the rows that have these values, by column; with no value given, all."""
         columns = list(self.columns(table))
         if not columns:
             return []
@@ -170,7 +182,7 @@ def _set(connection: apsw.Connection, row: Row, old: dict[str, Value] | None, ne
 
 
 def _conditions(where: Mapping[str, Value]) -> str:
-    return " AND ".join(f"{_quoted(column)} IS ?" for column in where)
+    return " AND ".join(f"{_quoted(column)} IS ?" for column in where) or "1"
 
 
 def _bound(values: Mapping[str, Value]) -> tuple[apsw.SQLiteValue, ...]:

@@ -102,13 +102,15 @@ def check_version(version: str = "") -> None:
         )
 
 
-def connect(path: str, flags: int, patience: Callable[[int], bool]) -> apsw.Connection:
+def connect(path: str, flags: int, patience: Callable[[int], bool], *, first: str = "") -> apsw.Connection:
     """Return a connection with everything set that does not depend on what it is for.
 
-    Reads nothing of the file. Raises apsw's errors: the caller knows what they mean here.
+    ``first`` is run before anything else. Raises apsw's errors: the caller knows what they mean here.
     """
     connection = apsw.Connection(path, flags=flags, statementcachesize=256)
     try:
+        if first:
+            run_all(connection, first)
         _set_up(connection, patience)
     except BaseException:
         connection.close()  # who keeps the exception would keep its descriptors

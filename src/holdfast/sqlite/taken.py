@@ -157,10 +157,11 @@ def _problems(connection: apsw.Connection) -> list[str]:
     except apsw.Error as error:
         return [str(error)]
     # NOT NULL, CHECK and the like are about what is in the rows, which are read as they are.
-    return [each for each in found if each != "ok" and not _is_about_a_value(each)]
+    return [each for each in found if each != "ok" and not is_about_a_value(each)]
 
 
-def _is_about_a_value(problem: str) -> bool:
+def is_about_a_value(problem: str) -> bool:
+    """Return True for what a check says of a value in a row, not of the file."""
     return problem.startswith(("NULL value in", "NUMERIC value in", "TEXT value in", "non-unique", "CHECK constraint"))
 
 

@@ -15,9 +15,12 @@ its bytes are copied, and the copy is recovered.
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import shutil
 import stat
+import struct
 import time
 from contextlib import suppress
 
@@ -32,12 +35,31 @@ THEIRS = "It is another program's: let that mend it, or name a copy that it made
 _TRIES = 20
 _PAUSE_S = 0.05
 _ROOM_BYTES = 8 * settings.MIB
-_MAGIC = b"SQLite format 3\0"
+MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
-_WAL_VERSION = 2  # byte 18 of the header (sqlite.org/fileformat2.html#file_format_version_numbers)
+WAL_VERSION = 2  # byte 18 of the header (sqlite.org/fileformat2.html#file_format_version_numbers)
 _SIDECARS = ("", "-wal", "-journal")
+_READ0_BYTE = 123  # of the -shm (sqlite.org/walformat.html, "WAL locks")
+_LOCK = "hhqqi4x"  # struct flock on 64-bit Linux
 
-_Stamp = tuple[tuple[int, int, int, int] | None, ...]
+Stamps = tuple[tuple[int, int, int, int] | None, ...]
+
+
+def leave_owners() -> None:
+    """Have SQLite leave the owners of files alone, in all of this process. For one that changes nothing.
+
+    When root opens a database, SQLite gives its log and its index to the owner of that, each time anew (`robustFchown`
+    in os_unix.c): a change of somebody's files, if mostly of their times only. Before, it asks who it is.
+    """
+    never_root = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value
+    assert never_root is not None  # it is a function's address
+    names = _Names("holdfast-owners", "unix")
+    names.xSetSystemCall("geteuid", never_root)
+    names.unregister()
+
+
+class _Names(apsw.VFS):
+    """Nothing but a hand on the system calls of the VFS it stands on, which are those of all connections."""
 
 
 def check_file(path: str) -> None:
@@ -51,11 +73,12 @@ def check_file(path: str) -> None:
     if found.st_size == 0:
         creation.check_empty(path)
         raise Damaged(f"{path} is empty: no database was made of it yet", remedy=THEIRS)
-    if _header(path)[: len(_MAGIC)] != _MAGIC:
+    if header(path)[: len(MAGIC)] != MAGIC:
         raise Damaged(f"{path} is no SQLite database: it does not begin like one", remedy=THEIRS)
 
 
-def _header(path: str) -> bytes:
+def header(path: str) -> bytes:
+    """Return the first 100 bytes, or as many as there are. Raises ``Refused`` when they cannot be read."""
     try:
         with open(path, "rb", buffering=0) as file:
             return file.read(_HEADER_BYTES)
@@ -65,7 +88,7 @@ def _header(path: str) -> bytes:
 
 def check_room(path: str, folder: str) -> None:
     """Raise ``Full`` when a copy of ``path`` does not fit into ``folder``."""
-    size = sum(os.stat(path + end).st_size for end in _SIDECARS if os.path.exists(path + end))
+    size = sum(seen[2] for seen in stamps(path) if seen is not None)
     found = os.statvfs(folder)
     if (free := found.f_bavail * found.f_frsize) < size + _ROOM_BYTES:
         raise Full(
@@ -74,14 +97,17 @@ def check_room(path: str, folder: str) -> None:
         )
 
 
-def take(path: str, copy: str) -> None:
-    """Make ``copy``, with a log or a journal beside it where there was one. Raises ``Busy`` and its like."""
-    in_wal_mode = _header(path)[18] == _WAL_VERSION
+def take(path: str, copy: str, *, pages_a_step: int = -1, deadline_ns: int | None = None) -> None:
+    """Make ``copy``, with a log or a journal beside it where there was one. Raises ``Busy`` and its like.
+
+    With ``pages_a_step`` in many short reads: it begins anew whenever somebody writes meanwhile, up to the deadline.
+    """
+    in_wal_mode = header(path)[18:19] == bytes([WAL_VERSION])
     has_index = os.path.exists(f"{path}-shm")
     if not in_wal_mode or has_index:
         name = creation.uri(path, immutable=False) + ("?readonly_shm=1" if in_wal_mode else "")
         try:
-            _copy_pages(path, name, copy)
+            _copy_pages(path, name, copy, pages_a_step, deadline_ns)
             return
         except (Busy, Full):
             raise
@@ -90,15 +116,43 @@ def take(path: str, copy: str) -> None:
     _copy_bytes(path, copy)
 
 
+def wait_to_read(path: str, patience: settings.Patience) -> None:
+    """Wait until nobody keeps readers from a database in WAL mode that has an index. Raises ``Busy`` with the pid.
+
+    A reader that meets a checkpoint tries again by itself, and SQLite sleeps up to 10 s over that, deaf to
+    interrupts: where the process that makes it was stopped, that is for nothing. To be asked before the first
+    connection: an index is opened by bytes.
+    """
+    while pid := _keeps_readers_out(f"{path}-shm"):
+        if not patience(0):
+            raise _told(Busy(f"{path} is kept from being read by pid {pid}, which is at a checkpoint"))
+
+
+def _keeps_readers_out(index: str) -> int:
+    try:
+        fd = os.open(index, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        asked = struct.pack(_LOCK, fcntl.F_RDLCK, os.SEEK_SET, _READ0_BYTE, 1, 0)
+        kind, _, _, _, pid = struct.unpack(_LOCK, fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+        return 0 if kind == fcntl.F_UNLCK else pid
+    except OSError:
+        return 0
+    finally:
+        os.close(fd)
+
+
 def remove(folder: str) -> None:
     """Remove the folder of a copy."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copy_pages(path: str, name: str, copy: str) -> None:
+def _copy_pages(path: str, name: str, copy: str, pages_a_step: int, deadline_ns: int | None) -> None:
     patience = settings.Patience()
-    patience.deadline_ns = settings.deadline(WAIT_MS)
+    patience.deadline_ns = deadline_ns or settings.deadline(WAIT_MS)
     source = target = None
+    wait_to_read(path, patience)
     try:
         source = settings.connect(name, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, patience)
         source.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -106,8 +160,10 @@ def _copy_pages(path: str, name: str, copy: str) -> None:
         settings.run_all(target, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;")
         with target.backup("main", source, "main") as backup:
             while not backup.done:
+                if deadline_ns is not None and time.monotonic_ns() > deadline_ns:
+                    raise _told(Busy(f"{path} could not be copied in the time given"))
                 try:
-                    backup.step(-1)
+                    backup.step(pages_a_step)
                 except (apsw.BusyError, apsw.LockedError):
                     if time.monotonic_ns() > patience.deadline_ns:
                         raise
@@ -125,7 +181,7 @@ def _copy_pages(path: str, name: str, copy: str) -> None:
 
 def _copy_bytes(path: str, copy: str) -> None:
     for _ in range(_TRIES):
-        before = _stamps(path)
+        before = stamps(path)
         try:
             for end in _SIDECARS:
                 if os.path.exists(path + end):
@@ -136,13 +192,14 @@ def _copy_bytes(path: str, copy: str) -> None:
             continue  # gone between the look and the copy: somebody is at work
         except OSError as error:
             raise codes.from_system(error, f"copying {path}") from error
-        if _stamps(path) == before:
+        if stamps(path) == before:
             return
         time.sleep(_PAUSE_S)
     raise _told(Busy(f"{path} was written each time it was copied, {_TRIES} times"))
 
 
-def _stamps(path: str) -> _Stamp:
+def stamps(path: str) -> Stamps:
+    """Return what changes when the database, its log or its journal is written or replaced. A ``stat`` each."""
     found: list[tuple[int, int, int, int] | None] = []
     for end in _SIDECARS:
         try:

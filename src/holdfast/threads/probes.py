@@ -15,7 +15,7 @@ from holdfast.engine import Read
 from holdfast.findings import Finding
 
 _SQL = sql.load("holdfast.threads")
-_REFOLD = "`holdfast reindex` folds every file again; names and archive marks stay."
+_REFOLD = "`holdfast threads reindex` folds every file again; names and archive marks stay."
 
 
 def probes(tx: Read) -> list[Finding]:

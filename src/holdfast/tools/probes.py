@@ -9,7 +9,7 @@ from holdfast.tools import rules
 from holdfast.tools.store import digest_of
 
 _SQL = sql.load("holdfast.tools")
-_REMEDY = "`holdfast reindex` reads what rollouts say again; what was said here, say again with `set_tools`."
+_REMEDY = "`holdfast threads reindex` reads what rollouts say again; what was said here, say again with `set_tools`."
 
 
 def probes(tx: Read) -> list[Finding]:

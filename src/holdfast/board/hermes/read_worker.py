@@ -10,6 +10,7 @@ from holdfast.board.hermes.model import Answer, Failed, ReadRequest
 from holdfast.board.hermes.reading import read
 from holdfast.errors import HoldfastError
 from holdfast.rollouts.workers.serving import serve
+from holdfast.sqlite.taking import leave_owners
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ReadRequest).decode
@@ -27,4 +28,5 @@ def _answers(body: bytes) -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
+    leave_owners()
     serve(_answers)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from holdfast.cli.render import safe, words
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from holdfast.board.exchange.model import ExchangeProgress
     from holdfast.board.exchange.model import OnProgress as OnExchanged
+    from holdfast.doctor.applying import OnProgress as OnMended
+    from holdfast.doctor.examining import Looked
+    from holdfast.doctor.repairs.repair import RepairPlan
     from holdfast.ingest.model import OnProgress, Progress
     from holdfast.memory.model import OnProgress as OnRemembered
     from holdfast.memory.model import Progress as MemoryProgress
@@ -82,6 +86,20 @@ def memory_bar() -> Iterator[OnRemembered | None]:
 
 
 @contextmanager
+def look_bar() -> Iterator[Looked | None]:
+    """Yield what to pass as ``on_progress`` to the doctor; None when nobody looks."""
+    with _shown() as shown:
+        yield None if shown is None else shown.look
+
+
+@contextmanager
+def mend_bar(plan: RepairPlan) -> Iterator[OnMended | None]:
+    """Yield what to pass as ``on_progress`` to whatever carries out a plan; None when nobody looks."""
+    with _shown() as shown:
+        yield None if shown is None else partial(shown.mend, {step.number: step.action.repair for step in plan.steps})
+
+
+@contextmanager
 def _shown() -> Iterator[_Bar | None]:
     if not sys.stderr.isatty():
         yield None
@@ -134,6 +152,13 @@ class _Bar:
         done, of = progress.files_done, progress.files
         text = f"Compressing {words.tail(progress.home, _HOME_CHARS)}"
         self._show(progress.home, text, done * 100 // max(of, 1), done, of, False)
+
+    def look(self, probe: str, path: str, done: int, of: int) -> None:
+        self._show("", f"Looking: {probe}", done * 100 // max(of, 1), done, of, True)
+
+    def mend(self, names: dict[int, str], number: int, point: str, done: int, total: int) -> None:
+        text = f"{number} of {len(names)} {names.get(number, '')}: {point}"
+        self._show(str(number), text, done * 100 // max(total, 1), done, total, True)
 
     def close(self) -> None:
         if self._rich is not None:

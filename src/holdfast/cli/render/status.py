@@ -58,6 +58,7 @@ def status_lines(status: Status, problems: Problems, *, verbose: bool) -> Iterat
         yield f"Holds   {status.holds or 'none'}" + ("; `holdfast holds` shows them" if status.holds else "")
     if any(file.wal_bytes > _WAL_BYTES_USUAL for file in files.values()):
         yield from (safe.line(f"The write-ahead log cannot shrink because of {each}") for each in status.pinners)
+    yield "Doctor  `holdfast doctor` looks for what is wrong, here and in the homes"
 
 
 def problem_line(problem: Problem) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 
 _AGES = ((365 * 86_400, "y"), (7 * 86_400, "w"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _SIZES = ("KiB", "MiB", "GiB", "TiB")
@@ -75,6 +76,12 @@ def tilde(path: str) -> str:
     if path == mine or path.startswith(mine.rstrip("/") + "/"):
         return "~" + path[len(mine.rstrip("/")) :]
     return path
+
+
+def tildes(text: str) -> str:
+    """Return ``text`` with the user's home directory as ``~`` wherever a path in it begins with it."""
+    mine = os.path.expanduser("~").rstrip("/")
+    return re.sub(rf"(?<![\w/.~-]){re.escape(mine)}(?=/)", "~", text) if mine else text
 
 
 def tail(path: str, width: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from processes import children
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "hermes"
+FIXTURES = Path(__file__).parent / "fixtures" / "hermes"
 
 MAKE = """
 import sqlite3
