@@ -44,7 +44,7 @@ class Reading:
         return list(self._inspection.rows(statement.sqlite, params))
 
     def tuples(self, statement: Statement, /, **params: Any) -> list[tuple[Any, ...]]:
-        """See ``Read.tuples``."""
+        """See ``Read.tuples``. No two columns may have one name."""
         return [tuple(row.values()) for row in self._inspection.rows(statement.sqlite, params)]
 
 

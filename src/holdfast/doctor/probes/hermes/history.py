@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 from holdfast.clock import wall_ms
 from holdfast.doctor.model import Confidence, Finding
@@ -116,11 +117,12 @@ def quarantine(board: Board) -> Iterator[Finding]:
     folder = os.path.dirname(board.path)
     copies, size = list[str](), 0
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if rules.QUARANTINED.match(entry.name) and entry.is_file(follow_symlinks=False):
-                size += entry.stat(follow_symlinks=False).st_blocks * 512
-                if not entry.name.endswith(("-wal", "-shm")):
-                    copies.append(entry.name)
+        names = [entry.name for entry in entries if rules.QUARANTINED.match(entry.name)]
+    for name in names:
+        with suppress(FileNotFoundError):  # Hermes lets the oldest go
+            size += os.lstat(os.path.join(folder, name)).st_blocks * 512
+            if not name.endswith(("-wal", "-shm")):
+                copies.append(name)
     if copies:
         large = size > _QUARANTINE_BYTES or len(copies) > _QUARANTINE_FILES
         yield board.finding(

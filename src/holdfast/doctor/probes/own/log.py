@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from holdfast import lockfiles
@@ -26,12 +27,12 @@ _SHOWN: Final = 5
 def strangers(look: SqlLook) -> Iterator[Finding]:
     """Find files in ``logs/`` that are not the log's: no limit takes them away."""
     folder = places.folder(look, places.LOGS)
-    found, size = list[str](), 0
-    for entry in _entries(folder):
-        if is_segment(entry.name) or entry.name in _OURS or entry.name.removesuffix(".new") in _OURS:
-            continue
-        found.append(entry.name)
-        size += entry.stat(follow_symlinks=False).st_blocks * 512
+    found = {
+        name: taken
+        for name, taken in _entries(folder).items()
+        if not is_segment(name) and name not in _OURS and name.removesuffix(".new") not in _OURS
+    }
+    size = sum(found.values())
     if found:
         yield _finding(
             "own-log-strangers",
@@ -48,9 +49,7 @@ def strangers(look: SqlLook) -> Iterator[Finding]:
 def over_cap(look: SqlLook) -> Iterator[Finding]:
     """Find a log that takes more than it may."""
     folder = places.folder(look, places.LOGS)
-    taken = sum(
-        entry.stat(follow_symlinks=False).st_blocks * 512 for entry in _entries(folder) if is_segment(entry.name)
-    )
+    taken = sum(size for name, size in _entries(folder).items() if is_segment(name))
     most = limits.in_force(folder).bytes if taken else 0
     if taken > most + _MIB:
         yield _finding(
@@ -131,12 +130,14 @@ def _lost_bytes(segment: Segment, *, deep: bool) -> int:
     return lost if is_same and not lockfiles.holders(segment.path) else 0
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError:
-        return []
+def _entries(folder: str) -> dict[str, int]:
+    """Return what lies there, and how many bytes each takes on the disk."""
+    found = {}
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # it was let go meanwhile
+                found[entry.name] = entry.stat(follow_symlinks=False).st_blocks * 512
+    return found
 
 
 def _finding(
