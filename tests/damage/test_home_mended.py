@@ -349,6 +349,34 @@ def test_what_is_at_its_old_place_is_re_rooted_only_when_the_user_says_so(doctor
     assert damage.threads(copy) == before
 
 
+def test_an_old_place_that_is_there_again_stops_what_was_planned_without_it(doctor, tmp_path):
+    home = damage.codex_moved("0.169", tmp_path)
+    old = tmp_path / "old"
+    damage.sql(home / "state_5.sqlite", ("UPDATE threads SET cwd = ?", [f"{old}/alpha"]))
+    (tmp_path / "alpha").mkdir()
+    planned = doctor.plan(home, "reroot", cwds={f"{old}/alpha": str(tmp_path / "alpha")})
+    (old / "alpha").mkdir(parents=True)
+
+    with pytest.raises(Refused, match="still there"):
+        applying.apply(planned, live=True, receipts_folder=doctor.receipts)
+
+
+@pytest.mark.parametrize("repair", ["rebuild-threads", "restore-names", "release-leases", "private-modes"])
+def test_a_plan_that_names_another_home_than_its_file_lies_in_is_refused(doctor, newest, tmp_path, repair):
+    (tmp_path / "other").mkdir()
+    other = damage.codex("0.141", tmp_path / "other")
+    os.chmod(newest / "state_5.sqlite", 0o644)
+    doctor.plan(newest, repair, newest / "state_5.sqlite")
+    plan = doctor.folder / "plan.json"
+    text = plan.read_text()
+    for name in ("home", "root"):
+        text = text.replace(f'"{name}": "{newest}"', f'"{name}": "{other}"')
+    plan.write_text(text)
+
+    with pytest.raises(Refused, match="nothing of"):
+        applying.apply(planning.load(str(plan)), live=True, receipts_folder=doctor.receipts)
+
+
 def test_nothing_is_re_rooted_when_nobody_says_where_to(doctor, newest, tmp_path):
     for maps, why in (
         ([], "--map"),
@@ -435,10 +463,17 @@ def test_a_plan_that_names_what_is_no_rollout_of_the_home_is_refused(doctor, rol
     )
     assert planned.steps[0].action.arguments["files"] == [str(file)]
 
-    text = (doctor.folder / "plan.json").read_text().replace(f'"{file}"', f'"{stranger}"')
-    (doctor.folder / "plan.json").write_text(text)
-    with pytest.raises(Refused, match=r"outside|no rollout"):
-        applying.apply(planning.load(str(doctor.folder / "plan.json")), receipts_folder=doctor.receipts)
+    plan = doctor.folder / "plan.json"
+    made = plan.read_text()
+    for text in (
+        made.replace(f'"{file}"', f'"{stranger}"'),
+        made.replace(f'"files": [\n            "{file}"', f'"files": [\n            "{stranger}"'),
+        made.replace(f'"home": "{home}"', f'"home": "{tmp_path}"'),
+    ):
+        assert text != made
+        plan.write_text(text)
+        with pytest.raises(Refused, match=r"outside|no rollout|nothing of"):
+            applying.apply(planning.load(str(plan)), receipts_folder=doctor.receipts)
     assert b"\0" in stranger.read_bytes()
 
 
@@ -670,3 +705,29 @@ def test_what_others_could_read_is_its_owners_alone_and_modes_come_back(doctor, 
     assert outcome.gone and modes == [0o700, 0o600, 0o600]
     doctor.undo(outcome)
     assert [stat.S_IMODE(each.stat().st_mode) for each in (newest, db)] == [0o755, 0o664]
+
+
+@pytest.mark.parametrize(("repair", "at"), [("rebuild-threads", "state_5.sqlite"), ("mend-rollouts", "")])
+def test_a_home_that_is_named_by_a_link_is_mended_where_it_is(doctor, newest, tmp_path, repair, at):
+    damage.rows_lost(newest)
+    torn = damage.rollout(newest, min(damage.threads(newest)))
+    damage.nul_tail(torn)
+    (tmp_path / "link").symlink_to(newest)
+    link = tmp_path / "link"
+
+    outcome = doctor.mend(link, repair, link / at, files=[str(torn.relative_to(newest))])
+
+    assert outcome.gone and outcome.receipt
+    assert len(damage.threads(newest)) == 48 or not scan(str(torn)).problems
+    assert all(str(newest) in row["rollout_path"] for row in damage.threads(newest).values())
+
+
+def test_rollouts_that_lie_behind_a_link_are_left_out_of_a_plan(doctor, newest, tmp_path):
+    torn = damage.rollout(newest, min(damage.threads(newest)))
+    damage.nul_tail(torn)
+    shutil.move(newest / "sessions", tmp_path / "disk")
+    (newest / "sessions").symlink_to(tmp_path / "disk")
+
+    planned = doctor.plan(newest, "mend-rollouts", files=[str(torn.relative_to(newest))])
+
+    assert not planned.steps and "through a link" in planned.left_out[0].why

@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 
 from holdfast import lockfiles
 from holdfast.changes import Append, Change, Mode, Plan, Remove, Rewrite, Row, Rows, Value, paths_of
+from holdfast.doctor.homes import recognising
 from holdfast.doctor.model import Database, Finding, Json, Target
+from holdfast.doctor.repairs.repair import Action
 from holdfast.errors import Refused
 from holdfast.lockfiles import Holder
 from holdfast.receipts import families
@@ -51,14 +53,22 @@ def state_of(target: Target) -> Database:
 
 
 def is_about(finding: Finding, target: Target) -> bool:
-    """Whether a finding is about this home: itself, or one of its databases or files."""
-    if target.kind != "codex":
-        return False
-    return (
-        finding.path == target.path
-        or finding.path.startswith(f"{target.path}/")
-        or any(finding.path == each.path for each in target.databases)
-    )
+    """Whether a finding is about this home of Codex: itself, or one of its databases or files."""
+    return target.kind == "codex" and is_in(finding.path, target)
+
+
+def is_in(path: str, target: Target) -> bool:
+    """Whether a path is the target, lies in it, or is one of its databases, which may lie elsewhere."""
+    return path == target.path or path.startswith(f"{target.path}/") or path in {each.path for each in target.databases}
+
+
+def target_of(action: Action, name: str = "home") -> Target:
+    """Return what a plan's argument says its action is in. Raises ``Refused`` unless it is so: plans are files."""
+    path = text_of(action.arguments, name)
+    target = recognising.recognise(path)
+    if target is None or target.path != path or not is_in(action.path, target):
+        raise Refused(f"{action.path} is nothing of {path}, which the plan says it is of")
+    return target
 
 
 def counted(count: int, what: str) -> str:

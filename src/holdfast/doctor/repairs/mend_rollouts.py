@@ -45,7 +45,10 @@ class MendRollouts:
         """See ``Repair``."""
         if not codex_home.is_about(finding, target):
             return None
-        files = [each for each in _files(finding, target.path) if os.path.isfile(each)]
+        there = [each for each in _files(finding, target.path) if os.path.isfile(each)]
+        files = [each for each in there if os.path.realpath(each) == each]
+        if there and not files:
+            raise Refused(f"{there[0]} is reached through a link, and a plan follows none")
         if not files:
             return None
         size = sum(os.stat(each).st_size for each in files)
@@ -71,7 +74,7 @@ class MendRollouts:
 
     def carry_out(self, action: Action, work: Work) -> Outcome:
         """See ``Repair``."""
-        home = codex_home.text_of(action.arguments, "home")
+        home = codex_home.target_of(action).path
         files = action.arguments.get("files")
         if not isinstance(files, list):
             raise Refused("the plan names no rollouts")

@@ -24,7 +24,8 @@ class PrivateModes:
         """See ``Repair``."""
         named = finding.details.get("files")
         asked = [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
-        files = {f"{os.path.join(target.path, each)}{end}" for each in asked or [finding.path] for end in _ENDS}
+        real = {os.path.realpath(os.path.join(target.path, each)) for each in asked or [finding.path]}
+        files = {f"{each}{end}" for each in real for end in _ENDS if _is_of(target.path, each)}
         open_ones = {each: mode for each in sorted(files) if (mode := _mode(each)) is not None and mode & _OTHERS}
         if not open_ones:
             return None
@@ -44,7 +45,7 @@ class PrivateModes:
 
     def carry_out(self, action: Action, work: Work) -> Outcome:
         """See ``Repair``."""
-        root = codex_home.text_of(action.arguments, "root")
+        root = codex_home.target_of(action, "root").path
         planned = action.arguments.get("modes")
         if not isinstance(planned, dict):
             raise Refused("the plan names no files")

@@ -66,7 +66,7 @@ class RebuildThreads:
 
     def carry_out(self, action: Action, work: Work) -> Outcome:
         """See ``Repair``."""
-        home = codex_home.text_of(action.arguments, "home")
+        home = codex_home.target_of(action).path
         work.tell("reading the rollouts")
         scans = codex_home.scans(home)
         found = _compare(action.path, home, scans)

@@ -55,14 +55,15 @@ class ReleaseLeases:
             live=True,
             can_undo=kind != "holdfast",
             finding=finding.id,
-            arguments={"kind": kind, "root": os.path.dirname(path) if target.kind == "sqlite" else target.path},
+            arguments={"kind": kind, "root": target.path},
         )
 
     def carry_out(self, action: Action, work: Work) -> Outcome:
         """See ``Repair``."""
-        kind, root = action.arguments.get("kind"), codex_home.text_of(action.arguments, "root")
+        kind = action.arguments.get("kind")
         if kind == "holdfast":
             return _own(action.path)
+        root = codex_home.target_of(action, "root").path
         if kind not in _OWNERS.values():
             raise Refused(f"the plan asks for leases of {kind!r}, which has none")
         for _ in range(_TRIES):
@@ -88,7 +89,8 @@ class ReleaseLeases:
 
 def _look(path: str, kind: object, root: str) -> _Found:
     now_s = int(time.time())
-    used, last_used_s = _use(root) if kind == "codex" else (False, 0)
+    # Of a file on its own, what lies around it is its home.
+    used, last_used_s = _use(os.path.dirname(path) if root == path else root) if kind == "codex" else (False, 0)
     with codex_home.looking(path) as look:
         if kind == "hermes":
             return hermes_claims.stuck(look, now_s)

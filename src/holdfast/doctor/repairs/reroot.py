@@ -58,7 +58,7 @@ class Reroot:
 
     def carry_out(self, action: Action, work: Work) -> Outcome:
         """See ``Repair``."""
-        home = codex_home.text_of(action.arguments, "home")
+        home = codex_home.target_of(action).path
         said, seen = (_pairs(_texts(action.arguments.get(each))) for each in ("said", "seen"))
         _check(said, is_said=True)
         _check(seen)

@@ -39,7 +39,7 @@ class RestoreNames:
 
     def carry_out(self, action: Action, work: Work) -> Outcome:
         """See ``Repair``."""
-        home = codex_home.text_of(action.arguments, "home")
+        home = codex_home.target_of(action).path
         rows, others = _lost(action.path, home)
         receipt = None
         if rows:
