@@ -156,6 +156,21 @@ def lose_locks(start: Start, path: Path) -> Child:
     return child
 
 
+def careless_beside_ours(start: Start, path: Path) -> Child:
+    """The same in a process that uses holdfast, which has all its locks twice. No damage."""
+    child = start(
+        """
+import holdfast
+store = holdfast.open([], state_dir=os.path.dirname(sys.argv[1]), search=False)
+open(sys.argv[1]).close()
+pause("careless")
+""",
+        path,
+    )
+    assert child.line() == "careless"
+    return child
+
+
 def forked(start: Start, path: Path) -> Child:
     """A process with a child that has all its descriptors, and leaves them alone. No damage."""
     child = start(
@@ -214,7 +229,14 @@ while True:
         path,
     )
     assert child.line() == "holds"
+    fall_asleep(child)
     return child
+
+
+def fall_asleep(child: Child) -> None:
+    """Wait until it waits for the next word."""
+    while Path(f"/proc/{child.pid}/stat").read_text().rpartition(") ")[2][0] != "S":
+        os.sched_yield()
 
 
 # --- F02, F18 to F25 -------------------------------------------------------------

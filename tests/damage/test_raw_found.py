@@ -319,6 +319,15 @@ def test_a_process_that_lost_its_locks_is_found(start, path):
     assert str(kept.pid) not in finding.measured
 
 
+def test_a_careless_close_in_a_process_of_ours_loses_nothing(start, tmp_path):
+    damage.careless_beside_ours(start, tmp_path / "state" / "state.db")
+
+    seen = look(tmp_path / "state" / "state.db", kind="holdfast")
+
+    assert seen.processes.holders(seen.families[0])
+    assert judged(seen) == {}
+
+
 def test_a_fork_that_leaves_its_parents_database_alone_has_lost_nothing(start, path):
     damage.forked(start, path)
 

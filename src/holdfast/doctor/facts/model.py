@@ -229,6 +229,14 @@ class Processes:
                 found.setdefault(each.pid, []).append(each)
         return {pid: tuple(files) for pid, files in found.items()}
 
+    def lockers(self, family: Family) -> set[int | None]:
+        """Return who has locks on a file of ``family``, also those whose descriptors may not be looked at."""
+        return {lock.pid for lock in (*self.locks_on(family.main), *self.locks_on(family.shm))}
+
+    def is_open(self, family: Family) -> bool:
+        """Whether anybody was seen to have it open."""
+        return bool(self.holders(family) or self.lockers(family))
+
     def users(self, family: Family) -> dict[int, tuple[Opened, ...]]:
         """Return as ``holders``, without the forks that merely have what their parent has, under the same numbers."""
         found = self.holders(family)

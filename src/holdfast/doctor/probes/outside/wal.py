@@ -33,7 +33,7 @@ def high_water(look: RawLook) -> Iterator[Finding]:
         needed = _needed(family)
         if size < max(HIGH_WATER_BYTES, family.main.size // 10) or needed is None:
             continue
-        is_open = bool(look.processes.holders(family) or look.processes.locks_on(family.main))
+        is_open = look.processes.is_open(family)
         if is_open and needed > size // 2:
             continue  # it is full, and is another finding when it stays so
         yield Finding(
@@ -125,7 +125,7 @@ def slow_open(look: RawLook) -> Iterator[Finding]:
     """F08: a database that takes long to open, since all of its log must be read first."""
     for family in look.families:
         live = family.live_bytes or 0
-        recovers = 0 if look.processes.holders(family) else live
+        recovers = 0 if look.processes.is_open(family) else live
         # At its start Codex looks through all of its log for what is old.
         reads = (
             family.main.bytes if family.main and family.database.role == "logs" and look.target.kind == "codex" else 0

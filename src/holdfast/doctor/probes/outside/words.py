@@ -38,7 +38,7 @@ def all_of(pids: Iterable[int], processes: Processes) -> str:
 
 def holders(family: Family, processes: Processes) -> str:
     """Return the words for who has the database open."""
-    found = processes.holders(family)
+    found = processes.holders(family).keys() | {pid for pid in processes.lockers(family) if pid is not None}
     if found:
         return f"Open in {all_of(found, processes)}."
     if processes.is_whole and not processes.unreadable:
