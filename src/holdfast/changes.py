@@ -85,7 +85,7 @@ class Rows(msgspec.Struct, frozen=True, tag="rows"):
 class Replace(msgspec.Struct, frozen=True, tag="replace"):
     """The database at ``path`` gets other content, in the file it has: nobody's descriptor goes astray.
 
-    ``members`` are those of its files that there were, itself first. ``what`` is a sentence for a person.
+    ``members`` are those of its files that there were, itself first. ``what`` says it to a person.
     """
 
     path: str

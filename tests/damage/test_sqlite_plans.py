@@ -119,6 +119,38 @@ def test_a_disk_that_is_full_in_the_middle_leaves_it_as_it_was(place, start, whe
     assert sums(path) == before and not receipts.listing(folder)
 
 
+@pytest.mark.parametrize("is_opened", [False, True])
+def test_a_plan_goes_on_to_the_next_file_until_somebody_has_it_open(place, start, is_opened):
+    path, folder = place
+    other = path.with_name("logs_3.sqlite")
+    for each in (path, other):
+        damage.free_pages(each)
+    before = sums(path), sums(other)
+    both = msgspec.structs.replace(
+        report(path, finding(path, "compact"), finding(other, "compact")),
+        targets=(Target(kind="sqlite", path=str(path)), Target(kind="sqlite", path=str(other))),
+    )
+    opened = []
+
+    def look(number, point, done, total):
+        if (number, point) == (2, "made") and is_opened:
+            opened.append(start("held = open(sys.argv[1]); say('open'); hear()", other))
+            assert opened[0].line() == "open"
+
+    applied = applying.apply(planning.plan(both, folder), receipts_folder=folder, on_progress=look)
+
+    first, second = applied.steps
+    assert first.outcome.gone
+    if is_opened:
+        assert second.outcome is None and f"pid {opened[0].pid}" in applied.stopped
+        assert sums(other) == before[1]
+    else:
+        assert second.outcome.gone and applied.stopped is None
+    for id in applied.receipts:
+        undoing.undo(receipts.find(folder, id))
+    assert (sums(path), sums(other)) == before
+
+
 READERS = """
 import random, select, sqlite3
 rng = random.Random(sys.argv[2])

@@ -31,7 +31,7 @@ class Compact:
     def carry_out(self, action: Action, work: Work) -> Outcome:
         """See ``Repair``."""
         before = database.figures(action.path)
-        receipt = work.replace(action.path, mending.compact, action.what)
+        receipt = work.replace(action.path, mending.compact, f"{self.name} {action.path}")
         after = database.figures(action.path)
         return database.outcome("compacted", action.path, before, receipt, gone=after.free == 0)
 

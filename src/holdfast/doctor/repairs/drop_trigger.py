@@ -39,7 +39,7 @@ class DropTrigger:
             mending.compact(copy, new)
             mending.change(new, f"DROP TRIGGER {database.quoted(name)}")
 
-        receipt = work.replace(action.path, make, action.what)
+        receipt = work.replace(action.path, make, f"{self.name} {action.path}")
         return database.outcome(f"the trigger {name} was dropped", action.path, before, receipt)
 
 

@@ -38,7 +38,7 @@ class EmptyLogs:
             mending.compact(whole, new)
             os.unlink(whole)
 
-        receipt = work.replace(action.path, make, action.what)
+        receipt = work.replace(action.path, make, f"{self.name} {action.path}")
         return database.outcome(f"{rows} rows were deleted", action.path, before, receipt, rows=0, rows_deleted=rows)
 
 

@@ -68,7 +68,7 @@ class PruneLogs:
             mending.compact(whole, new)
             os.unlink(whole)
 
-        receipt = work.replace(action.path, make, action.what)
+        receipt = work.replace(action.path, make, f"{self.name} {action.path}")
         return database.outcome(
             f"{gone} of {rows} rows were deleted", action.path, before, receipt, rows=rows - gone, rows_deleted=gone
         )

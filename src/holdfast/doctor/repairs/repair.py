@@ -140,8 +140,8 @@ class Work(Protocol):
     def replace(self, path: str, make: Callable[[str, str], None], what: str) -> str:
         """Give the database ``path``, one of ``Action.exclusive``, other content; return the id of the receipt.
 
-        ``make(copy, new)`` makes the new content as the file ``new`` out of a copy that it may read, not write.
-        Raises as ``change`` does.
+        ``what`` names it in the receipt, as in "compact PATH". ``make(copy, new)`` makes the new content as the file
+        ``new`` out of a copy that it may read, not write. Raises as ``change`` does.
         """
 
     def tell(self, point: str, done: int = 0, total: int = 0) -> None:

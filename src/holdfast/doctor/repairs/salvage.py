@@ -36,7 +36,7 @@ class Salvage:
         saved: list[Salvaged] = []
 
         def make(copy: str, new: str) -> None:
-            problems.extend(mending.unsound(copy, whole=True))
+            problems.extend(each.replace(copy, path) for each in mending.unsound(copy, whole=True))
             if not problems:
                 raise Refused(f"{path} is sound: there is nothing to salvage")
             done = rescue(
@@ -46,7 +46,7 @@ class Salvage:
             if done.integrity:
                 raise Refused(f"what was salvaged of {path} is not sound: {done.integrity[0]}; nothing was changed")
 
-        receipt = work.replace(path, make, action.what)
+        receipt = work.replace(path, make, f"{self.name} {path}")
         (done,) = saved
         found = database.outcome(f"{done.rows} rows were saved", path, before, receipt)
         return Outcome(
