@@ -147,11 +147,13 @@ def test_a_page_is_written_for_this_user_alone_and_replaced_by_the_next(damaged,
 
 @pytest.mark.parametrize("option", ["--report", "--plan"])
 def test_no_file_of_another_kind_is_ever_replaced(damaged, whole, option):
+    other = whole.with_name("auth.json")
+    other.write_text('{"tokens": {}}')
     before = seen(whole.parent)
-    answer = doctor(damaged, option, whole)
-
-    assert answer.code == 64
-    assert "no file that this command wrote" in answer.err
+    for there in (whole, other):
+        answer = doctor(damaged, option, there)
+        assert answer.code == 64
+        assert "no file that this command wrote" in answer.err
     assert seen(whole.parent) == before
 
 
@@ -159,6 +161,7 @@ def test_a_plan_is_written_shown_carried_out_and_undone(damaged, tmp_path, state
     plan, bytes_before = tmp_path / "plan.json", damaged.read_bytes()
     planned = doctor(damaged, "--plan", plan)
     assert planned.code == 1
+    assert doctor(damaged, "--plan", plan).code == 1  # and written once more
     assert "1. salvage" in planned.out and f"doctor --apply {plan}" in planned.out
     assert stat.S_IMODE(plan.stat().st_mode) == 0o600
     assert damaged.read_bytes() == bytes_before

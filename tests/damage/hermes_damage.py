@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import apsw
-from healthy import a_board
+from healthy_hermes import a_board
 
 from processes import python
 

@@ -191,3 +191,6 @@ FOUND: dict[str, tuple[Damage, set[str]]] = {
 
 DEEP = {"a torn segment"}
 """Those that only a deep look finds."""
+
+OF_HOMES = {"rows lost", "a home that is gone", "a change stopped in the middle"}
+"""Those that are made with a home of their own."""

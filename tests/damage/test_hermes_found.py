@@ -7,7 +7,7 @@ import random
 import hermes_damage
 import pytest
 from asking import damage_in, found_in
-from healthy import a_board
+from healthy_hermes import a_board
 
 
 @pytest.mark.parametrize("damage", hermes_damage.FOUND, ids=lambda damage: damage.__name__)

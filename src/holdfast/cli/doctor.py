@@ -58,11 +58,12 @@ def doctor(given: Given, paths: tuple[str, ...], **asked: Any) -> None:
     """
     _check(paths, asked)
     if asked["plan_from"] is not None or (asked["live"] and asked["plan_to"] is None):
-        from holdfast.cli.doctor_mend import apply, mend_live
+        from holdfast.cli import doctor_mend
 
-        apply(given, **_some(asked, "plan_from", "live", "yes")) if asked["plan_from"] else mend_live(
-            given, paths, asked
-        )
+        if asked["plan_from"] is not None:
+            doctor_mend.apply(given, **_some(asked, "plan_from", "live", "yes"))
+        else:
+            doctor_mend.mend_live(given, paths, asked)
         return
     from holdfast.cli.doctor_look import look
 

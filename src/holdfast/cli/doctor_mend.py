@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from holdfast.doctor.model import Report
     from holdfast.doctor.repairs.repair import RepairPlan
 
-PLAN_BEGINS = "{"
-"""How a plan begins."""
+PLAN_BEGINS = '{\n  "schema": 1,\n  "made_ms": '
+"""How a plan begins; only such a file is ever replaced by one."""
 
 
 def write_plan(given: Given, report: Report, asked: dict[str, Any]) -> None:

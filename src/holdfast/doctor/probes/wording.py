@@ -1,4 +1,4 @@
-"""How figures become sentences. Pure in all but name."""
+"""How figures become sentences."""
 
 from __future__ import annotations
 
