@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import apsw
@@ -11,9 +12,12 @@ import codex_damage
 import pytest
 from codex_damage import SECRET, found, sql
 
+from holdfast.doctor.homes.look import SqlLook
+from holdfast.doctor.homes.recognising import recognise
 from holdfast.doctor.model import Status
-from holdfast.doctor.probes import log_tables
+from holdfast.doctor.probes import damage, log_tables
 from holdfast.sqlite import taking
+from holdfast.sqlite.inspecting import How, Inspection, Unread, UnreadError
 from homes import seen
 from processes import children
 
@@ -245,3 +249,30 @@ while n < 2 or not select.select([0], [], [], 0)[0]:
     if n == 1: say("at work")
 say("done")
 """
+
+
+def test_a_table_too_large_for_one_read_is_read_through_and_what_was_not_is_told(home, monkeypatch):
+    monkeypatch.setattr(Inspection, "check_all", too_large)
+    monkeypatch.setattr(Inspection, "check", too_large)
+    assert found(home) == []  # all of it was read, in pages
+
+    codex_damage.overwritten(home)
+    assert [finding.id for finding in found(home)] == ["malformed"]
+
+
+def test_what_there_was_no_time_for_is_partial_and_told_by_how_far_it_came(home, monkeypatch):
+    monkeypatch.setattr(Inspection, "check_all", too_large)
+    monkeypatch.setattr(Inspection, "check", too_large)
+    target = recognise(home / "logs_2.sqlite")
+    with SqlLook(target) as look:
+        assert list(damage.malformed(look)) == []
+        look.deadline_ns = time.monotonic_ns() + 1_000_000
+
+        (finding,) = damage.large_tables(look)
+
+    assert (finding.id, finding.status) == ("database-slow", Status.PARTIAL)
+    assert finding.details["rows_read"]["logs"] < 2_454
+
+
+def too_large(*_args):
+    raise UnreadError(Unread(How.SLOW, 9, "too large"))

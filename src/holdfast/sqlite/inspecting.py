@@ -34,7 +34,7 @@ Row = dict[str, Value]
 READ_MS = 250
 """The longest a read transaction may be."""
 
-_ENDED_MS = 200  # when the watchdog bites: what is left is for the interrupt to be heard
+_ENDED_MS = 150  # when the watchdog bites: on a busy machine an interrupt was heard 35 ms later
 _PROBLEMS_MAX = 20
 _READS_MAX = 4
 

@@ -10,7 +10,7 @@ from itertools import islice
 
 from holdfast.doctor.homes import thread_rows
 from holdfast.doctor.homes.look import SqlLook
-from holdfast.doctor.homes.thread_rows import VERIFIED_MAX, Home, Sorted, file_of, id_of, inode_of, still_so
+from holdfast.doctor.homes.thread_rows import VERIFIED_MAX, Home, Sorted, id_of, inode_of
 from holdfast.doctor.model import Confidence, Finding, Json, Status
 from holdfast.doctor.probes import unread
 from holdfast.rollouts import Entry, paths
@@ -34,12 +34,12 @@ def threads_and_files(look: SqlLook) -> Iterator[Finding]:
     inspection = None if state is None else look.open(state)
     if inspection is None or not {"id", "rollout_path", "archived"} <= inspection.columns("threads").keys():
         return  # Codex makes the rows when it starts
-    found = thread_rows.compared(home, inspection)
+    found = thread_rows.lasting(home, inspection, thread_rows.compared(home, inspection))
     if home.whole:
-        yield from _without_files(inspection, home, found)
+        yield from _without_files(inspection, found)
     if _backfilled(inspection):
         yield from _without_threads(inspection, home, found)
-    yield from _mismatched(inspection, home, found)
+    yield from _mismatched(inspection, found)
     yield from _stale(inspection, home, found)
 
 
@@ -52,9 +52,8 @@ def _backfilled(inspection: Inspection) -> bool:
 # --- the findings ------------------------------------------------------------------
 
 
-def _without_files(inspection: Inspection, home: Home, found: Sorted) -> Iterator[Finding]:
-    old = [row for row in found.missing if not _is_young(row.get("created_at"))]
-    rows = [row for row in still_so(inspection, old) if inode_of(str(row["rollout_path"])) is None]
+def _without_files(inspection: Inspection, found: Sorted) -> Iterator[Finding]:
+    rows = [row for row in found.missing if not _is_young(row.get("created_at"))]
     if not rows:
         return
     yield Finding(
@@ -129,17 +128,12 @@ def _duplicates(home: Home) -> Iterator[Finding]:
     )
 
 
-def _mismatched(inspection: Inspection, home: Home, found: Sorted) -> Iterator[Finding]:
-    by_id = {str(row["id"]): entry for row, entry in found.misplaced}
-    rows = [
-        row
-        for row in still_so(inspection, [row for row, _ in found.misplaced])
-        if os.path.exists(file_of(home.path, by_id[str(row["id"])]))
-    ]
-    if not rows:
+def _mismatched(inspection: Inspection, found: Sorted) -> Iterator[Finding]:
+    if not found.misplaced:
         return
-    row = rows[0]
-    lies = "archived" if by_id[str(row["id"])].archived else "not archived"
+    rows = [row for row, _ in found.misplaced]
+    row, entry = found.misplaced[0]
+    lies = "archived" if entry.archived else "not archived"
     yield Finding(
         id="archive-mismatch",
         status=Status.WARN,
@@ -156,9 +150,8 @@ def _mismatched(inspection: Inspection, home: Home, found: Sorted) -> Iterator[F
 
 
 def _stale(inspection: Inspection, home: Home, found: Sorted) -> Iterator[Finding]:
-    by_id = {str(row["id"]): entry for row, entry in found.stale}
-    rows = still_so(inspection, [row for row, _ in found.stale])
-    roots = Counter(_root(str(row["rollout_path"]), by_id[str(row["id"])]) for row in rows)
+    rows = [row for row, _ in found.stale]
+    roots = Counter(_root(str(row["rollout_path"]), entry) for row, entry in found.stale)
     cwds = _moved_cwds(home, found.cwds, [root for root, _ in roots.most_common() if root])
     if not rows and not cwds:
         return

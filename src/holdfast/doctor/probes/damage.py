@@ -101,7 +101,7 @@ def _read_through(look: SqlLook, database: Database, tables: list[str]) -> Itera
                 problems[table] = [error.unread.why]
             else:  # no time for it, or no rowids
                 left[table] = rows
-    if problems:
+    if problems and (database.path, How.CORRUPT) not in look.told:
         yield _damaged(look, database.path, problems)
     if left:
         look.told.add((database.path, How.SLOW))
