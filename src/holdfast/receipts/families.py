@@ -49,11 +49,6 @@ def stamps(path: str) -> tuple[Seen, ...]:
     return tuple(seen(path + end) for end in ENDS)
 
 
-def members(path: str) -> tuple[str, ...]:
-    """Return the files of a database that are there."""
-    return tuple(each.path for each in stamps(path) if each.is_there)
-
-
 def sums(path: str) -> dict[str, str]:
     """Return the SHA-256 of each file that is not empty, by the end of its name. Reads them whole."""
     return {each.path[len(path) :]: sum_of(each.path) for each in stamps(path) if each.size}
@@ -84,8 +79,7 @@ def _marked(text: str) -> bytes:
 def standing(plan: Plan, step: Step) -> Standing:
     """Return how a database that gets other content stands. Reads it whole, unless its times say enough."""
     swap = step.swap
-    assert swap is not None  # written with the receipt
-    assert isinstance(step.change, Replace)
+    assert swap is not None and isinstance(step.change, Replace)  # written with the receipt
     path = step.change.path
     now = stamps(path)
     before = tuple(plan.before(path + end) for end in ENDS)
