@@ -2,11 +2,12 @@
 
 import healthy
 import pytest
+from home_doctor import codex, doctor, newest, rollout
 from mending import mend, place, start
 
 from index_helpers import child, homes, plain_dir, state_dir
 
-__all__ = ["child", "homes", "mend", "place", "plain_dir", "start", "state_dir"]
+__all__ = ["child", "codex", "doctor", "homes", "mend", "newest", "place", "plain_dir", "rollout", "start", "state_dir"]
 
 
 @pytest.fixture(scope="session")
