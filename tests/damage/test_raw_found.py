@@ -182,7 +182,7 @@ def test_a_process_that_writes_its_log_all_its_life_churns(start, path):
     seen.processes.all[writer.pid] = process
 
     finding = judged(seen)["log-churn"]
-    assert finding.details["wal_bytes_per_s"] > 0
+    assert finding.details["bytes_per_s"] > 0
     assert "170 GiB a day" in finding.measured
 
 

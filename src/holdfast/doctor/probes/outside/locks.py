@@ -29,9 +29,9 @@ def write_held(look: RawLook) -> Iterator[Finding]:
     if look.later is None:
         return
     for family, later in zip(look.families, look.later.families, strict=True):
-        stopped = _stopped(look, family)
+        stopped = _stopped(look.later.processes, later)
         if stopped:
-            yield _stopped_holder(look, family, stopped)
+            yield _stopped_holder(look.later.processes, family, stopped)
         for pid in sorted(_writers(look.processes, family) & _writers(look.later.processes, later) - stopped.keys()):
             if not _moved_on(family, later) and (look.seconds >= LONG_S or _slept(look, pid)):
                 yield _held(look, family, pid)
@@ -79,26 +79,24 @@ def _held(look: RawLook, family: Family, pid: int) -> Finding:
     )
 
 
-def _stopped(look: RawLook, family: Family) -> dict[int, set[str]]:
-    """Return which stopped processes hold which locks, in both looks."""
-    assert look.later is not None
+def _stopped(processes: Processes, family: Family) -> dict[int, set[str]]:
+    """Return which stopped processes hold which locks."""
     found: dict[int, set[str]] = {}
-    for lock in look.processes.locks_on(family.shm):
+    for lock in processes.locks_on(family.shm):
         for byte in range(WRITE, READ_0 + MARKS):
             if lock.pid is not None and lock.covers(byte):
                 found.setdefault(lock.pid, set()).add(_NAMES[byte])
-    for lock in look.processes.locks_on(family.main):
+    for lock in processes.locks_on(family.main):
         if lock.pid is not None and (lock.covers(RESERVED) or lock.covers(PENDING)):
             found.setdefault(lock.pid, set()).add(_NAMES[WRITE])
-    later = look.later.processes.all
-    return {pid: names for pid, names in found.items() if pid in later and later[pid].is_stopped}
+    known = processes.all
+    return {pid: names for pid, names in found.items() if pid in known and known[pid].is_stopped}
 
 
-def _stopped_holder(look: RawLook, family: Family, stopped: dict[int, set[str]]) -> Finding:
+def _stopped_holder(processes: Processes, family: Family, stopped: dict[int, set[str]]) -> Finding:
     blocks = any(_NAMES[WRITE] in names for names in stopped.values())
     told = "; ".join(
-        f"{words.one(pid, look.processes)} holds {' and '.join(sorted(names))}"
-        for pid, names in sorted(stopped.items())
+        f"{words.one(pid, processes)} holds {' and '.join(sorted(names))}" for pid, names in sorted(stopped.items())
     )
     pids: list[Json] = [*sorted(stopped)]
     return Finding(

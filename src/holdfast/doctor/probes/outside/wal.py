@@ -201,15 +201,15 @@ def churn(look: RawLook) -> Iterator[Finding]:
             row="F01",
             status=Status.WARN,
             path=family.database.path,
-            measured=f"{words.size(rate)}/s went into its log over {look.seconds:.1f} s."
-            f" {words.one(pid, look.processes)} wrote {words.size(written)} to disks since it began:"
+            measured=f"Who has it open wrote {words.size(rate)}/s to disks over {look.seconds:.1f} s, its log among"
+            f" that. {words.one(pid, look.processes)} wrote {words.size(written)} to disks since it began:"
             f" {words.size(busy[pid])} a day.",
             expected=f"Less than {words.size(CHURN_DAY_BYTES)} a day.",
             confidence=Confidence.LIKELY,
             cause="Every line of its log, at the finest level, is a row that is written, and soon deleted again.",
             remedy="Have the program keep less of its log, or update it. `holdfast doctor --plan` makes a plan for the"
             " rows that are there.",
-            details={"wal_bytes_per_s": round(rate), "written_bytes": written, "bytes_per_day": round(busy[pid])},
+            details={"bytes_per_s": round(rate), "written_bytes": written, "bytes_per_day": round(busy[pid])},
         )
 
 
