@@ -86,11 +86,14 @@ class Replace(msgspec.Struct, frozen=True, tag="replace"):
     """The database at ``path`` gets other content, in the file it has: nobody's descriptor goes astray.
 
     ``members`` are those of its files that there were, itself first. ``what`` says it to a person.
+    ``rows``, in its place: all that is other in it, when that is some rows only; undone row by row once somebody
+    else has written to the file, or has it open.
     """
 
     path: str
     members: tuple[str, ...]
     what: str
+    rows: tuple[Row, ...] = ()
 
 
 Change = Move | Remove | Append | Rewrite | Mode | Rows | Replace

@@ -1,8 +1,8 @@
 """A plan carried out: exactly its steps, after everything it was decided on was looked at again.
 
-Nothing in a plan is believed. A path outside of its targets is refused, and so is
-one that leads there through a link; files must be as they were; and a database that
-gets other content is held against everybody while that is done (``holding``).
+Nothing in a plan is believed (``checking``). A database that gets other content is held
+against everybody while that is done (``holding``); one in which a few rows change is,
+too, when nobody has it open, so that undo gives its bytes back.
 """
 
 from __future__ import annotations
@@ -10,29 +10,26 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 import msgspec
 
 from holdfast import folders, receipts
-from holdfast.changes import Plan, Replace, Seen
+from holdfast.changes import Change, Plan, Replace, Row, Rows, Seen
+from holdfast.doctor import checking
 from holdfast.doctor.holding import Held, hold
-from holdfast.doctor.model import Target
-from holdfast.doctor.planning import is_within
-from holdfast.doctor.repairs.repair import SCHEMA, Action, Outcome, Repair, RepairPlan, Step, repair
+from holdfast.doctor.repairs.repair import SCHEMA, Outcome, RepairPlan, Step
 from holdfast.doctor.replacing import Hand, from_disk, settled
-from holdfast.errors import Full, HoldfastError, Refused, Stale, Unsupported
-from holdfast.quantities import size_text
+from holdfast.errors import Busy, HoldfastError, Refused, Unsupported
 from holdfast.receipts import families, keeping
 from holdfast.sqlite import foreign, mending
 
 OnProgress = Callable[[int, str, int, int], None]
 """Told the number of the step, what is being done, how much of it is done, and how much there is."""
 
-_ROOM_BYTES = 8 << 20
-_AGAIN = "Run `holdfast doctor` again, and make a new plan."
+_BYTES_MAX = 256 << 20  # a database in which rows change is kept whole up to here; beyond, its rows are
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,12 +76,12 @@ def apply(
     """
     tell = on_progress or (lambda number, point, done, total: None)
     written: list[str] = []
-    known = _checked(plan)
+    known = checking.repairs_of(plan)
     chosen = [step for step in plan.steps if step.action.live or not live]
     touched: dict[str, Seen] = {}
     for step in chosen:
-        _check_seen(step.action, touched, live=live)
-        _check_room(step.action, receipts_folder)
+        checking.check_seen(step.action, touched, live=live)
+        checking.check_room(step.action, receipts_folder)
     exclusive = [path for step in chosen for path in step.action.exclusive]
     with ExitStack() as stack:
         held = stack.enter_context(hold(*(() if live else dict.fromkeys(exclusive))))
@@ -102,7 +99,7 @@ def apply(
                     held = stack.enter_context(hold(*step.action.exclusive))
                 work = _Work(receipts_folder, written, live, held, partial(tell, step.number))
                 # Once more, now that nobody can change them: what was looked at before may have gone by.
-                _check_seen(step.action, touched, live=live)
+                checking.check_seen(step.action, touched, live=live)
                 work.tell("checked")
                 outcome = known[step.number].carry_out(step.action, work)
             except HoldfastError as error:
@@ -146,24 +143,49 @@ class _Work:
         self._tell(point, done, total)
 
     def change(self, plan: Plan) -> str:
-        return self._carry_out(self._receipt(msgspec.structs.replace(plan, by="doctor")))
+        plan = msgspec.structs.replace(plan, by="doctor")
+        with self._alone(plan) as alone:
+            if not alone:
+                return self._carry_out(self._receipt(plan))
+            changes = tuple(map(_as_bytes, plan.changes))
+            seen = plan.seen + tuple(each for path in alone for each in families.stamps(path))
+            return self._replace(msgspec.structs.replace(plan, changes=changes, seen=seen), _with_rows)
+
+    @contextmanager
+    def _alone(self, plan: Plan) -> Iterator[dict[str, Held]]:
+        """Hold the databases whose rows change, when nobody has them open: then undo can give the bytes back."""
+        paths = [change.path for change in plan.changes if isinstance(change, Rows)]
+        if self.live or self._held or not paths or not all(map(_is_small, paths)):
+            yield {}
+            return
+        with ExitStack() as stack:
+            with suppress(Busy, Unsupported):
+                self._held = stack.enter_context(hold(*dict.fromkeys(paths)))
+            try:
+                yield self._held
+            finally:
+                self._held = {}
 
     def replace(self, path: str, make: Callable[[str, str], None], what: str) -> str:
         if self.live or path not in self._held:
             raise Refused(f"{path} gets other content only while it is held against everybody")
-        seen = families.stamps(path)
         plan = Plan(
             title=what,
             folder=os.path.dirname(path),
             subjects=(),
-            changes=(Replace(path, tuple(each.path for each in seen if each.is_there), what),),
-            seen=seen,
+            changes=(_replacement(path, what),),
+            seen=families.stamps(path),
             by="doctor",
         )
+        return self._replace(plan, lambda _change, copy, new: make(copy, new))
+
+    def _replace(self, plan: Plan, make: Callable[[Replace, str, str], None]) -> str:
         receipt = self._receipt(plan)
         self.tell("copied")
         try:
-            self._make(receipt, path, make)
+            for number, step in enumerate(receipt.steps):
+                if isinstance(step.change, Replace):
+                    self._make(receipt, number, partial(make, step.change))
         except BaseException:
             keeping.discard(receipt)
             raise
@@ -179,10 +201,11 @@ class _Work:
         self._written.append(receipt.id)
         return receipts.carry_out(receipt, foreign, Hand(self._held, self._tell)).id
 
-    def _make(self, receipt: receipts.Receipt, path: str, make: Callable[[str, str], None]) -> None:
-        (step,) = receipt.steps
-        assert step.copy is not None and step.swap is not None  # written with the receipt
-        new = os.path.join(receipt.at, "new-0")
+    def _make(self, receipt: receipts.Receipt, number: int, make: Callable[[str, str], None]) -> None:
+        step = receipt.steps[number]
+        assert isinstance(step.change, Replace) and step.copy is not None and step.swap is not None  # written with it
+        path, name = step.change.path, f"new-{number}"
+        new = os.path.join(receipt.at, name)
         with _told(self.receipts_folder):
             with settled(os.path.join(receipt.at, step.copy)) as copy:
                 make(copy, new)
@@ -190,8 +213,25 @@ class _Work:
             if problems := mending.unsound(new):
                 raise Refused(f"the new content of {path} is not sound: {problems[0]}; nothing was changed")
             families.sync_file(new)
-            step.swap.new, step.swap.new_sum = "new-0", families.sum_of(new)
+            step.swap.new, step.swap.new_sum = name, families.sum_of(new)
             keeping.put(receipt)
+
+
+def _replacement(path: str, what: str, rows: tuple[Row, ...] = ()) -> Replace:
+    return Replace(path, tuple(each.path for each in families.stamps(path) if each.is_there), what, rows)
+
+
+def _as_bytes(change: Change) -> Change:
+    return _replacement(change.path, "", change.rows) if isinstance(change, Rows) else change
+
+
+def _with_rows(change: Replace, copy: str, new: str) -> None:
+    mending.duplicate(copy, new)
+    foreign.turn(Rows(new, change.rows))
+
+
+def _is_small(path: str) -> bool:
+    return sum(each.size for each in families.stamps(path)) <= _BYTES_MAX
 
 
 @contextmanager
@@ -204,71 +244,3 @@ def _told(folder: str) -> Iterator[None]:
 
 def _done(step: Step, *, outcome: Outcome | None = None, why: str | None = None) -> Done:
     return Done(number=step.number, repair=step.action.repair, path=step.action.path, outcome=outcome, why=why)
-
-
-# --- what a plan says, looked at -----------------------------------------------------
-
-
-def _checked(plan: RepairPlan) -> dict[int, Repair]:
-    """Return the repair of each step. Raises for what no plan of ours says."""
-    if plan.schema != SCHEMA:
-        raise Unsupported(f"the plan has the schema {plan.schema}, this version knows {SCHEMA}", remedy=_AGAIN)
-    for target in plan.targets:
-        _check_target(target)
-    known: dict[int, Repair] = {}
-    for number, step in enumerate(plan.steps, start=1):
-        if step.number != number:
-            raise Refused(f"the steps of the plan are not numbered from 1: {step.number} is no. {number}")
-        found = repair(step.action.repair)
-        if found is None:
-            raise Unsupported(f"step {number} is a repair that this version does not know: {step.action.repair!r}")
-        for path in _paths(step.action):
-            _check_path(path, plan.targets, number)
-        known[number] = found
-    return known
-
-
-def _paths(action: Action) -> Sequence[str]:
-    return (action.path, *action.exclusive, *(seen.path for seen in action.seen))
-
-
-def _check_target(target: Target) -> None:
-    _check_plain(target.path)
-    if target.path in (os.sep, os.path.realpath(os.path.expanduser("~"))):
-        raise Refused(f"{target.path} is no home of an agent: a plan does not reach so far")
-    for database in target.databases:
-        _check_plain(database.path)
-
-
-def _check_path(path: str, targets: Sequence[Target], number: int) -> None:
-    _check_plain(path)
-    if not any(is_within(path, target) for target in targets):
-        raise Refused(f"step {number} reaches outside of what was examined: {path}")
-
-
-def _check_plain(path: str) -> None:
-    if not os.path.isabs(path) or os.path.normpath(path) != path or "\0" in path:
-        raise Refused(f"{path!r} is no plain path")
-    if os.path.realpath(path) != path:
-        raise Refused(f"{path} leads through a link to {os.path.realpath(path)}: left alone")
-
-
-def _check_seen(action: Action, touched: dict[str, Seen], *, live: bool) -> None:
-    for before in action.seen:
-        now, wanted = families.seen(before.path), touched.get(before.path, before)
-        # While others run they write, and their sidecars come and go: that is what such a step is for.
-        if now != wanted and not (live and (wanted.same_file(now) or before.path.endswith(families.ENDS[1:]))):
-            raise Stale(f"{before.path} was changed after this was planned; nothing was done", remedy=_AGAIN)
-
-
-def _check_room(action: Action, folder: str) -> None:
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    found = os.statvfs(folder)
-    free = found.f_bavail * found.f_frsize
-    if action.needs_bytes and free < action.needs_bytes + _ROOM_BYTES:
-        raise Full(
-            f"{action.repair} of {action.path} needs {size_text(action.needs_bytes)} in {folder} for copies and new "
-            f"content, and {size_text(free)} are free there; nothing was changed",
-            remedy="Make room there, or keep the receipts on another disk.",
-        )

@@ -123,8 +123,9 @@ def _words(plan: Plan, change: Change) -> tuple[str, str]:
             what += _counted("add", [row for row in rows if row.before is None])
             what += _counted("delete", [row for row in rows if row.after is None])
             return f"in {path}: {'; '.join(what)}", f"put {len(rows)} rows of {path} back as they were"
-        case Replace(path, members, what_for):
+        case Replace(path, members, what_for, rows):
             size = sum(plan.before(member).size for member in members)
+            what_for = _words(plan, Rows(path, rows))[0] if rows else what_for
             return what_for, f"put the {size} bytes of the copy back into {path}"
 
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from holdfast import folders
 from holdfast.changes import Append, Mode, Move, Plan, Remove, Replace, Rewrite, Rows, Seen, paths_of
-from holdfast.errors import Refused
+from holdfast.errors import Busy, Refused
 from holdfast.receipts import families
 from holdfast.receipts.families import seen
 from holdfast.receipts.keeping import copy_file
@@ -69,8 +69,11 @@ def standing(plan: Plan, step: Step, databases: Databases | None) -> Standing:
             return _of_mode(step.change)
         case Rows():
             return Standing(given(databases).standing(step.change))
-        case Replace():
-            return families.standing(plan, step)
+        case Replace(path, rows=rows):
+            found = families.standing(plan, step)
+            if rows and found is Standing.CHANGED:  # somebody went on with it: only the rows are looked at
+                return Standing(given(databases).standing(Rows(path, rows)))
+            return found
 
 
 def given(databases: Databases | None) -> Databases:
@@ -161,8 +164,16 @@ def undo(receipt: Receipt, step: Step, note: Note, hands: Hands) -> None:
             _set_mode(path, before_mode)
         case Rows():
             given(hands.databases).turn(step.change, back=True)
-        case Replace():
-            _replacing(hands).put_back(receipt, step, note)
+        case Replace(path, rows=rows):
+            by_rows = bool(rows) and families.standing(plan, step) is Standing.CHANGED
+            try:
+                if not by_rows:
+                    _replacing(hands).put_back(receipt, step, note)
+            except Busy:
+                if not (by_rows := bool(rows)):
+                    raise
+            if by_rows:
+                given(hands.databases).turn(Rows(path, rows), back=True)
     _sync_folders(step)
 
 

@@ -127,6 +127,17 @@ def compact(source: str, new: str) -> None:
         connection.execute("VACUUM INTO ?", (new,)).fetchall()
 
 
+def duplicate(source: str, new: str) -> None:
+    """Make ``new`` of the pages of ``source`` as they are, those in its log included."""
+    with (
+        _content(source) as connection,
+        closing(apsw.Connection(new)) as target,
+        target.backup("main", connection, "main") as backup,
+    ):
+        while not backup.done:
+            backup.step(-1)
+
+
 def change(path: str, *statements: str) -> None:
     """Run statements on a file that is new and nobody's yet, in one transaction."""
     with _scratch(path) as connection, connection:
