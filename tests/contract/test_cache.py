@@ -266,7 +266,10 @@ def test_a_closed_state_and_a_peek_are_misses_and_say_why(make_home, state_dir):
 def test_processes_share_a_cache_and_its_cap(make_home, state, state_dir):
     home = state.homes[0].path
     cache = state.cache("web", bytes_max=200_000)
-    code = "for n in range(150): cache.put_bytes(f'{os.getpid()} {n}', bytes(2000))\nsay(cache.stats().failures)\n"
+    # One that met the others while it opened the file rests for a second, and refuses everything meanwhile.
+    code = "while not cache.put_bytes('open', b''): pass\nbefore = cache.stats().failures\n"
+    code += "for n in range(150): cache.put_bytes(f'{os.getpid()} {n}', bytes(2000))\n"
+    code += "say(cache.stats().failures - before)\n"
     with children(PRELUDE) as start:
         crowd = [start(code + "state.close()", home, state_dir) for _ in range(3)]
         failures = [int(each.line()) for each in crowd]

@@ -123,9 +123,10 @@ def _damaged(look: SqlLook, path: str, problems: dict[str, list[str]]) -> Findin
     more = f" And {len(said) - _SHOWN} more." if len(said) > _SHOWN else ""
     tables: list[Json] = [table for table, found in problems.items() if table and found]
     first: list[Json] = list(said[:_SHOWN])
+    counted = f"{len(said)} fault{'' if len(said) == 1 else 's'}"
     return unread.malformed(
         path,
-        f"SQLite finds {len(said)} faults: {'; '.join(said[:_SHOWN])}.{more}",
+        f"SQLite finds {counted}: {'; '.join(said[:_SHOWN])}.{more}",
         {"tables": tables, "problems": first, "faults": len(said)},
     )
 
