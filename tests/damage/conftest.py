@@ -4,10 +4,26 @@ import healthy
 import pytest
 from home_doctor import codex, doctor, newest, rollout
 from mending import mend, place, start
+from whole_home import home, looks_only, whole
 
 from index_helpers import child, homes, plain_dir, state_dir
 
-__all__ = ["child", "codex", "doctor", "homes", "mend", "newest", "place", "plain_dir", "rollout", "start", "state_dir"]
+__all__ = [
+    "child",
+    "codex",
+    "doctor",
+    "home",
+    "homes",
+    "looks_only",
+    "mend",
+    "newest",
+    "place",
+    "plain_dir",
+    "rollout",
+    "start",
+    "state_dir",
+    "whole",
+]
 
 
 @pytest.fixture(scope="session")

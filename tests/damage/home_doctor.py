@@ -7,42 +7,14 @@ from pathlib import Path
 
 import home_damage as damage
 import pytest
+from reported import finding, report
 
 import oracle
 from holdfast import receipts
 from holdfast.doctor import applying, planning, undoing
 from holdfast.doctor.homes.recognising import recognise
-from holdfast.doctor.model import Confidence, Finding, Report, Status
 from holdfast.doctor.planning import Wishes
 from homes import MadeHome
-
-
-def finding(path, repair, **details):
-    return Finding(
-        id=f"found-{repair}",
-        status=Status.WARN,
-        path=str(path),
-        measured="",
-        expected="",
-        confidence=Confidence.CERTAIN,
-        cause="",
-        remedy="",
-        repair=repair,
-        details=details,
-    )
-
-
-def report(target, *findings):
-    return Report(
-        overall=Status.WARN,
-        started_ms=0,
-        duration_ms=0,
-        deep=False,
-        targets=(target,),
-        findings=findings,
-        cut=(),
-        parts={},
-    )
 
 
 class Doctor:

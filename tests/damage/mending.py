@@ -7,39 +7,17 @@ import os
 from pathlib import Path
 
 import pytest
+import reported
+from reported import finding
 
 from holdfast.doctor import applying, planning
-from holdfast.doctor.model import Confidence, Finding, Report, Status, Target
+from holdfast.doctor.model import Target
 from holdfast.doctor.planning import Wishes
 from processes import children
 
 
-def finding(path, repair, **details):
-    return Finding(
-        id=f"found-{repair}",
-        status=Status.WARN,
-        path=str(path),
-        measured="",
-        expected="",
-        confidence=Confidence.CERTAIN,
-        cause="",
-        remedy="",
-        repair=repair,
-        details=details,
-    )
-
-
 def report(path, *findings):
-    return Report(
-        overall=Status.WARN,
-        started_ms=0,
-        duration_ms=0,
-        deep=False,
-        targets=(Target(kind="sqlite", path=str(path)),),
-        findings=findings,
-        cut=(),
-        parts={},
-    )
+    return reported.report(Target(kind="sqlite", path=str(path)), *findings)
 
 
 def sums(path):

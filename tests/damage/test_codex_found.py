@@ -7,7 +7,6 @@ import shutil
 import time
 from pathlib import Path
 
-import apsw
 import codex_damage
 import pytest
 from codex_damage import SECRET, found, sql
@@ -16,32 +15,11 @@ from holdfast.doctor.homes.look import SqlLook
 from holdfast.doctor.homes.recognising import recognise
 from holdfast.doctor.model import Status
 from holdfast.doctor.probes import damage, log_tables
-from holdfast.sqlite import taking
 from holdfast.sqlite.inspecting import How, Inspection, Unread, UnreadError
 from homes import seen
 from processes import children
 
-
-@pytest.fixture(autouse=True)
-def looks_only():
-    """As the process that looks: run by root, SQLite leaves the owners of files alone."""
-    taking.leave_owners()
-    yield
-    apsw.VFS("owners again", "unix").xSetSystemCall("geteuid", 0)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A home with nothing wrong, to copy; its files' times stay."""
-    return codex_damage.home(tmp_path_factory.mktemp("whole"))
-
-
-@pytest.fixture
-def home(whole, tmp_path):
-    at = tmp_path / ".codex"
-    shutil.copytree(whole, at)
-    sql(at / "state_5.sqlite", "UPDATE threads SET rollout_path = replace(rollout_path, ?, ?)", str(whole), str(at))
-    return at
+pytestmark = pytest.mark.usefixtures("looks_only")
 
 
 @pytest.mark.parametrize("version", ["0.141", "0.169"])

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-import apsw
 import codex_damage
 import hermes_damage
 import own_damage
 import pytest
 from asking import found_in
+from reported import report
 
 from holdfast import receipts
 from holdfast.doctor import applying, planning, undoing
 from holdfast.doctor.homes.recognising import recognise
-from holdfast.doctor.model import Report, Status
-from holdfast.sqlite import taking
 
 OF_CODEX = [
     damage
@@ -28,27 +25,7 @@ OF_OURS = ["a label without a text", "two threads with one file", "a file folded
            "words of another database", "words left behind"]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def looks_only():
-    """As the process that looks: run by root, SQLite leaves the owners of files alone."""
-    taking.leave_owners()
-    yield
-    apsw.VFS("owners again", "unix").xSetSystemCall("geteuid", 0)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return codex_damage.home(tmp_path_factory.mktemp("whole"))
-
-
-@pytest.fixture
-def home(whole, tmp_path):
-    at = tmp_path / ".codex"
-    shutil.copytree(whole, at)
-    codex_damage.sql(
-        at / "state_5.sqlite", "UPDATE threads SET rollout_path = replace(rollout_path, ?, ?)", str(whole), str(at)
-    )
-    return at
+pytestmark = pytest.mark.usefixtures("looks_only")
 
 
 def mended(path: Path, folder: Path) -> applying.Applied:
@@ -56,17 +33,7 @@ def mended(path: Path, folder: Path) -> applying.Applied:
     found = tuple(found_in(path))
     target = recognise(path)
     assert found and target is not None
-    report = Report(
-        overall=Status.WARN,
-        started_ms=0,
-        duration_ms=0,
-        deep=False,
-        targets=(target,),
-        findings=found,
-        cut=(),
-        parts={},
-    )
-    planned = planning.plan(report, str(folder))
+    planned = planning.plan(report(target, *found), str(folder))
     assert planned.steps and not planned.left_out
     planning.save(planned, str(folder.parent / "plan.json"))
     applied = applying.apply(planning.load(str(folder.parent / "plan.json")), live=True, receipts_folder=str(folder))
