@@ -99,6 +99,12 @@ def test_what_is_locked_is_partial_and_never_damaged(locked):
     assert answer.code == 2
 
 
+def test_what_is_never_told_cannot_be_asked_for(home):
+    answer = doctor("--only", "wal-sarved")
+    assert answer.code == 64
+    assert "Did you mean 'wal-starved'?" in answer.err
+
+
 def test_only_what_was_asked_for_is_told(home):
     assert doctor("--only", "F14").code == 0
     assert doctor("--only", "STALE-PATHS", "--only", "F05", "--json").json["findings"][0]["id"] == "stale-paths"

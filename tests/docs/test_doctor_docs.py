@@ -14,6 +14,7 @@ import pytest
 
 from holdfast.cli.render.examined import KEYS
 from holdfast.doctor.model import EXIT_CODES, Cut, Database, Finding, Part, Target
+from holdfast.doctor.probes.catalogue import IDS, ROWS
 from holdfast.doctor.probes.raw import RAW
 from holdfast.doctor.probes.through_sqlite import SQLITE
 from holdfast.doctor.repairs import repair
@@ -39,6 +40,16 @@ def ids():
     return found
 
 
+def told():
+    """Return the findings of the tables."""
+    tables = PAGE.partition("## Every finding")[2].partition("## The catalogue")[0]
+    return {
+        name
+        for first in re.findall(r"^\| (`[^|]*) \|", tables, re.MULTILINE)
+        for name in re.findall(r"`([^`]+)`", first)
+    }
+
+
 def rows():
     return {row for line in PAGE.splitlines() for row in re.findall(r"^\| (F[0-9]{2}[ab]?) \|", line)}
 
@@ -51,16 +62,15 @@ def test_every_finding_of_the_source_is_on_the_page():
 
 
 def test_no_finding_of_the_page_is_made_up():
-    tables = PAGE.partition("## Every finding")[2].partition("## The catalogue")[0]
-    told = {
-        name
-        for first in re.findall(r"^\| (`[^|]*) \|", tables, re.MULTILINE)
-        for name in re.findall(r"`([^`]+)`", first)
-    }
     said = "\n".join(path.read_text(encoding="utf-8") for path in PROBES.rglob("*.py"))
 
     there = ids() | {f"database-{how}" for how in How}
-    assert sorted(name for name in told - there if f'"{name}"' not in said and "*" not in name) == []
+    assert sorted(name for name in told() - there if f'"{name}"' not in said and "*" not in name) == []
+
+
+def test_what_may_be_asked_for_is_what_the_page_tells_of():
+    assert told() == IDS | {"own-*"}
+    assert set(ROWS) == rows()
 
 
 def test_every_row_is_in_the_catalogue_and_says_what_finds_it():

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 from holdfast.cli.failing import Interrupted
 from holdfast.cli.given import Given
 
@@ -21,6 +23,7 @@ def look(given: Given, paths: Sequence[str], *, deep: bool, limit: float | None,
     from holdfast.cli.render.progress import look_bar
     from holdfast.doctor.examining import examine
 
+    _check_known(only)
     try:
         with look_bar() as on_progress:
             report = examine(
@@ -40,6 +43,19 @@ def named(given: Given, paths: Sequence[str]) -> list[str]:
 
     state = [given.state_dir] if given.state_dir and not is_url(given.state_dir) else []
     return list(paths) or [*given.homes, *(path for path in state if os.path.isdir(path) or not given.homes)]
+
+
+def _check_known(only: Sequence[str]) -> None:
+    from difflib import get_close_matches
+
+    from holdfast.doctor.probes.catalogue import IDS, is_known
+    from holdfast.doctor.repairs.repair import NAMES
+
+    for text in only:
+        if not is_known(text):
+            alike = get_close_matches(text.lower(), [*IDS, *NAMES], n=1)
+            meant = f" Did you mean {alike[0]!r}?" if alike else ""
+            raise click.UsageError(f"no finding, row or repair is called {text!r}.{meant}")
 
 
 def _only(report: Report, only: Sequence[str]) -> Report:
