@@ -60,14 +60,21 @@ def swap(file: File) -> None:
     one, other = file.any(), file.any()
     first, second = file.read(one), file.read(other)
     file.loose += 2 * (one in file.tails) + 2 * (other in file.tails)
+    file.loose += _entries(file, one, other) + _entries(file, other, one)
     file.put(one, second)
     file.put(other, first)
 
 
 def copy(file: File) -> None:
     one, other = file.any(), file.any()
-    file.loose += 2 * (one in file.tails)
+    file.loose += 2 * (one in file.tails) + _entries(file, one, other)
     file.put(one, file.read(other))
+
+
+def _entries(file: File, one: int, other: int) -> int:
+    """Return how many entries of an index may be taken for rows WITHOUT ROWID: those of a leaf, or all below a page."""
+    places = {2: 1_000, 10: int.from_bytes(file.read(other)[3:5], "big")}
+    return places.get(file.read(other)[0], 0) if file.read(one)[0] in places else 0
 
 
 def flip(file: File) -> None:

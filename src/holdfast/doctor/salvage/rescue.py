@@ -14,6 +14,8 @@ left nothing that contradicts itself. That is:
   page that a row of just that length ends in;
 * a leaf changed places with one of another table, with columns of the same kinds
   and rowids that fit the place; or with an older copy of itself;
+* a page of an index took the place of one of a table WITHOUT ROWID with more columns:
+  its entries look like rows from before the last columns were added;
 * the first page is lost, and an index has entries that look like rows of a known
   table WITHOUT ROWID, with as many values.
 
