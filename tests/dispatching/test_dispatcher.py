@@ -42,7 +42,7 @@ def test_what_ends_without_a_word_is_told_and_tried_again_later(engine, make, co
     task_id = create(engine)
     make(command).run(until_idle=True)
     task, (run,) = get(engine, task_id), runs(engine, task_id)
-    assert (task.status, task.failures) == (Status.SCHEDULED, failures)
+    assert (task.status, task.failures) == (Status.SCHEDULED, failures), run
     assert (run.outcome, run.exit_code) == (outcome, exit_code)
     assert (task.due_ms - run.ended_ms > 250_000) == (outcome == "rate_limited")
 

@@ -248,11 +248,13 @@ def test_finalizers_that_log_while_the_collector_runs_inside_logging_never_wait(
         gc.set_threshold(700)
         gc.collect()
         handler.flush()
-        assert handler.stats().given == 4_000, handler.stats()
+        stats = handler.stats()
+        # What a finalizer says while the collector runs in the handler's own thread is the handler's own word.
+        assert stats.given + stats.own == 4_000 and stats.own < 100, stats
         """
     )
 
-    assert len(messages(found)) == 4_000
+    assert 3_900 < len(messages(found)) <= 4_000
 
 
 FORK = """

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -89,7 +90,8 @@ class Process:
         try:
             self._process.wait(_END_MS / 1000)
         except subprocess.TimeoutExpired:
-            return f"its process {pid} cannot be ended: it waits in the kernel for a disk that does not answer"
+            threading.Thread(target=self._process.wait, daemon=True).start()  # so that no zombie stays of it
+            return f"its process {pid} did not end: it waits in the kernel, mostly for a disk that does not answer"
         finally:
             if self._folder:
                 shutil.rmtree(self._folder, ignore_errors=True)
