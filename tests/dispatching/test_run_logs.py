@@ -8,7 +8,7 @@ import pytest
 
 from holdfast import holds
 from holdfast.board.dispatching.records import Record, Records
-from holdfast.board.dispatching.run_logs import Log, drop_old, path_of
+from holdfast.board.dispatching.run_logs import Log, drop_old, make
 
 
 def test_the_middle_of_a_log_goes_and_its_writer_goes_on(tmp_path):
@@ -41,7 +41,7 @@ def test_a_log_tells_whether_anything_was_said_since(tmp_path):
 
 
 def test_logs_nobody_wrote_to_for_weeks_go_and_others_stay(tmp_path):
-    old, new = path_of(str(tmp_path), "b", 1, 1), path_of(str(tmp_path), "b", 2, 2)
+    old, new = make(str(tmp_path), "b", 1, 1), make(str(tmp_path), "b", 2, 2)
     for path in (old, new):
         with open(path, "w"):
             pass
@@ -91,3 +91,20 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path, record):
     assert records.all() == [record]
     records.drop(1)
     assert records.all() == []
+
+
+def test_a_log_is_made_while_empty_folders_are_taken_away(tmp_path):
+    over = threading.Event()
+
+    def clean():
+        while not over.is_set():
+            drop_old(str(tmp_path), 1)
+
+    cleaning = threading.Thread(target=clean)
+    cleaning.start()
+    try:
+        made = [make(str(tmp_path), "b", n, n) for n in range(500)]
+        assert [path for path in made if not os.path.exists(path)] == []
+    finally:
+        over.set()
+        cleaning.join()

@@ -7,6 +7,7 @@ dies. So the file is made smaller behind its back: it is opened for appending
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -14,6 +15,7 @@ from contextlib import suppress
 from holdfast.board.dispatching import rules
 
 _DAY_S = 24 * 3600
+_TRIES = 100
 
 
 class Log:
@@ -49,11 +51,17 @@ class Log:
                 file.write(b"\n[%d bytes were cut out here]\n" % cut + end)
 
 
-def path_of(folder: str, board: str, task_id: int, run_id: int) -> str:
-    """Return where the log of a run is; the folders above it are made."""
+def make(folder: str, board: str, task_id: int, run_id: int) -> str:
+    """Make the log of a run, and the folders above it; return its path. Raises ``OSError``."""
     above = os.path.join(folder, "logs", board, f"task-{task_id}")
-    os.makedirs(above, mode=0o700, exist_ok=True)
-    return os.path.join(above, f"run-{run_id}.log")
+    path = os.path.join(above, f"run-{run_id}.log")
+    for _ in range(_TRIES):
+        # A cleaning at the same moment takes folders away that are empty still.
+        with suppress(FileNotFoundError):
+            os.makedirs(above, mode=0o700, exist_ok=True)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666))
+            return path
+    raise FileNotFoundError(errno.ENOENT, "taken away again each time it was made", above)
 
 
 def drop_old(folder: str, days: int) -> int:

@@ -127,7 +127,7 @@ class Start:
             prompt=prompt,
             prompt_path=site.records.prompt_path(claimed.run),
         )
-        log = run_logs.path_of(site.folder, self.board.slug, task.task_id, claimed.run)
+        log = run_logs.make(site.folder, self.board.slug, task.task_id, claimed.run)
         worker = Worker(
             site.words,
             folder=workspace.path,
