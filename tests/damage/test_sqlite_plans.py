@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlite_damage as damage
-from mending import finding, read_by_its_owner, report, sums
+from mending import OWNER, finding, read_by_its_owner, report, sums
 
 from holdfast import receipts
 from holdfast.doctor import applying, planning, undoing
+from holdfast.doctor.holding import hold
 from holdfast.doctor.model import Target
 from holdfast.doctor.planning import Wishes
 from holdfast.errors import Busy, Full, Refused, Stale, Unsupported
@@ -333,3 +334,15 @@ def test_what_one_plan_took_away_is_kept_however_much_it_is(place, mend, monkeyp
     (of_second,) = mend("empty-logs").receipts
 
     assert [each.id for each in receipts.listing(folder)] == [of_second]
+
+
+def test_who_has_several_files_of_a_database_is_named_once(place, start):
+    path, _ = place
+    damage.free_pages(path)
+    owner = start(OWNER, path)
+    assert owner.line() == "open"
+
+    with pytest.raises(Busy) as refused, hold(str(path)):
+        pass
+
+    assert str(refused.value).count(f"pid {owner.pid}") == 1

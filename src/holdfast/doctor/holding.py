@@ -100,7 +100,7 @@ def _prove(paths: Sequence[str], own_fds: set[int]) -> int:
     found, unseen = openers(set(of), except_fds=own_fds)
     if found:
         path = of[found[0][1]]
-        raise _in_use(path, [who for who, identity in found if of[identity] == path])
+        raise _in_use(path, list(dict.fromkeys(who for who, identity in found if of[identity] == path)))
     return unseen
 
 
@@ -117,7 +117,7 @@ def check_names(path: str) -> None:
             continue
         if not stat.S_ISREG(info.st_mode):
             raise Refused(f"{path}{end} is no plain file", remedy="Put a plain file in its place, with nobody running.")
-        if info.st_nlink != 1:
+        if info.st_nlink > 1:  # none at all: somebody took it away just now
             raise Refused(
                 f"{path}{end} has {info.st_nlink} names (hard links); who opens it by another has another log",
                 remedy="Remove the names that nobody needs, with nobody running.",
@@ -135,7 +135,7 @@ def identities(path: str) -> set[Identity]:
 
 
 def openers(wanted: set[Identity], *, except_fds: set[int]) -> tuple[list[tuple[Holder, Identity]], int]:
-    """Return who has one of these files open, this process included, and how many processes could not be looked at.
+    """Return who has which of these files open, this process included, and how many processes could not be looked at.
 
     ``except_fds`` are descriptors of this process that do not count. Raises ``Busy`` when there is too much to see.
     """
@@ -155,22 +155,24 @@ def openers(wanted: set[Identity], *, except_fds: set[int]) -> tuple[list[tuple[
         except OSError:
             unseen += 1
             continue
-        if has is not None:
-            found.append((Holder(pid, *lockfiles.process(pid)), has))
+        if has:
+            holder = Holder(pid, *lockfiles.process(pid))
+            found += ((holder, identity) for identity in has)
     return found, unseen
 
 
-def _has(pid: int, wanted: set[Identity], except_fds: set[int]) -> Identity | None:
+def _has(pid: int, wanted: set[Identity], except_fds: set[int]) -> set[Identity]:
+    found = set()
     folder = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for number in os.listdir(folder):
             with suppress(OSError):  # closed since
                 info = os.stat(number, dir_fd=folder)
                 if (info.st_dev, info.st_ino) in wanted and int(number) not in except_fds:
-                    return info.st_dev, info.st_ino
+                    found.add((info.st_dev, info.st_ino))
     finally:
         os.close(folder)
-    return None
+    return found
 
 
 def lockless(path: str) -> list[Holder]:

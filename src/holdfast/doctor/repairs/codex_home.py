@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 
 from holdfast import lockfiles
 from holdfast.changes import Append, Change, Mode, Plan, Remove, Rewrite, Row, Rows, Value, paths_of
+from holdfast.doctor import holding
 from holdfast.doctor.homes import recognising
 from holdfast.doctor.model import Database, Finding, Json, Target
 from holdfast.doctor.repairs.repair import Action
 from holdfast.errors import Refused
-from holdfast.lockfiles import Holder
 from holdfast.receipts import families
 from holdfast.rollouts import Scan, ScanRequest, paths, scan_many, walk
 from holdfast.rollouts.writing.lock import lock_path
@@ -157,25 +157,17 @@ def at_work(home: str, files: Mapping[str, Iterable[str]]) -> dict[str, str]:
 def openers(files: Iterable[str]) -> dict[str, str]:
     """Return who has these files open, in words, by path. A ``stat`` for each descriptor of each process.
 
-    Processes of other users cannot be looked into, unless this is root.
+    Processes of other users cannot be looked into, unless this is root. Raises ``Busy`` when that takes a minute.
     """
     wanted: dict[tuple[int, int], str] = {}
     for path in files:
         with suppress(OSError):
             info = os.stat(path)
             wanted[info.st_dev, info.st_ino] = path
-    found: dict[str, str] = {}
-    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()) if wanted else ():
-        try:
-            numbers = os.listdir(f"/proc/{pid}/fd")
-        except OSError:
-            continue  # gone, or another user's
-        for number in numbers:
-            with suppress(OSError):
-                info = os.stat(f"/proc/{pid}/fd/{number}")
-                if (info.st_dev, info.st_ino) in wanted:
-                    found[wanted[info.st_dev, info.st_ino]] = str(Holder(pid, *lockfiles.process(pid)))
-    return found
+    if not wanted:
+        return {}
+    found, _ = holding.openers(set(wanted), except_fds=set())
+    return {wanted[identity]: str(who) for who, identity in found}
 
 
 def updated(row: Record, after: Record) -> Row:
