@@ -46,3 +46,24 @@ def sync(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def put(path: str, data: bytes) -> None:
+    """Have a file of this content at ``path``, for this user alone (0600), whole or not at all. Two syncs.
+
+    What was there goes, a link included. Raises ``OSError``: then it is there still.
+    """
+    made = f"{path}.{os.urandom(4).hex()}.new"
+    fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(made, path)
+    except BaseException:  # also of Ctrl-C nothing is left
+        with suppress(OSError):
+            os.unlink(made)
+        raise
+    with suppress(PermissionError):  # as above
+        sync(os.path.dirname(os.path.abspath(path)))

@@ -26,6 +26,11 @@ _PARAM = re.compile(r"(?<![:\w]):([a-z]\w*)")
 _SLOT = re.compile(r"\{([a-z]\w*)\}")
 
 
+def quoted(name: str) -> str:
+    """Return the name of somebody's table or column as SQL reads it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement, ready for either engine.

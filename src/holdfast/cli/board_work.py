@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from holdfast.board import Task
 
 KINDS = ("needs_input", "dependency", "capability", "transient", "children")
-_NEEDS = "In a worker that `dispatch` started, TASK and --fence may be left out."
 
 
 @click.command(short_help="Say that work on a task goes on: its lease begins anew.")

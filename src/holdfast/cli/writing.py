@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-from contextlib import suppress
 
 from holdfast import folders
 from holdfast.errors import Refused
@@ -19,21 +17,7 @@ def write(path: str, text: str, *, begins: str) -> None:
     anything, a database that is in use among them. Raises ``OSError``.
     """
     refuse_other(path, begins)
-    path = os.path.realpath(path)
-    made = f"{path}.{secrets.token_hex(4)}.new"
-    fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(text.encode("utf-8", "replace"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(made, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(made)
-        raise
-    with suppress(PermissionError):
-        folders.sync(os.path.dirname(path))
+    folders.put(os.path.realpath(path), text.encode("utf-8", "replace"))
 
 
 def refuse_other(path: str, begins: str) -> None:

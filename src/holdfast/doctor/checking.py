@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 
 from holdfast.changes import Seen
 from holdfast.doctor.model import Target
-from holdfast.doctor.planning import is_within
+from holdfast.doctor.planning import is_within, lacking_room
 from holdfast.doctor.repairs.repair import SCHEMA, Action, Repair, RepairPlan, repair
 from holdfast.errors import Full, Refused, Stale, Unsupported
-from holdfast.quantities import size_text
 from holdfast.receipts import families
 
-_ROOM_BYTES = 8 << 20
 _AGAIN = "Run `holdfast doctor` again, and make a new plan."
 
 
@@ -76,13 +74,8 @@ def check_seen(action: Action, touched: Mapping[str, Seen], *, live: bool) -> No
 
 def check_room(action: Action, folder: str) -> None:
     """Raise ``Full`` when what this action needs does not fit beside the receipts."""
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    found = os.statvfs(folder)
-    free = found.f_bavail * found.f_frsize
-    if action.needs_bytes and free < action.needs_bytes + _ROOM_BYTES:
+    if why := lacking_room(action, folder):
         raise Full(
-            f"{action.repair} of {action.path} needs {size_text(action.needs_bytes)} in {folder} for copies and new "
-            f"content, and {size_text(free)} are free there; nothing was changed",
+            f"{action.repair} of {action.path} {why}; nothing was changed",
             remedy="Make room there, or keep the receipts on another disk.",
         )

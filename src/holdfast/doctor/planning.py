@@ -87,19 +87,7 @@ def plan(report: Report, receipts_folder: str, wishes: Wishes | None = None) -> 
 
 def save(made: RepairPlan, path: str) -> None:
     """Write a plan for people and for ``load``: 0600, whole or not at all. Raises ``OSError``."""
-    folder, name = os.path.split(os.path.abspath(path))
-    partial = os.path.join(folder, f".{name}.{os.getpid()}")
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        with open(fd, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
-    folders.sync(folder)
+    folders.put(path, msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
 
 
 def load(path: str) -> RepairPlan:
@@ -198,13 +186,9 @@ def _ordered(actions: list[Action], wishes: Wishes) -> list[Action]:
 
 
 def _fitting(action: Action, report: Report, folder: str, left_out: list[LeftOut]) -> Action | None:
-    free = _free(folder)
-    if action.needs_bytes + _ROOM_BYTES <= free or not action.needs_bytes:
+    why = lacking_room(action, folder)
+    if why is None:
         return action
-    why = (
-        f"needs {size_text(action.needs_bytes)} in {folder} for copies and new content, "
-        f"and {size_text(free)} are free there"
-    )
     left_out.append(LeftOut(finding=action.finding, path=action.path, repair=action.repair, why=why))
     smaller = _SMALLER.get(action.repair)
     for finding in report.findings:
@@ -217,11 +201,19 @@ def _fitting(action: Action, report: Report, folder: str, left_out: list[LeftOut
     return None
 
 
-def _free(folder: str) -> int:
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+def lacking_room(action: Action, folder: str) -> str | None:
+    """Return why what ``action`` needs does not fit into ``folder``, which may be made yet; None when it does."""
+    there = folder
+    while not os.path.isdir(there):
+        there = os.path.dirname(there)
+    found = os.statvfs(there)
+    free = found.f_bavail * found.f_frsize
+    if not action.needs_bytes or action.needs_bytes + _ROOM_BYTES <= free:
+        return None
+    return (
+        f"needs {size_text(action.needs_bytes)} in {folder} for copies and new content, "
+        f"and {size_text(free)} are free there"
+    )
 
 
 def _left(finding: Finding, name: str, why: str) -> LeftOut:

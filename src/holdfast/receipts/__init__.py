@@ -7,7 +7,8 @@ brings along who changes rows (``Databases``): no database is opened here.
 from holdfast.receipts.doing import carry_out, standings, undo
 from holdfast.receipts.keeping import find, listing, write
 from holdfast.receipts.model import Receipt, Standing, Step
-from holdfast.receipts.steps import Databases, Replacing
+from holdfast.receipts.standing import Databases
+from holdfast.receipts.steps import Replacing
 
 __all__ = [
     "Databases",

@@ -10,7 +10,8 @@ from holdfast.changes import Rows, paths_of
 from holdfast.errors import Busy, Full, HalfDone, HoldfastError, Refused, Stale
 from holdfast.receipts import families, keeping, steps
 from holdfast.receipts.model import Receipt, Standing, Step
-from holdfast.receipts.steps import Databases, Hands, Replacing
+from holdfast.receipts.standing import Databases, given, standing
+from holdfast.receipts.steps import Hands, Replacing
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -35,7 +36,7 @@ def carry_out(receipt: Receipt, databases: Databases | None = None, replacing: R
                 continue
             steps.clear_partial(receipt, step)
             try:
-                now = steps.standing(receipt.plan, step, databases)
+                now = standing(receipt.plan, step, databases)
             except HoldfastError as error:
                 raise _half_done(receipt, number, str(error)) from error
             if now is Standing.CHANGED:
@@ -49,7 +50,7 @@ def carry_out(receipt: Receipt, databases: Databases | None = None, replacing: R
                         raise
                     raise _half_done(receipt, number, str(error)) from error
                 except OSError as error:
-                    if not began and steps.standing(receipt.plan, step, databases) is Standing.BEFORE:
+                    if not began and standing(receipt.plan, step, databases) is Standing.BEFORE:
                         steps.clear_partial(receipt, step)
                         _remove_folders(receipt)
                         keeping.discard(receipt)
@@ -73,7 +74,7 @@ def undo(receipt: Receipt, databases: Databases | None = None, replacing: Replac
         changed = [
             path
             for step in receipt.steps
-            if not step.undone and steps.standing(receipt.plan, step, databases) is Standing.CHANGED
+            if not step.undone and standing(receipt.plan, step, databases) is Standing.CHANGED
             for path in paths_of(step.change) or _rows_of(step)
         ]
         if changed:
@@ -86,7 +87,7 @@ def undo(receipt: Receipt, databases: Databases | None = None, replacing: Replac
                 continue
             steps.clear_partial(receipt, step)
             try:
-                if steps.standing(receipt.plan, step, databases) is not Standing.BEFORE:
+                if standing(receipt.plan, step, databases) is not Standing.BEFORE:
                     steps.undo(receipt, step, lambda: keeping.put(receipt), Hands(databases, replacing))
             except HoldfastError as error:
                 if not any(each.undone for each in receipt.steps):
@@ -103,12 +104,12 @@ def undo(receipt: Receipt, databases: Databases | None = None, replacing: Replac
 
 def standings(receipt: Receipt, databases: Databases | None = None) -> list[Standing]:
     """Return how the files of each step stand now, whatever was noted. Only looks."""
-    return [steps.standing(receipt.plan, step, databases) for step in receipt.steps]
+    return [standing(receipt.plan, step, databases) for step in receipt.steps]
 
 
 def _begun(receipt: Receipt, databases: Databases | None) -> bool:
     """Return True when a step was begun and its maker killed before that was noted; else check all that was seen."""
-    first = steps.standing(receipt.plan, receipt.steps[0], databases)
+    first = standing(receipt.plan, receipt.steps[0], databases)
     if first is Standing.BETWEEN:
         return True
     first_done = first is Standing.AFTER
@@ -128,7 +129,7 @@ def _check_rows(receipt: Receipt, databases: Databases | None) -> None:
     """Have nothing begun that would stop at rows: they are somebody else's, who may be using them now."""
     try:
         for change in [step.change for step in receipt.steps]:
-            if isinstance(change, Rows) and steps.given(databases).standing(change, to_change=True) != "before":
+            if isinstance(change, Rows) and given(databases).standing(change, to_change=True) != "before":
                 raise Stale(
                     f"{change.path} was changed after this was planned; nothing was done",
                     remedy="Give the command again.",

@@ -1,33 +1,23 @@
-"""One step: how its files stand, doing it, undoing it. Each may be repeated after a kill at any point."""
+"""One step: doing it, undoing it. Each may be repeated after a kill at any point."""
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from holdfast import folders
-from holdfast.changes import Append, Mode, Move, Plan, Remove, Replace, Rewrite, Rows, Seen, paths_of
+from holdfast.changes import Append, Mode, Move, Remove, Replace, Rewrite, Rows, Seen, paths_of
 from holdfast.errors import Busy, Refused
 from holdfast.receipts import families
 from holdfast.receipts.families import seen
 from holdfast.receipts.keeping import copy_file
 from holdfast.receipts.model import Receipt, Standing, Step
+from holdfast.receipts.standing import Databases, content_of, given
 
 Note = Callable[[], None]
 """Puts on disk what was just noted in the step."""
-
-
-class Databases(Protocol):
-    """Who changes rows. Raises ``HoldfastError``; with ``Busy`` and ``Refused`` nothing was changed for certain."""
-
-    def standing(self, rows: Rows, *, to_change: bool = False) -> Literal["before", "after", "changed"]:
-        """Return how the rows stand. ``to_change``: as one who could change them now; ``Busy`` when not."""
-
-    def turn(self, rows: Rows, *, back: bool = False) -> None:
-        """Have the rows as after, or ``back`` as before: all, and durably. ``Stale`` when they are neither."""
 
 
 class Replacing(Protocol):
@@ -48,39 +38,6 @@ class Hands(NamedTuple):
 
     databases: Databases | None = None
     replacing: Replacing | None = None
-
-
-def standing(plan: Plan, step: Step, databases: Databases | None) -> Standing:
-    """Return how the files of a step stand. Reads what was appended, or a shared file whole."""
-    match step.change:
-        case Move():
-            return _of_move(plan, step.change)
-        case Remove(path):
-            now, before = seen(path), plan.before(path)
-            if not now.is_there:
-                return Standing.AFTER
-            # Put back from a copy it is another file of the same size and time.
-            return Standing.BEFORE if _alike(now, before) else Standing.CHANGED
-        case Append():
-            return _of_append(plan, step, step.change)
-        case Rewrite():
-            return _of_rewrite(plan, step, step.change)
-        case Mode():
-            return _of_mode(step.change)
-        case Rows():
-            return Standing(given(databases).standing(step.change))
-        case Replace(path, rows=rows):
-            found = families.standing(plan, step)
-            if rows and found is Standing.CHANGED:  # somebody went on with it: only the rows are looked at
-                return Standing(given(databases).standing(Rows(path, rows)))
-            return found
-
-
-def given(databases: Databases | None) -> Databases:
-    """Return who changes rows, or raise ``Refused``."""
-    if databases is None:
-        raise Refused("this receipt changes rows of a database, and nobody was given who could")
-    return databases
 
 
 def _replacing(hands: Hands) -> Replacing:
@@ -147,7 +104,7 @@ def undo(receipt: Receipt, step: Step, note: Note, hands: Hands) -> None:
             before = plan.before(path)
             went_on = _size(path) - before.size - len(data)
             if went_on > 0:
-                content = _content(path)
+                content = content_of(path)
                 content = content[: before.size] + content[before.size + len(data) :]
                 _replace(receipt, path, content, None, note_put_back)
             elif before.is_there:
@@ -156,8 +113,8 @@ def undo(receipt: Receipt, step: Step, note: Note, hands: Hands) -> None:
                 os.unlink(path)
         case Rewrite(path, data):
             assert step.copy is not None  # written with the receipt
-            tail = _content(path)[len(data) :]
-            old = _content(os.path.join(receipt.at, step.copy))
+            tail = content_of(path)[len(data) :]
+            old = content_of(os.path.join(receipt.at, step.copy))
             mtime_ns = None if tail else plan.before(path).mtime_ns
             _replace(receipt, path, old + tail, mtime_ns, note_put_back)
         case Mode(path, before_mode, _):
@@ -182,70 +139,6 @@ def clear_partial(receipt: Receipt, step: Step) -> None:
     if isinstance(step.change, Append | Rewrite | Remove):
         with suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(_partial(receipt, step.change.path))
-
-
-# --- how files stand ---------------------------------------------------------------
-
-
-def _of_move(plan: Plan, move: Move) -> Standing:
-    here, there, before = seen(move.source), seen(move.target), plan.before(move.source)
-    after_ns = before.mtime_ns if move.mtime_ns is None else move.mtime_ns
-    for now in (here, there):
-        is_it = before.same_file(now) and now.size == before.size and now.mtime_ns in (before.mtime_ns, after_ns)
-        if now.is_there and not is_it:
-            return Standing.CHANGED
-    if here.is_there and not there.is_there and here.mtime_ns == before.mtime_ns:
-        return Standing.BEFORE
-    if there.is_there and not here.is_there and there.mtime_ns == after_ns:
-        return Standing.AFTER
-    return Standing.BETWEEN if here.is_there or there.is_there else Standing.CHANGED
-
-
-def _of_append(plan: Plan, step: Step, append: Append) -> Standing:
-    now, before = seen(append.path), plan.before(append.path)
-    if now == before or _is(step.put_back, now):
-        return Standing.BEFORE
-    if not now.is_there or (before.is_there and not append.shared and not before.same_file(now)):
-        return Standing.CHANGED
-    written = _read(append.path, before.size, len(append.data) + 1)
-    if written == append.data or (append.shared and written.startswith(append.data)):
-        return Standing.AFTER
-    # A part of it: killed while writing, or while cutting it off again.
-    return Standing.BETWEEN if append.data.startswith(written) and now.size >= before.size else Standing.CHANGED
-
-
-def _of_rewrite(plan: Plan, step: Step, rewrite: Rewrite) -> Standing:
-    now, before = seen(rewrite.path), plan.before(rewrite.path)
-    if now == before or _is(step.put_back, now):
-        return Standing.BEFORE
-    if not now.is_there:
-        return Standing.CHANGED
-    content = _content(rewrite.path)
-    whole = content.startswith(rewrite.data) if rewrite.shared else content == rewrite.data
-    return Standing.AFTER if whole else Standing.CHANGED
-
-
-def _of_mode(mode: Mode) -> Standing:
-    try:
-        info = os.lstat(mode.path)
-    except (FileNotFoundError, NotADirectoryError):
-        return Standing.CHANGED
-    now = stat.S_IMODE(info.st_mode)
-    if stat.S_ISLNK(info.st_mode) or now not in (mode.before, mode.after):
-        return Standing.CHANGED
-    return Standing.BEFORE if now == mode.before else Standing.AFTER
-
-
-def _is(noted: Seen | None, now: Seen) -> bool:
-    # What others append afterwards is theirs, and changes nothing of whose file it is.
-    return noted is not None and noted.same_file(now)
-
-
-def _alike(now: Seen, before: Seen) -> bool:
-    return (now.size, now.mtime_ns) == (before.size, before.mtime_ns)
-
-
-# --- what is done to them ----------------------------------------------------------
 
 
 def _rename(source: str, target: str, mtime_ns: int) -> None:
@@ -319,17 +212,6 @@ def _cut(path: str, before: Seen) -> None:
 
 def _partial(receipt: Receipt, path: str) -> str:
     return os.path.join(os.path.dirname(path), f".holdfast-{receipt.id}")
-
-
-def _content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _read(path: str, offset: int, bytes_max: int) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(offset)
-        return file.read(bytes_max)
 
 
 def _size(path: str) -> int:

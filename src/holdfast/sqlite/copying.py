@@ -17,6 +17,7 @@ import apsw
 from holdfast.clock import Clock
 from holdfast.errors import Busy, Damaged, Full
 from holdfast.sqlite import codes, creation, settings
+from holdfast.sqlite.files import size_of
 from holdfast.sqlite.reads import Readers
 from holdfast.sqlite.settings import APPLICATION_ID, MIB, Limits
 from holdfast.sqlite.transactions import Reading
@@ -37,14 +38,14 @@ def copy(readers: Readers, limits: Limits, path: str, target: str, on_progress: 
         _check_room(target, size)
 
         def look() -> bool:
-            if (wal_bytes := _size(f"{path}-wal")) > limits.wal_hard_bytes // 2:
+            if (wal_bytes := size_of(f"{path}-wal")) > limits.wal_hard_bytes // 2:
                 raise Busy(
                     f"the write-ahead log of {path} grew to {wal_bytes} bytes while it was copied, half of what it may"
                     " become: the copy was given up before it got in the writers' way",
                     remedy="Make the copy when less is written.",
                 )
             if on_progress is not None:
-                on_progress(min(_size(target), size), size)
+                on_progress(min(size_of(target), size), size)
             return False
 
         try:
@@ -61,7 +62,7 @@ def copy(readers: Readers, limits: Limits, path: str, target: str, on_progress: 
         readers.end(reader)  # a peek is told here that somebody wrote meanwhile
     finally:
         readers.put(reader)
-    written = _size(target)
+    written = size_of(target)
     if on_progress is not None:
         on_progress(written, written)
     return written
@@ -127,10 +128,3 @@ def _check_room(target: str, size: int) -> None:
             f"{folder} has {free} bytes free; the copy takes {size}, and {_ROOM_BYTES} are to stay free",
             remedy="Make room there, or name a place on another disk.",
         )
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0

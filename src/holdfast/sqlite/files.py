@@ -10,6 +10,14 @@ import os
 from holdfast.errors import Busy, Damaged, Refused
 
 
+def size_of(path: str) -> int:
+    """Return how long a file is; 0 when there is none."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
 class Files:
     """The database at ``path``, its -wal and its -shm."""
 

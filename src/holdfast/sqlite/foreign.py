@@ -18,6 +18,7 @@ import apsw
 
 from holdfast.changes import Blob, Row, Rows, Value
 from holdfast.errors import Busy, Damaged, HoldfastError, Stale
+from holdfast.sql import quoted
 from holdfast.sqlite import codes, creation, settings
 
 WAIT_MS = 5_000
@@ -46,7 +47,7 @@ class Look:
         """Return the largest whole number in a column; 0 when there is none, or no such column."""
         if column not in self.columns(table):
             return 0
-        found = self._connection.execute(f"SELECT max({_quoted(column)}) FROM {_quoted(table)}").fetchall()[0][0]
+        found = self._connection.execute(f"SELECT max({quoted(column)}) FROM {quoted(table)}").fetchall()[0][0]
         return found if isinstance(found, int) else 0
 
     def rows(self, table: str, where: Mapping[str, Value]) -> list[dict[str, Value]]:
@@ -163,26 +164,26 @@ def _alike(now: dict[str, Value], then: dict[str, Value] | None, loose: tuple[st
 def _select(
     connection: apsw.Connection, table: str, columns: list[str], where: Mapping[str, Value]
 ) -> list[dict[str, Value]]:
-    text = f"SELECT {', '.join(map(_quoted, columns))} FROM {_quoted(table)} WHERE {_conditions(where)}"
+    text = f"SELECT {', '.join(map(quoted, columns))} FROM {quoted(table)} WHERE {_conditions(where)}"
     found = connection.execute(text, _bound(where)).fetchall()
     return [{column: _value(value) for column, value in zip(columns, row, strict=True)} for row in found]
 
 
 def _set(connection: apsw.Connection, row: Row, old: dict[str, Value] | None, new: dict[str, Value] | None) -> None:
-    table = _quoted(row.table)
+    table = quoted(row.table)
     if new is None:
         connection.execute(f"DELETE FROM {table} WHERE {_conditions(row.key)}", _bound(row.key))
     elif old is None:
         marks = ", ".join("?" * len(new))
-        connection.execute(f"INSERT INTO {table} ({', '.join(map(_quoted, new))}) VALUES ({marks})", _bound(new))
+        connection.execute(f"INSERT INTO {table} ({', '.join(map(quoted, new))}) VALUES ({marks})", _bound(new))
     else:
-        sets = ", ".join(f"{_quoted(column)} = ?" for column in new)
+        sets = ", ".join(f"{quoted(column)} = ?" for column in new)
         text = f"UPDATE {table} SET {sets} WHERE {_conditions(row.key)}"
         connection.execute(text, _bound(new) + _bound(row.key))
 
 
 def _conditions(where: Mapping[str, Value]) -> str:
-    return " AND ".join(f"{_quoted(column)} IS ?" for column in where) or "1"
+    return " AND ".join(f"{quoted(column)} IS ?" for column in where) or "1"
 
 
 def _bound(values: Mapping[str, Value]) -> tuple[apsw.SQLiteValue, ...]:
@@ -191,7 +192,3 @@ def _bound(values: Mapping[str, Value]) -> tuple[apsw.SQLiteValue, ...]:
 
 def _value(value: apsw.SQLiteValue) -> Value:
     return Blob(bytes(value)) if isinstance(value, (bytes, bytearray, memoryview)) else value
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -22,11 +22,12 @@ from typing import Self
 import apsw
 
 from holdfast.errors import Busy
+from holdfast.sql import quoted
 from holdfast.sqlite import settings, taken, taking, unread, ways_in
 from holdfast.sqlite.unread import How, Unread, UnreadError
 from holdfast.sqlite.watchdog import Watchdog
 
-__all__ = ["READ_MS", "How", "Inspection", "Row", "Unread", "UnreadError", "Value", "quoted"]
+__all__ = ["READ_MS", "How", "Inspection", "Row", "Unread", "UnreadError", "Value"]
 
 Value = int | float | str | bytes | None
 Row = dict[str, Value]
@@ -259,8 +260,3 @@ class Inspection:
             cursor.close(force=True)
             if self._moment_ns is None:
                 self.longest_ms = max(self.longest_ms, (time.monotonic_ns() - begun_ns) / 1e6)
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL quotes it."""
-    return '"' + name.replace('"', '""') + '"'

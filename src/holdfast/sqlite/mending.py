@@ -13,7 +13,6 @@ kind, log or journal: whoever opens it after a kill gets the old content, never 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,6 +21,7 @@ import apsw
 
 from holdfast.errors import Damaged, Refused
 from holdfast.sqlite import codes, creation, filesystems, settings
+from holdfast.sqlite.files import size_of
 
 Tell = Callable[[int, int], None]
 """Told what is done, and what there is."""
@@ -267,11 +267,3 @@ def return_pages(connection: apsw.Connection, tell: Tell, *, pausing: bool) -> i
         if pausing:
             time.sleep(took_s)
     return left
-
-
-def size_of(path: str) -> int:
-    """Return how long a file is; 0 when there is none."""
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0

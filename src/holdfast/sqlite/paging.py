@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from holdfast.sqlite.inspecting import Inspection, Row, Value, quoted
+from holdfast.sql import quoted
+from holdfast.sqlite.inspecting import Inspection, Row, Value
 from holdfast.sqlite.unread import How, UnreadError
 
 _ROWS = 500

@@ -20,6 +20,7 @@ from holdfast.engine import Engine, Read
 from holdfast.errors import Busy, Refused
 from holdfast.sqlite import copying, fork, linger, settings
 from holdfast.sqlite.core import Core
+from holdfast.sqlite.files import size_of
 from holdfast.sqlite.locks import Holder, Pinner, pinners
 from holdfast.sqlite.looking import Looking
 from holdfast.sqlite.peek import Peek
@@ -207,8 +208,8 @@ class Store:
         free_pages, page_bytes = core.free_pages()
         janitor = core.janitor
         return StoreStatus(
-            db_bytes=_size(self.path),
-            wal_bytes=_size(f"{self.path}-wal"),
+            db_bytes=size_of(self.path),
+            wal_bytes=size_of(f"{self.path}-wal"),
             free_pages=free_pages,
             free_bytes=free_pages * page_bytes,
             groups=core.commits,
@@ -258,13 +259,6 @@ def _as_engine(store: Store) -> Engine:
 def _drop(peek: Peek) -> None:
     with suppress(Busy):  # a read of it goes on: it is closed with its process
         peek.close()
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
 
 
 open_store = Store.open

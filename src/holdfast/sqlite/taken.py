@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import apsw
 
 from holdfast.errors import Damaged, HoldfastError, Refused
+from holdfast.sql import quoted
 from holdfast.sqlite import codes, fork, settings, taking
 
 Value = int | float | str | bytes | None
@@ -45,15 +46,15 @@ class Taken:
 
     def count(self, table: str) -> int:
         """Return how many rows a table has."""
-        return int(str(self._all(f"SELECT count(*) FROM {_quoted(table)} NOT INDEXED")[0][0]))
+        return int(str(self._all(f"SELECT count(*) FROM {quoted(table)} NOT INDEXED")[0][0]))
 
     def index(self, table: str, column: str) -> None:
         """Have ``rows(table, column=…)`` cost its answers alone."""
-        self._all(f"CREATE INDEX {_quoted(f'taken {table} {column}')} ON {_quoted(table)} ({_quoted(column)})")
+        self._all(f"CREATE INDEX {quoted(f'taken {table} {column}')} ON {quoted(table)} ({quoted(column)})")
 
     def rows(self, table: str, columns: Sequence[str], **where: Value) -> list[Row]:
         """Return the rows that have these values, in the order of the table."""
-        conditions = " AND ".join(f"{_quoted(name)} IS ?" for name in where) or "1"
+        conditions = " AND ".join(f"{quoted(name)} IS ?" for name in where) or "1"
         return self._read(table, columns, f"WHERE {conditions} ORDER BY rowid", tuple(where.values()))
 
     def pages(self, table: str, columns: Sequence[str]) -> Iterator[list[Row]]:
@@ -72,14 +73,14 @@ class Taken:
 
     def strangers(self, table: str, columns: Sequence[str], column: str, of: str, key: str) -> Iterator[list[Row]]:
         """Yield the rows whose ``column`` names no ``key`` of the table ``of``."""
-        which = f"WHERE {_quoted(column)} IS NULL OR {_quoted(column)} NOT IN (SELECT {_quoted(key)} FROM {_quoted(of)}"
-        rows = self._read(table, ["rowid", *columns], f"{which} WHERE {_quoted(key)} IS NOT NULL) ORDER BY rowid", ())
+        which = f"WHERE {quoted(column)} IS NULL OR {quoted(column)} NOT IN (SELECT {quoted(key)} FROM {quoted(of)}"
+        rows = self._read(table, ["rowid", *columns], f"{which} WHERE {quoted(key)} IS NOT NULL) ORDER BY rowid", ())
         for begin in range(0, len(rows), _PAGE):
             yield rows[begin : begin + _PAGE]
 
     def _read(self, table: str, columns: Sequence[str], ends: str, values: tuple[Value, ...]) -> list[Row]:
-        names = [name if name == "rowid" else _quoted(name) for name in columns]
-        text = f"SELECT {', '.join(names)} FROM {_quoted(table)} {ends}"
+        names = [name if name == "rowid" else quoted(name) for name in columns]
+        text = f"SELECT {', '.join(names)} FROM {quoted(table)} {ends}"
         try:
             return [dict(zip(columns, row, strict=True)) for row in self._all(text, values)]
         except UnicodeDecodeError:
@@ -91,7 +92,7 @@ class Taken:
         kept = ", ".join(f"iif(typeof({name}) = 'text', CAST({name} AS BLOB), {name})" for name in names)
         kinds = ", ".join(f"typeof({name}) = 'text'" for name in names)
         found = []
-        for row in self._all(f"SELECT rowid, {kinds}, {kept} FROM {_quoted(table)} {ends}", values):
+        for row in self._all(f"SELECT rowid, {kinds}, {kept} FROM {quoted(table)} {ends}", values):
             rowid, are_texts, stored = row[0], row[1 : 1 + len(names)], row[1 + len(names) :]
             made: Row = {}
             for name, is_text, value in zip(columns, are_texts, stored, strict=True):
@@ -178,8 +179,8 @@ def _salvaged(damaged: Taken, copy: str, stack: ExitStack) -> Taken:
     found = Taken(_own(copy, stack), damaged._path)
     found.problems = damaged.problems
     for table in tables:
-        names = ", ".join(map(_quoted, columns[table]))
-        found._all(f"CREATE TABLE {_quoted(table)} ({names})")
+        names = ", ".join(map(quoted, columns[table]))
+        found._all(f"CREATE TABLE {quoted(table)} ({names})")
         ended = _copy_rows(damaged, found, table, columns[table], "")
         if ended is not None:
             before = found.count(table)
@@ -191,16 +192,16 @@ def _salvaged(damaged: Taken, copy: str, stack: ExitStack) -> Taken:
 
 def _copy_rows(source: Taken, target: Taken, table: str, columns: Sequence[str], order: str) -> str | None:
     """Copy what can be read in this order; return what ended it early."""
-    names = ", ".join(map(_quoted, columns))
+    names = ", ".join(map(quoted, columns))
     target._all("BEGIN")
     try:
         # Bytes of texts, decoded by whoever reads the copy: a row that is no UTF-8 must not end the table.
-        texts = ", ".join(f"typeof({_quoted(name)}) = 'text'" for name in columns)
+        texts = ", ".join(f"typeof({quoted(name)}) = 'text'" for name in columns)
         blobs = ", ".join(
-            f"iif(typeof({_quoted(name)}) = 'text', CAST({_quoted(name)} AS BLOB), {_quoted(name)})" for name in columns
+            f"iif(typeof({quoted(name)}) = 'text', CAST({quoted(name)} AS BLOB), {quoted(name)})" for name in columns
         )
-        text = f"SELECT rowid, {texts}, {blobs} FROM {_quoted(table)} NOT INDEXED ORDER BY rowid{order}"
-        as_text = f"INSERT OR IGNORE INTO {_quoted(table)} (rowid, {names}) VALUES (?"
+        text = f"SELECT rowid, {texts}, {blobs} FROM {quoted(table)} NOT INDEXED ORDER BY rowid{order}"
+        as_text = f"INSERT OR IGNORE INTO {quoted(table)} (rowid, {names}) VALUES (?"
         for row in source._connection.execute(text):
             are_texts, values = row[1 : 1 + len(columns)], row[1 + len(columns) :]
             marks = "".join(", CAST(? AS TEXT)" if is_text else ", ?" for is_text in are_texts)
@@ -218,7 +219,3 @@ def _is_utf8(value: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -67,11 +66,6 @@ def cut(size: int, limit: int) -> tuple[int, int] | None:
         return None
     head = limit // 8
     return head, limit // 2 - head
-
-
-def due_in_s(*ahead_ms: float) -> float:
-    """Return the shortest of these times, not below 0, in seconds."""
-    return max(0.0, min(ahead_ms, default=math.inf)) / 1000
 
 
 def _time(ms: int) -> str:

@@ -18,7 +18,6 @@ from holdfast.doctor.model import Target
 
 SCAN_MS = 1_200
 """The longest the look at all processes may take."""
-DEEP_SCAN_MS = 20_000
 SAMPLE_MS = 500
 DEEP_SAMPLE_MS = 10_000
 

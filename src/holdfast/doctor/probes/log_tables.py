@@ -18,8 +18,9 @@ from holdfast.doctor.model import Confidence, Database, Finding, Json, Status
 from holdfast.doctor.probes import unread
 from holdfast.logs import redact
 from holdfast.quantities import duration
+from holdfast.sql import quoted
 from holdfast.sqlite import paging
-from holdfast.sqlite.inspecting import How, Inspection, Row, UnreadError, quoted
+from holdfast.sqlite.inspecting import How, Inspection, Row, UnreadError
 
 _TABLE = "logs"
 _COLUMNS = ("level", "target")

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import msgspec
 
+from holdfast.doctor.facts import parse
 from holdfast.doctor.model import Finding, Json, Target
 from holdfast.doctor.repairs.repair import Action, Outcome
 from holdfast.errors import Refused
 from holdfast.quantities import size_text
 from holdfast.receipts import families
 
-_MAGIC = b"SQLite format 3\0"
 _ROOM = 1.2
 """New content takes as much as there is, and a fifth more while it is made."""
 
@@ -33,7 +33,7 @@ class Figures:
     page_bytes: int = 0
     pages: int | None = None
     free: int = 0
-    auto_vacuum: int = 0
+    can_return_pages: bool = False
 
     @property
     def free_bytes(self) -> int:
@@ -68,19 +68,17 @@ def figures(path: str) -> Figures:
     with suppress(OSError):
         wal = os.stat(f"{path}-wal")
         wal_bytes, disk_bytes = wal.st_size, disk_bytes + wal.st_blocks * 512
-    if head[:16] != _MAGIC:
+    header = parse.header(head)
+    if header is None:
         return Figures(info.st_size, wal_bytes, disk_bytes)
-    page_bytes = int.from_bytes(head[16:18], "big")
-    page_bytes = 65_536 if page_bytes == 1 else page_bytes
-    auto_vacuum = (2 if any(head[64:68]) else 1) if any(head[52:56]) else 0
     return Figures(
         db_bytes=info.st_size,
         wal_bytes=wal_bytes,
         disk_bytes=disk_bytes,
-        page_bytes=page_bytes,
-        pages=info.st_size // page_bytes if page_bytes else None,
-        free=int.from_bytes(head[36:40], "big"),
-        auto_vacuum=auto_vacuum,
+        page_bytes=header.page_bytes,
+        pages=info.st_size // header.page_bytes,
+        free=header.free_pages,
+        can_return_pages=header.auto_vacuum == "incremental",
     )
 
 
@@ -150,8 +148,3 @@ def number(value: Json, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
         raise Refused(f"{name} is no number that can be meant: {value!r}")
     return value
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL reads it."""
-    return '"' + name.replace('"', '""') + '"'

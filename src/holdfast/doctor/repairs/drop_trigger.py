@@ -6,6 +6,7 @@ from holdfast.doctor.model import Finding, Target
 from holdfast.doctor.repairs import database
 from holdfast.doctor.repairs.repair import Action, Outcome, Work
 from holdfast.errors import Refused
+from holdfast.sql import quoted
 from holdfast.sqlite import mending
 
 
@@ -37,7 +38,7 @@ class DropTrigger:
             if not found:
                 raise Refused(f"{action.path} has no trigger {name}")
             mending.compact(copy, new)
-            mending.change(new, f"DROP TRIGGER {database.quoted(name)}")
+            mending.change(new, f"DROP TRIGGER {quoted(name)}")
 
         receipt = work.replace(action.path, make, f"{self.name} {action.path}")
         return database.outcome(f"the trigger {name} was dropped", action.path, before, receipt)

@@ -22,7 +22,7 @@ class ReturnFreePages:
             return None
         found = database.figures(about.path)
         free = database.free_pages(about, found)
-        if free == 0 or found.auto_vacuum != 2:
+        if free == 0 or not found.can_return_pages:
             return None
         return Action(
             repair=self.name,

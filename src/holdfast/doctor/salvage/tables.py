@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from holdfast.doctor.salvage.made import TABLE as SHOWN
 from holdfast.doctor.salvage.pages import Value
+from holdfast.sql import quoted
 from holdfast.sqlite.filling import READABLE, Column
 from holdfast.sqlite.shown import NAME
 
@@ -120,11 +121,6 @@ def table(name: str, root: int, columns: Sequence[Column], without_rowid: bool, 
     taken = {column.name.lower() for column in columns}
     free = next((each for each in _ROWID_NAMES if each not in taken), None)
     return Table(name, root, tuple(stored), False, alias, free, any(column.generated for column in stored))
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL reads it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _can_hold(declared: str, value: Value) -> bool:
